@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the Glibc module hides: epoll, eventfd, namespaces, sendfile, and macros that Swift cannot see.
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static inline int clinux_wifexited(int status) { return WIFEXITED(status); }
+static inline int clinux_wexitstatus(int status) { return WEXITSTATUS(status); }
+static inline int clinux_wtermsig(int status) { return WTERMSIG(status); }
+// Declared here because <sched.h> and <sys/socket.h> show them only under _GNU_SOURCE, which would give
+// the other types in them a second shape next to Swift's own Glibc module.
+extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+extern int setns(int fd, int kind);
+extern int unshare(int flags);
+#define CLINUX_CLONE_NEWNET 0x40000000
+#define CLINUX_CLONE_NEWNS 0x00020000
