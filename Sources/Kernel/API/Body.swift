@@ -70,7 +70,7 @@ package struct Body {
         guard rest[name] != nil else { return nil }
         let value = try take(name, format)
         guard request.may(rule, on: target) else {
-            throw request.index.envelope.denied(request.index.rulePrefix + rule, request: request)
+            throw request.index.envelope.refusal(request.index.rulePrefix + rule)
         }
         return value
     }

@@ -38,8 +38,6 @@ package struct Envelope: Sendable {
         self.versionRefusal = versionRefusal
     }
 
-    func denied(_ rule: String, request: Request) -> Fault { refusal(rule) }
-
     /// A fault as a response. What went wrong inside goes to the log with the request's id, not to the client.
     func response(_ fault: Fault, requestID: String) -> HTTPResponse {
         var shown = fault

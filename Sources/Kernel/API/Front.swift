@@ -27,7 +27,7 @@ package struct OpenService: Sendable {
         index = type(of: service).index
         self.service = service
         self.surroundings = surroundings
-        router = Router(index)
+        router = Router(index, surroundings.policy)
     }
 }
 
@@ -142,16 +142,17 @@ extension Front {
                 405, "The method \(http.method) is not allowed for this resource.",
                 headers: ["Allow": match.allow.joined(separator: ", ")])
         }
-        let caller = first.isOpen ? Caller.nobody : try await caller(http, trusted)
-        let json = first.payload == .json ? try await document(http, limit: index.bodyLimit) : nil
-        guard let route = match.pick(version, json) else {
+        let caller = first.route.isOpen ? Caller.nobody : try await caller(http, trusted)
+        let json = first.route.payload == .json ? try await document(http, limit: index.bodyLimit) : nil
+        guard let bound = match.pick(version, json) else {
             if match.hasActions { throw .badRequest("There is no such action: \(Front.actionName(json))") }
             throw .notFound("The resource could not be found.")
         }
+        let route = bound.route
         let request = Request(
             http: http, caller: caller, version: version, id: id, json: json,
             root: Front.origin(http) + prefix, index: index, service: service.service,
-            surroundings: service.surroundings, parameters: match.parameters,
+            surroundings: service.surroundings, route: bound, parameters: match.parameters,
             queries: http.query.isEmpty ? [] : try Front.queries(http.query))
         let reply = try await route.answer(request)
         let response = reply.response(status: route.status.at(version), request)
@@ -199,7 +200,7 @@ extension Front {
 
     /// `http://host:port`, as the client addressed us.
     private static func origin(_ http: HTTPRequest) -> String {
-        (http.secure ? "https://" : "http://") + (http.headers["Host"] ?? "localhost:\(http.localPort)")
+        (http.secure ? "https://" : "http://") + (http.headers["Host"] ?? "localhost:\(http.port)")
     }
 
     private func finish(_ response: inout HTTPResponse, _ index: ServiceIndex, _ version: Microversion, _ id: String) {

@@ -44,13 +44,14 @@ package final class Request: Sendable {
     package let log: Log
     let surroundings: Surroundings
     private let service: any Service
+    private let route: BoundRoute
     private let parameters: [(name: String, value: String)]
     let queries: [(String, String)]
 
     init(
         http: HTTPRequest, caller: Caller, version: Microversion, id: String, json: JSON?, root: String,
         index: ServiceIndex, service: any Service, surroundings: Surroundings,
-        parameters: [(name: String, value: String)], queries: [(String, String)]
+        route: BoundRoute, parameters: [(name: String, value: String)], queries: [(String, String)]
     ) {
         self.http = http
         self.caller = caller
@@ -61,6 +62,7 @@ package final class Request: Sendable {
         endpoint = root + index.base
         self.index = index
         self.service = service
+        self.route = route
         self.surroundings = surroundings
         self.parameters = parameters
         self.queries = queries
@@ -144,9 +146,11 @@ extension Request {
         surroundings.policy.allows(index.rulePrefix + rule, caller, target)
     }
 
-    func require(_ rule: String, on target: some PolicyTarget) throws(Fault) {
-        guard may(rule, on: target) else {
-            throw index.envelope.denied(index.rulePrefix + rule, request: self)
+    /// The rule of the route itself, looked up when the service was opened.
+    func requireRule(on target: some PolicyTarget) throws(Fault) {
+        guard let handle = route.handle else { return }
+        guard surroundings.policy.allows(handle, caller, target) else {
+            throw index.envelope.refusal(index.rulePrefix + route.route.ruleName)
         }
     }
 }

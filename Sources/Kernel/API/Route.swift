@@ -11,6 +11,7 @@ package struct Route: Sendable {
     /// The rule's name without the service's prefix; empty for an open route.
     package let ruleName: String
     package let ruleCheck: String
+    package let ruleScopes: TokenScopes?
     package let isOpen: Bool
     package let status: Status
     /// The versions in which the route exists.
@@ -45,17 +46,17 @@ extension Route {
         self.summary = summary
         ruleName = rule.name
         ruleCheck = rule.check
+        ruleScopes = rule.scopes
         isOpen = rule.isOpen
         self.status = status
         self.since = since
         self.until = until
         self.action = action
         self.payload = payload
-        let name = rule.name
         let open = rule.isOpen
         answer = { request async throws(Fault) in
             let target = try await find(request)
-            if !open { try request.require(name, on: target) }
+            if !open { try request.requireRule(on: target) }
             return try await handle(request, target)
         }
     }

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Access
+package import Access
 internal import Base
 internal import HTTP
 internal import JSON
+
+/// A route with its rule's place in the policy in force.
+struct BoundRoute: Sendable {
+    let route: Route
+    /// Nil for a route that is open to anybody.
+    let handle: Policy.Handle?
+}
 
 /// The routes of one service as a tree of path segments.
 struct Router: Sendable {
     private var root = Node()
 
     struct Match: Sendable {
-        let routes: [Route]
+        let routes: [BoundRoute]
         let parameters: [(name: String, value: String)]
         let allow: [String]
     }
@@ -19,7 +26,7 @@ struct Router: Sendable {
         var parameter: (name: String, node: Box)?
         /// A trailing `{name*}` that takes the rest of the path as it is.
         var rest: (name: String, node: Box)?
-        var routes: [String: [Route]] = [:]
+        var routes: [String: [BoundRoute]] = [:]
     }
 
     /// A node behind a reference, because a struct cannot hold itself.
@@ -28,33 +35,36 @@ struct Router: Sendable {
         init(_ node: Node) { self.node = node }
     }
 
-    init(_ index: ServiceIndex) {
+    init(_ index: ServiceIndex, _ policy: Policy) {
         for route in index.routes {
+            let name = index.rulePrefix + route.ruleName
+            let handle = route.isOpen ? nil : policy.handle(name)
+            precondition(route.isOpen || handle != nil, "the policy was made without the rule \(name)")
             let path = route.path.hasPrefix("//") ? String(route.path.dropFirst()) : index.base + route.path
-            Router.add(route, Router.split(path)[...], to: &root)
+            Router.add(BoundRoute(route: route, handle: handle), Router.split(path)[...], to: &root)
         }
     }
 
-    private static func add(_ route: Route, _ segments: ArraySlice<Substring>, to node: inout Node) {
+    private static func add(_ bound: BoundRoute, _ segments: ArraySlice<Substring>, to node: inout Node) {
         guard let first = segments.first else {
-            node.routes[route.method, default: []].append(route)
+            node.routes[bound.route.method, default: []].append(bound)
             return
         }
         guard first.hasPrefix("{"), first.hasSuffix("}") else {
-            add(route, segments.dropFirst(), to: &node.words[String(first), default: Node()])
+            add(bound, segments.dropFirst(), to: &node.words[String(first), default: Node()])
             return
         }
         var name = String(first.dropFirst().dropLast())
         if name.hasSuffix("*") {
             name.removeLast()
             var child = node.rest?.node.node ?? Node()
-            add(route, [], to: &child)
+            add(bound, [], to: &child)
             node.rest = (name, Box(child))
         } else {
             // Routes of one place may call their parameter differently; each gets the name it was written with.
-            precondition(node.parameter == nil || node.parameter?.name == name, "two names at one place: \(route.path)")
+            precondition(node.parameter == nil || node.parameter?.name == name, "two names at one place: \(bound.route.path)")
             var child = node.parameter?.node.node ?? Node()
-            add(route, segments.dropFirst(), to: &child)
+            add(bound, segments.dropFirst(), to: &child)
             node.parameter = (name, Box(child))
         }
     }
@@ -99,15 +109,15 @@ struct Router: Sendable {
 
 extension Router.Match {
     /// The one route among those of a path that fits the version and the action named in the body.
-    func pick(_ version: Microversion, _ json: JSON?) -> Route? {
+    func pick(_ version: Microversion, _ json: JSON?) -> BoundRoute? {
         let living = routes.filter {
-            ($0.since.map { version >= $0 } ?? true) && ($0.until.map { version < $0 } ?? true)
+            ($0.route.since.map { version >= $0 } ?? true) && ($0.route.until.map { version < $0 } ?? true)
         }
-        guard living.contains(where: { $0.action != nil }) else { return living.first }
+        guard living.contains(where: { $0.route.action != nil }) else { return living.first }
         guard let object = json?.object else { return nil }
-        return living.first { route in route.action.map { object[$0] != nil } ?? false }
+        return living.first { bound in bound.route.action.map { object[$0] != nil } ?? false }
     }
 
     /// Whether the path has the action in some version.
-    var hasActions: Bool { routes.contains { $0.action != nil } }
+    var hasActions: Bool { routes.contains { $0.route.action != nil } }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import Access
 package import Base
 package import JSON
 package import SQL
@@ -39,6 +40,8 @@ package struct ServiceIndex: Sendable {
     package let wording: Wording
     /// What stands before each rule's name: `os_compute_api:`.
     package let rulePrefix: String
+    /// What tokens must be scoped to where a rule does not say otherwise.
+    package let scopes: TokenScopes
     /// Rules that others refer to: `context_is_admin`.
     package let baseRules: KeyValuePairs<String, String>
     /// Rules on single members or deeds, judged by handlers through views and bodies: name to default check.
@@ -50,6 +53,7 @@ package struct ServiceIndex: Sendable {
     package init(
         type: String, name: String, title: String, port: Int, mount: String, base: String, catalogPath: String? = nil,
         versions: VersionHistory, envelope: Envelope, wording: Wording, rulePrefix: String = "",
+        scopes: TokenScopes = .any,
         baseRules: KeyValuePairs<String, String> = [:], memberRules: KeyValuePairs<String, String> = [:],
         bodyLimit: Int = 1 << 20, resources: [any Resource.Type]
     ) {
@@ -64,6 +68,7 @@ package struct ServiceIndex: Sendable {
         self.envelope = envelope
         self.wording = wording
         self.rulePrefix = rulePrefix
+        self.scopes = scopes
         self.baseRules = baseRules
         self.memberRules = memberRules
         self.bodyLimit = bodyLimit
@@ -73,12 +78,25 @@ package struct ServiceIndex: Sendable {
     package var routes: [Route] { resources.flatMap { $0.routes } }
     package var migrations: [Migration] { resources.flatMap { $0.migrations } }
 
-    /// Every rule of the service with its default check.
-    package var rules: [String: String] {
-        var rules: [String: String] = [:]
-        for (name, check) in baseRules { rules[name] = check }
-        for (name, check) in memberRules { rules[rulePrefix + name] = check }
-        for route in routes where !route.isOpen { rules[rulePrefix + route.ruleName] = route.ruleCheck }
+    /// Every rule of the service with its default check, each once.
+    package var rules: [PolicyRule] {
+        var rules = baseRules.map { PolicyRule($0.key, $0.value) }
+        rules += memberRules.map { PolicyRule(rulePrefix + $0.key, $0.value, scopes: scopes) }
+        var places: [String: Int] = [:]
+        for route in routes where !route.isOpen {
+            let name = rulePrefix + route.ruleName
+            let path = route.path.hasPrefix("//") ? String(route.path.dropFirst()) : base + route.path
+            let operation = "\(route.method) \(path)" + (route.action.map { " (\($0))" } ?? "")
+            if let place = places[name] {
+                rules[place].operations.append(operation)
+            } else {
+                places[name] = rules.count
+                rules.append(
+                    PolicyRule(
+                        name, route.ruleCheck, scopes: route.ruleScopes ?? scopes, description: route.summary,
+                        operations: [operation]))
+            }
+        }
         return rules
     }
 }

@@ -58,17 +58,22 @@ package struct Anything: PolicyTarget {
 package struct Rule<Target: PolicyTarget>: Sendable {
     package let name: String
     package let check: String
+    /// What a token must be scoped to; nil is the service's own default.
+    package let scopes: TokenScopes?
     /// Whether a request without a token may come this far.
     package let isOpen: Bool
 
-    package init(_ name: String, _ check: String, isOpen: Bool = false) {
+    package init(_ name: String, _ check: String, scopes: TokenScopes? = nil, isOpen: Bool = false) {
         self.name = name
         self.check = check
+        self.scopes = scopes
         self.isOpen = isOpen
     }
 
     /// The rule by upstream's name with its default check in oslo.policy's language.
-    package static func rule(_ name: String, _ check: String) -> Rule { Rule(name, check) }
+    package static func rule(_ name: String, _ check: String, scopes: TokenScopes? = nil) -> Rule {
+        Rule(name, check, scopes: scopes)
+    }
     /// Only administrators.
     package static func admin(_ name: String) -> Rule { Rule(name, "role:admin") }
     /// Anybody with a valid token.

@@ -208,7 +208,7 @@ struct Run {
                     set: """
                         state = \(old.state), step = \(old.step), step_name = \(old.stepName),
                         attempt = \(old.attempt), fault = \(old.fault), fault_status = \(old.faultStatus),
-                        note = \(old.note), progress = \(old.progress), updated_at = \(now)
+                        note = \(old.note), updated_at = \(now)
                         """,
                     where: "id = \(old.id) AND fence = \(old.fence)")
                 guard count == 1 else { return nil }
@@ -229,7 +229,7 @@ struct Run {
 
     private mutating func close(_ state: OperationRecord.State, _ fault: Fault?) async {
         record.state = state
-        record.progress = state == .done ? 1 : record.progress
+        if state == .done { await context.report(1, "") }
         if let fault {
             record.fault = fault.message
             record.faultStatus = fault.status
