@@ -36,3 +36,4 @@ extern int setns(int fd, int kind);
 extern int unshare(int flags);
 #define CLINUX_CLONE_NEWNET 0x40000000
 #define CLINUX_CLONE_NEWNS 0x00020000
+extern int pthread_setname_np(pthread_t thread, const char *name);
