@@ -50,11 +50,13 @@ package final class ChildProcess: Sendable {
     /// Asks the group to end, insists after the grace, and returns when the child is gone.
     package func terminate(grace: Duration) async {
         signal(SIGTERM)
-        let insist = Task.immediate { [self] in
-            do { try await Task.sleep(for: grace) } catch { return }
-            signal(SIGKILL)
+        await withDiscardingTaskGroup { group in
+            group.addTask { [self] in
+                do { try await Task.sleep(for: grace) } catch { return }
+                signal(SIGKILL)
+            }
+            await wait()
+            group.cancelAll()
         }
-        await wait()
-        insist.cancel()
     }
 }

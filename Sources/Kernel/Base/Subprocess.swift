@@ -46,6 +46,16 @@ package enum Subprocess {
         return Output(status: reap(pid), stdout: exchange.output, stderr: exchange.error)
     }
 
+    /// Runs a program to its end on a thread of the pool.
+    package static func run(
+        _ argv: [String], input: [UInt8]? = nil, timeout: Duration, environment: [String: String]? = nil,
+        in place: Surroundings = .own, on pool: BlockingPool
+    ) async throws(Fault) -> Output {
+        try await pool.run { () throws(Fault) in
+            try runBlocking(argv, input: input, timeout: timeout, environment: environment, in: place)
+        }
+    }
+
     /// Runs a program that is expected to succeed; what it complains about becomes the fault.
     @discardableResult
     package static func check(
