@@ -37,9 +37,10 @@ struct AddressTests {
         #expect(IPAddress.v4(255, 255, 255, 255).next == nil)
         #expect(IPAddress("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")?.next == nil)
         #expect(IPAddress.zero(.v6).previous == nil)
-        #expect([IPAddress("::")!, .v4(9, 0, 0, 10), .v4(9, 0, 0, 9)].sorted().map(\.description) == [
-            "9.0.0.9", "9.0.0.10", "::",
-        ])
+        #expect(
+            [IPAddress("::")!, .v4(9, 0, 0, 10), .v4(9, 0, 0, 9)].sorted().map(\.description) == [
+                "9.0.0.9", "9.0.0.10", "::",
+            ])
         #expect(IPAddress.v4(192, 0, 2, 1).reverseName == "1.2.0.192.in-addr.arpa")
         #expect(IPAddress("2001:db8::1")!.reverseName.hasPrefix("1.0.0.0.0.0.0.0."))
         #expect(IPAddress("169.254.1.1")!.isLinkLocal && IPAddress("febf::1")!.isLinkLocal)
@@ -61,19 +62,20 @@ struct AddressTests {
         let block = try #require(CIDR(strict: "192.0.2.0/29"))
         #expect(block.netmask == .v4(255, 255, 255, 248))
         #expect(block.broadcast == .v4(192, 0, 2, 7))
-        #expect(block.hosts == .v4(192, 0, 2, 1)....v4(192, 0, 2, 6))
+        #expect(block.hosts == IPAddress.v4(192, 0, 2, 1)...IPAddress.v4(192, 0, 2, 6))
         #expect(block.size == 8)
         #expect(CIDR.everything(.v6).contains(IPAddress("ffff::")!))
         #expect(CIDR.everything(.v6).last.description == "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
         #expect(!CIDR.everything(.v4).contains(IPAddress("::")!))
-        #expect(CIDR(strict: "192.0.2.0/31")!.hosts == .v4(192, 0, 2, 0)....v4(192, 0, 2, 1))
+        #expect(CIDR(strict: "192.0.2.0/31")!.hosts == IPAddress.v4(192, 0, 2, 0)...IPAddress.v4(192, 0, 2, 1))
         #expect(CIDR(strict: "2001:db8::/64")!.hosts.lowerBound.description == "2001:db8::1")
         #expect(CIDR(strict: "2001:db8::/127")!.hosts.lowerBound.description == "2001:db8::")
         #expect(CIDR(strict: "10.0.0.0/8")!.overlaps(CIDR(strict: "10.9.0.0/16")!))
         #expect(!CIDR(strict: "10.0.0.0/9")!.overlaps(CIDR(strict: "10.128.0.0/9")!))
-        #expect(Array(CIDR(strict: "10.0.0.0/22")!.subnets(prefix: 24)).map(\.description) == [
-            "10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24",
-        ])
+        #expect(
+            Array(CIDR(strict: "10.0.0.0/22")!.subnets(prefix: 24)).map(\.description) == [
+                "10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24",
+            ])
     }
 
     @Test("Pools leave the gateway out, find free addresses and say what is wrong with them")
@@ -108,8 +110,9 @@ struct AddressTests {
         let ids = RandomIdentifiers()
         #expect((0..<64).allSatisfy { _ in MACAddress.generate(ids).description.hasPrefix("fa:16:3e:") })
         let narrow = try #require(MACAddress("fa:16:3e:4f:00:00"))
-        #expect((0..<64).allSatisfy { _ in
-            MACAddress.generate(base: narrow, ids).description.hasPrefix("fa:16:3e:4f:")
-        })
+        #expect(
+            (0..<64).allSatisfy { _ in
+                MACAddress.generate(base: narrow, ids).description.hasPrefix("fa:16:3e:4f:")
+            })
     }
 }

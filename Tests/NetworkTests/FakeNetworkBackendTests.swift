@@ -16,9 +16,10 @@ struct FakeNetworkBackendTests {
         await backend.stop()
         var seen: [PortEvent] = []
         for await event in events { seen.append(event) }
-        #expect(seen == [
-            PortEvent(portID: "p", isUp: true, host: "h1"), PortEvent(portID: "p", isUp: false),
-        ])
+        #expect(
+            seen == [
+                PortEvent(portID: "p", isUp: true, host: "h1"), PortEvent(portID: "p", isUp: false),
+            ])
     }
 
     @Test("A late writer with an older generation does not undo a newer one")
