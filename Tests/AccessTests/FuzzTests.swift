@@ -55,13 +55,15 @@ struct FuzzTests {
     }
 
     static let words = [
-        "role:a", "role:b", "rule:x", "rule:y", "user_id:%(user_id)s", "'a':%(b)s", "None:%(c)s", "and", "or", "not", "(",
+        "role:a", "role:b", "rule:x", "rule:y", "user_id:%(user_id)s", "'a':%(b)s", "None:%(c)s", "and", "or", "not",
+        "(",
         ")", "((", "))", "@", "!", "%", "%(", "http:x", ":", "field:a:b=c", "\"", "'", "#", "é", "is_admin:True", "[",
         "]", "-", "\n", "  ", "\n  ", "a:", "\"b\":", ">", ">-", "|", ",", "{", "}", "x: ", "y: ",
     ]
 
     static func text(_ count: Int, _ chance: inout SeededGenerator) -> String {
-        (0..<count).map { _ in words.randomElement(using: &chance)! + (Bool.random(using: &chance) ? " " : "") }.joined()
+        (0..<count).map { _ in words.randomElement(using: &chance)! + (Bool.random(using: &chance) ? " " : "") }
+            .joined()
     }
 
     @Test("Policy expressions made of scraps are refused or mean the same when written out", arguments: [21, 22])

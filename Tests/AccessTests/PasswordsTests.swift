@@ -36,7 +36,8 @@ struct PasswordsTests {
     @Test("Nobody's password is right: no hash, a damaged one, one of another kind")
     func nobody() {
         #expect(!passwords.verify("x", nil))
-        for hash in ["", "*", "!", "$2b$04$", "$2b$99$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW", "$6$a$b"] {
+        for hash in ["", "*", "!", "$2b$04$", "$2b$99$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW", "$6$a$b"]
+        {
             #expect(!passwords.verify("x", hash))
         }
     }

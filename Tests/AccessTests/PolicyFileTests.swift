@@ -44,7 +44,8 @@ struct PolicyFileTests {
         """
 
     static let read: [String: PolicyFile.Value] = [
-        "identity:list_users": .text("role:admin or role:reader"), "os_compute_api:servers:index": .text("role:o'brien"),
+        "identity:list_users": .text("role:admin or role:reader"),
+        "os_compute_api:servers:index": .text("role:o'brien"),
         "os_compute_api:servers:create": .text("rule:member"), "get_network": .text("rule:a or rule:b"),
         "plain_continued": .text("role:a and role:b and role:c"), "folded": .text("role:a or (role:b and role:c)"),
         "stripped": .text("role:a or role:b"), "literal": .text("role:a or role:b"), "next_line": .text("role:a"),

@@ -15,7 +15,8 @@ struct PolicyParserTests {
             ("user_id:%(user_id)", "does not begin \"%(attribute)s\""), ("user_id:%user_id", "does not begin"),
             ("user_id:%()s", "names no attribute"), ("http://example.org/check", "not supported"),
             ("https://example.org/%(user_id)s", "not supported"), ("field:networks", "field:resources:name=value"),
-            ("field:networks:=x", "field:resources:name=value"), (String(repeating: "(", count: 100), "nested more than"),
+            ("field:networks:=x", "field:resources:name=value"),
+            (String(repeating: "(", count: 100), "nested more than"),
             (String(repeating: "not ", count: 100) + "@", "nested more than"),
         ])
     func refused(text: String, reason: String) {

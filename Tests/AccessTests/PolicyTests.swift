@@ -52,12 +52,13 @@ struct PolicyTests {
         Row("token.methods:password", true), Row("nonsense.path:%(user_id)s", false), Row("nonsense:None", false),
         Row("domain_id:%(target.user.domain_id)s", domainManager, true), Row("user_domain_id:d-users", true),
         Row("domain_id:%(domain_id)s", true), Row("domain_id:None", true), Row("domain_id:None", domainManager, false),
-        Row("system_scope:all", operatorCaller, true), Row("system_scope:all", false), Row("system:all", operatorCaller, true),
+        Row("system_scope:all", operatorCaller, true), Row("system_scope:all", false),
+        Row("system:all", operatorCaller, true),
         Row("'member':%(target.role.name)s", true), Row("\"member\":%(target.role.name)s", true),
         Row("'admin':%(target.role.name)s", false), Row("'a':a", true), Row("None:%(target.role.domain_id)s", true),
         Row("None:%(project_id)s", false), Row("None:%(missing)s", false), Row("not None:%(missing)s", true),
         Row("True:%(shared)s", true), Row("False:%(enabled)s", true), Row("True:%(enabled)s", false),
-        Row("7:%(count)s", true), Row("07x:%(count)s", false), Row("true:%(shared)s", false),
+        Row("7:%(count)s", true), Row("7.50:7.5", true), Row("07x:%(count)s", false), Row("true:%(shared)s", false),
         Row("is_admin:True", admin, true), Row("is_admin:True", false), Row("is_admin:False", true),
         Row("is_admin:1", admin, false), Row("is_admin_project:True", admin, true),
         Row("field:networks:shared=True", true), Row("field:networks:enabled=True", false),
@@ -67,8 +68,10 @@ struct PolicyTests {
         Row("field:port:device_owner=~net|comp", true), Row("field:port:domain_id=None", false),
         Row("role:admin or role:reader", true), Row("role:admin and role:reader", false),
         Row("role:member and role:reader", true), Row("role:member AND NOT role:admin", true),
-        Row("role:member or role:admin and role:nobody", true), Row("(role:member or role:admin) and role:nobody", false),
-        Row("role:nobody and role:admin or role:member", true), Row("role:nobody and (role:admin or role:member)", false),
+        Row("role:member or role:admin and role:nobody", true),
+        Row("(role:member or role:admin) and role:nobody", false),
+        Row("role:nobody and role:admin or role:member", true),
+        Row("role:nobody and (role:admin or role:member)", false),
         Row("not role:admin and role:member", true), Row("not (role:admin or role:member)", false),
         Row("not role:member or role:member", true), Row("((role:member))", true), Row("( role:member )", true),
         Row("rule:owner", true), Row("rule:owner", admin, false), Row("rule:admin_or_owner", admin, true),
@@ -112,7 +115,9 @@ struct PolicyTests {
             PolicyRule("project", "@", scopes: [.project]), PolicyRule("both", "@", scopes: [.domain, .system]),
         ]
         let policy = try Policy(rules)
-        let callers = [PolicyTests.operatorCaller, PolicyTests.domainManager, PolicyTests.ann, Caller(userID: "unscoped")]
+        let callers = [
+            PolicyTests.operatorCaller, PolicyTests.domainManager, PolicyTests.ann, Caller(userID: "unscoped"),
+        ]
         let expected = [
             "system": [true, false, false, false], "any": [true, true, true, true],
             "project": [false, false, true, true], "both": [true, true, false, false],

@@ -81,7 +81,9 @@ struct TokenPayloadTests {
         #expect(try TokenPayload(Hex.decode(hex)!) == TokenPayloadTests.cases[4].payload)
     }
 
-    @Test("Kinds that are not served are refused by name", arguments: [(4, "federated"), (7, "OAuth 1.0"), (10, "OAuth 2.0")])
+    @Test(
+        "Kinds that are not served are refused by name",
+        arguments: [(4, "federated"), (7, "OAuth 1.0"), (10, "OAuth 2.0")])
     func others(version: Int, word: String) {
         let bytes = Hex.decode("98" + "0\(String(version, radix: 16))" + "00000000000000")!
         let fault = #expect(throws: Fault.self) { try TokenPayload(bytes) }

@@ -31,7 +31,9 @@ final class FernetEngine: @unchecked Sendable {
         self.macContext = macContext
         var name = Array("SHA256".utf8CString)
         let isSet = name.withUnsafeMutableBufferPointer { name in
-            var parameters = [OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end()]
+            var parameters = [
+                OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end(),
+            ]
             return EVP_MAC_CTX_set_params(macContext, &parameters)
         }
         precondition(isSet == 1, "OpenSSL lacks SHA-256")
