@@ -49,6 +49,7 @@ struct PolicyTests {
         Row("token.project.domain.id:%(target.user.domain_id)s", true),
         Row("token.domain.id:%(target.user.domain_id)s", domainManager, true),
         Row("token.domain.id:%(target.user.domain_id)s", false), Row("token.user.domain.id:d-users", true),
+        Row("token.domain.id:%(domain_id)s", false), Row("token.project.id:None", domainManager, false),
         Row("token.methods:password", true), Row("nonsense.path:%(user_id)s", false), Row("nonsense:None", false),
         Row("domain_id:%(target.user.domain_id)s", domainManager, true), Row("user_domain_id:d-users", true),
         Row("domain_id:%(domain_id)s", true), Row("domain_id:None", true), Row("domain_id:None", domainManager, false),
@@ -97,7 +98,8 @@ struct PolicyTests {
         #expect(policy.allows("open", .nobody))
         #expect(!policy.allows("member", .nobody, PolicyTests.target))
         #expect(!policy.allows("owner", .nobody, PolicyTests.target))
-        #expect(!policy.allows("owner", .nobody, OwnedTarget()), "an owner that is not known is nobody's match")
+        #expect(!policy.allows("owner", .nobody, OwnedTarget()))
+        #expect(!policy.allows("owner", .nobody, OwnedTarget(userID: "")))
     }
 
     @Test("A rule nobody declared lets nobody in; with a default rule it is judged as that")
