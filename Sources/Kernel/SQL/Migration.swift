@@ -55,21 +55,23 @@ struct MigrationStep: Sendable {
         statements = MigrationStep.statements(lines.dropFirst())
     }
 
-    /// Checks and applies within one transaction, so that two processes starting together do it once.
-    func apply(_ transaction: Transaction, at now: Timestamp) throws(Fault) {
+    /// Checks and applies within one transaction, so that two processes starting together do it once. Gives whether it
+    /// was new.
+    func apply(_ transaction: Transaction, at now: Timestamp) throws(Fault) -> Bool {
         let known = try transaction.rows("SELECT checksum FROM schema_migrations WHERE name = \(name)").first
         if let known {
             guard known[0].text == checksum else {
                 throw .internalError(
                     "The migration '\(name)' was changed after it was applied. Restore its text and add a new one.")
             }
-            return
+            return false
         }
         for statement in statements { try transaction.execute(SQL(text: statement)) }
         try transaction.execute(
             """
             INSERT INTO schema_migrations (name, applied_at, checksum) VALUES (\(name), \(now), \(checksum))
             """)
+        return true
     }
 
     private static func statements(_ lines: ArraySlice<String>) -> [String] {

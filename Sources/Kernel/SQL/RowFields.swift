@@ -15,8 +15,10 @@ struct RowFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
     /// Names the property in what a column's reader found wrong.
     @inline(__always)
     private func naming<T>(_ key: Key, _ body: () throws -> T) throws -> T {
-        do { return try body() } catch let error as RowError {
-            throw RowError("property \(key.stringValue): \(error)")
+        do { return try body() } catch {
+            // Other errors may quote the stored value, which is nobody's business in a log.
+            let problem = (error as? RowError)?.description ?? "the stored value does not fit its type"
+            throw RowError("property \(key.stringValue): \(problem)")
         }
     }
 
@@ -85,7 +87,9 @@ struct RowFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type, forKey key: Key
-    ) throws -> KeyedDecodingContainer<Nested> { throw RowError("property \(key.stringValue) must be a type of its own") }
+    ) throws -> KeyedDecodingContainer<Nested> {
+        throw RowError("property \(key.stringValue) must be a type of its own")
+    }
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
         throw RowError("property \(key.stringValue) must be a type of its own")
     }

@@ -138,7 +138,8 @@ struct Session {
 
 extension Session {
     /// A long list in portions, each value asked for once; the answers of the portions follow one another.
-    func all<R: Record>(_ type: R.Type, _ column: String, in list: [SQLValue], and condition: SQL) throws(Fault) -> [R] {
+    func all<R: Record>(_ type: R.Type, _ column: String, in list: [SQLValue], and condition: SQL) throws(Fault) -> [R]
+    {
         var seen: Set<SQLValue> = []
         let values = list.filter { seen.insert($0).inserted }
         let portion = Swift.max(1, connection.dialect.valuesMax - condition.values.count)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
 internal import Glibc
+internal import Observability
 
 /// The one thread that writes. What waits is committed together: each unit of work in its own savepoint, one sync of the
 /// disk for all of them, and everybody goes on once that is done.
@@ -12,6 +13,7 @@ final class Writer: @unchecked Sendable {
     private static let groupMax = 512
 
     private let connection: any Connection
+    private let log: Log
     private let onEnd: @Sendable () -> Void
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
@@ -22,18 +24,21 @@ final class Writer: @unchecked Sendable {
     private var afterEnd: [@Sendable () -> Void] = []
 
     /// Starts the thread, which owns the connection from now on and closes it at the end.
-    init(_ connection: any Connection, onEnd: @escaping @Sendable () -> Void) throws(Fault) {
+    init(_ connection: any Connection, log: Log, onEnd: @escaping @Sendable () -> Void) throws(Fault) {
         self.connection = connection
+        self.log = log
         self.onEnd = onEnd
         lock = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         pthread_cond_init(wake, nil)
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { pointer in
-            Unmanaged<Writer>.fromOpaque(pointer!).takeRetainedValue().loop()
-            return nil
-        }, Unmanaged.passRetained(self).toOpaque())
+        let code = pthread_create(
+            &thread, nil,
+            { pointer in
+                Unmanaged<Writer>.fromOpaque(pointer!).takeRetainedValue().loop()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
         guard code == 0 else {
             Unmanaged.passUnretained(self).release()
             throw .unavailable("No thread can be started for the database. Raise the limit on threads.")
@@ -109,6 +114,7 @@ final class Writer: @unchecked Sendable {
 
     private func commit(_ units: ArraySlice<any Unit>) {
         do { try connection.run("BEGIN IMMEDIATE") } catch {
+            log.error("database refuses to write", ["reason": error.message])
             for unit in units { unit.finish(error.unavailable) }
             return
         }
@@ -122,6 +128,7 @@ final class Writer: @unchecked Sendable {
             }
             // A full disk or lost memory ends the whole transaction: what ran is undone, what did not run yet may.
             guard connection.isInTransaction else {
+                log.error("database gave up a group of changes", ["lost": done.count])
                 let lost = Fault.unavailable("The database gave up a group of changes. Try again.", retryAfter: 1)
                 for unit in done { unit.finish(lost) }
                 return rest.isEmpty ? () : commit(rest)
@@ -148,10 +155,16 @@ final class Writer: @unchecked Sendable {
             try? connection.run("ROLLBACK")
             return
         }
+        let watch = Stopwatch()
         do { try connection.run("COMMIT") } catch {
+            log.error("database cannot commit", ["reason": error.message, "lost": done.count])
             if connection.isInTransaction { try? connection.run("ROLLBACK") }
             for unit in done { unit.finish(error.unavailable) }
             return
+        }
+        let took = watch.elapsed
+        if took > .seconds(1) {
+            log.warning("database disk is slow", ["seconds": took.asSeconds, "changes": done.count])
         }
         for unit in done { unit.finish(nil) }
     }
@@ -200,7 +213,6 @@ final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
     func finish(_ fault: Fault?) {
         if let fault { return caller.resume(returning: .failure(fault)) }
         for action in actions { action() }
-        guard let value else { return caller.resume(returning: .failure(.internalError("A unit of work did not run."))) }
-        caller.resume(returning: .success(value))
+        caller.resume(returning: value.map(Result.success) ?? .failure(.internalError("A unit of work did not run.")))
     }
 }
