@@ -12,6 +12,8 @@ package protocol Engine: AnyObject, Sendable {
     ) async throws(Fault) -> T
     /// What is wrong with the stored data; nothing when it is sound.
     func integrityCheck() async throws(Fault) -> [String]
+    /// How many reading connections are open.
+    var readersOpen: Int { get }
     /// Closes the readers. The writer's connection is closed before.
     func close()
 }

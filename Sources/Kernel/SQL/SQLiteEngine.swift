@@ -75,7 +75,6 @@ final class SQLiteEngine: Engine {
         }
     }
 
-    /// How many threads hold a connection; for tests of what happens when they end.
     var readersOpen: Int { readers.count }
 
     func close() {
