@@ -40,7 +40,8 @@ struct MigrationTests {
     func failing() async throws {
         let database = try Database.temporary()
         let broken: Migration = "2026-01-02 broken\nCREATE TABLE half (id INTEGER);\nCREATE TABLE ("
-        #expect(await fault { try await database.migrate([broken]) }?.status == 500)
+        let result = await fault { try await database.migrate([broken]) }
+        #expect(result?.status == 500 && result?.message.contains("'2026-01-02 broken'") == true)
         #expect(await fault { try await database.rows("SELECT * FROM half") }?.status == 500)
         #expect(try await database.rows("SELECT * FROM schema_migrations").isEmpty)
     }

@@ -40,8 +40,8 @@ import Testing
         2026-11-20 wides
         CREATE TABLE wides (
             id VARCHAR(36) PRIMARY KEY, project_id TEXT, user_id TEXT, name TEXT, image_ref TEXT, flavor_id TEXT,
-            host_name TEXT, node TEXT, availability_zone TEXT, key_name TEXT, state TEXT, task_state TEXT, vm_state TEXT,
-            power_state BIGINT, progress BIGINT, vcpus BIGINT, memory_mb BIGINT, root_gb BIGINT, ephemeral_gb BIGINT,
+            host_name TEXT, node TEXT, availability_zone TEXT, key_name TEXT, state TEXT, task_state TEXT,
+            vm_state TEXT, power_state BIGINT, progress BIGINT, vcpus BIGINT, memory_mb BIGINT, root_gb BIGINT, ephemeral_gb BIGINT,
             launch_index BIGINT, created_at BIGINT, updated_at BIGINT, launched_at BIGINT, deleted_at BIGINT,
             is_locked BOOLEAN, is_deleted BOOLEAN, weight DOUBLE PRECISION, tags TEXT, os_type TEXT, generation BIGINT)
         """
@@ -79,9 +79,10 @@ import Testing
             _ = try await database.one(Wide.self, "id = \(id)", or: .notFound(id))
         }
         print("speed: a point read of 30 columns \(reading.elapsed / 2000)")
+        let id = "8f1c7a52-31cf-4a0e-9e2d-100000000005"
         let writing = Stopwatch()
         for number in 0..<1000 {
-            try await database.update(Wide.self, set: "progress = \(number)", where: "launch_index = \(5)")
+            try await database.update(Wide.self, set: "progress = \(number)", where: "id = \(id)")
         }
         print("speed: one caller's transaction, no sync \(writing.elapsed / 1000)")
         let building = Stopwatch()

@@ -73,12 +73,15 @@ package struct Dialect: Sendable {
     package let name: String
     /// The mark around names: `"` in SQLite and PostgreSQL; MariaDB is put into ANSI_QUOTES mode or uses a backtick.
     package let mark: String
+    /// What opens a transaction that will write.
+    package let begin: String
     /// How many values one statement may bind.
     package let valuesMax: Int
 
-    package init(name: String, mark: String = "\"", valuesMax: Int) {
+    package init(name: String, mark: String = "\"", begin: String = "BEGIN", valuesMax: Int) {
         self.name = name
         self.mark = mark
+        self.begin = begin
         self.valuesMax = valuesMax
     }
 

@@ -66,7 +66,9 @@ struct MigrationStep: Sendable {
             }
             return false
         }
-        for statement in statements { try transaction.execute(SQL(text: statement)) }
+        do {
+            for statement in statements { try transaction.execute(SQL(text: statement)) }
+        } catch { throw Fault(error.status, code: error.code, "Migration '\(name)': \(error.message)") }
         try transaction.execute(
             """
             INSERT INTO schema_migrations (name, applied_at, checksum) VALUES (\(name), \(now), \(checksum))
@@ -81,7 +83,7 @@ struct MigrationStep: Sendable {
             if statement.contains(where: { !$0.isEmpty }) { statements.append(statement.joined(separator: "\n")) }
             statement = []
         }
-        for line in lines where !line.hasPrefix("--") {
+        for line in lines where !line.drop(while: \.isWhitespace).hasPrefix("--") {
             statement.append(line.hasSuffix(";") ? String(line.dropLast()) : line)
             if line.hasSuffix(";") { end() }
         }
@@ -99,6 +101,6 @@ struct MigrationStep: Sendable {
     private static func trimmed(_ line: Substring) -> String {
         var line = line
         while let last = line.last, last.isWhitespace { line.removeLast() }
-        return String(line.drop { $0.isWhitespace })
+        return String(line)
     }
 }

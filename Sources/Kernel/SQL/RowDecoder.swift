@@ -79,6 +79,12 @@ final class RowDecoder: Decoder {
         }
     }
 
+    private func bytes(_ column: Int32) throws -> [UInt8] {
+        guard column >= 0 else { throw RowError("is missing") }
+        guard statement.kind(column) != .null else { throw RowError("holds null, not bytes", column, statement) }
+        return statement.blob(column)
+    }
+
     // MARK: Values of other types
 
     func value<T: Decodable>(_ type: T.Type, step place: Int) throws -> T {
@@ -87,7 +93,7 @@ final class RowDecoder: Decoder {
         if type == Timestamp.self {
             return unsafeBitCast(Timestamp(microseconds: try integer(step.column)), to: T.self)
         }
-        if type == [UInt8].self, let bytes = statement.blob(step.column) as? T { return bytes }
+        if type == [UInt8].self { return unsafeBitCast(try bytes(step.column), to: T.self) }
         if NestedColumn.holds(type) {
             plan.steps[place].isNested = true
             return try nested(type, step.column)

@@ -79,6 +79,21 @@ struct RowFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let column = column(key)
         return decoder.isNull(column) ? nil : try naming(key) { try decoder.integer(column) }
     }
+    func decodeIfPresent(_ type: Float.Type, forKey key: Key) throws -> Float? {
+        try decodeIfPresent(Double.self, forKey: key).map(Float.init)
+    }
+    func decodeIfPresent(_ type: Int8.Type, forKey key: Key) throws -> Int8? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: Int16.Type, forKey key: Key) throws -> Int16? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: Int32.Type, forKey key: Key) throws -> Int32? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt.Type, forKey key: Key) throws -> UInt? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt8.Type, forKey key: Key) throws -> UInt8? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt16.Type, forKey key: Key) throws -> UInt16? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt32.Type, forKey key: Key) throws -> UInt32? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt64.Type, forKey key: Key) throws -> UInt64? { try numberIfPresent(type, key) }
+    private func numberIfPresent<Number: FixedWidthInteger>(_ type: Number.Type, _ key: Key) throws -> Number? {
+        let column = column(key)
+        return decoder.isNull(column) ? nil : try naming(key) { try decoder.number(type, column) }
+    }
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
         let place = decoder.next(key.stringValue)
         if decoder.isNull(decoder.plan.steps[place].column) { return nil }

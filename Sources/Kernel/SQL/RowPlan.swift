@@ -59,6 +59,7 @@ package final class RecordPlan {
         keys.append(key)
         columns.append(ColumnName.of(key))
         nested.append(false)
+        (insertText, replaceText) = (nil, nil)
     }
 
     func insert(_ dialect: Dialect) -> String {

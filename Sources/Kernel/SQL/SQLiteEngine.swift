@@ -34,7 +34,7 @@ final class SQLiteEngine: Engine {
         // Tokens and passwords' hashes are in it: made for its owner alone before SQLite makes it for everybody.
         let file = Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         if file >= 0 { Glibc.close(file) }
-        do {
+        do throws(EngineError) {
             let writer = try SQLiteConnection(
                 path: path, flags: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                 setup: [
@@ -42,6 +42,12 @@ final class SQLiteEngine: Engine {
                     "PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -8192",
                     "PRAGMA journal_size_limit = 67108864",
                 ])
+            let mode = try writer.statement("PRAGMA journal_mode")
+            defer { mode.reset() }
+            guard try mode.step(), mode.text(0) == "wal" else {
+                throw EngineError(
+                    .unavailable, "The database's file system lacks shared memory for its log. Use a local disk.")
+            }
             return writer
         } catch { throw error.fault }
     }

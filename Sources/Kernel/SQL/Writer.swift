@@ -3,8 +3,8 @@ internal import Base
 internal import Glibc
 internal import Observability
 
-/// The one thread that writes. What waits is committed together: each unit of work in its own savepoint, one sync of the
-/// disk for all of them, and everybody goes on once that is done.
+/// The one thread that writes. What waits is committed together: each unit of work in its own savepoint, one sync of
+/// the disk for all of them, and everybody goes on once that is done.
 /// `@unchecked`: the queue is guarded by `lock`, the connection belongs to the thread.
 final class Writer: @unchecked Sendable {
     /// Beyond this many waiting units the disk is not keeping up, and more would only wait longer.
@@ -113,7 +113,7 @@ final class Writer: @unchecked Sendable {
     }
 
     private func commit(_ units: ArraySlice<any Unit>) {
-        do { try connection.run("BEGIN IMMEDIATE") } catch {
+        do { try connection.run(connection.dialect.begin) } catch {
             log.error("database refuses to write", ["reason": error.message])
             for unit in units { unit.finish(error.unavailable) }
             return
@@ -144,8 +144,8 @@ final class Writer: @unchecked Sendable {
             try connection.run("SAVEPOINT unit")
             let fault = unit.run(connection)
             guard connection.isInTransaction else { return fault ?? .unavailable("The database gave up a change.") }
-            if fault != nil { try connection.run("ROLLBACK TO unit") }
-            try connection.run("RELEASE unit")
+            if fault != nil { try connection.run("ROLLBACK TO SAVEPOINT unit") }
+            try connection.run("RELEASE SAVEPOINT unit")
             return fault
         } catch { return error.fault }
     }
@@ -185,7 +185,7 @@ protocol Unit: AnyObject {
     func finish(_ fault: Fault?)
 }
 
-/// The unit that a transaction's closure is. `@unchecked`: handed from the caller to the writer's thread, used there only.
+/// The unit that a transaction's closure is. `@unchecked`: handed from the caller to the writer's thread.
 final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
     private let body: @Sendable (Transaction) throws(Fault) -> T
     private let caller: UnsafeContinuation<Result<T, Fault>, Never>
