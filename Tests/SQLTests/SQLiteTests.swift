@@ -32,6 +32,7 @@ struct SQLiteTests {
             await again.close()
         }
         await database.close()
+        #expect(access(path + "-wal", F_OK) != 0, "the log is folded into the file at the end")
     }
 
     @Test("The file is its owner's alone")

@@ -41,7 +41,8 @@ import Testing
         CREATE TABLE wides (
             id VARCHAR(36) PRIMARY KEY, project_id TEXT, user_id TEXT, name TEXT, image_ref TEXT, flavor_id TEXT,
             host_name TEXT, node TEXT, availability_zone TEXT, key_name TEXT, state TEXT, task_state TEXT,
-            vm_state TEXT, power_state BIGINT, progress BIGINT, vcpus BIGINT, memory_mb BIGINT, root_gb BIGINT, ephemeral_gb BIGINT,
+            vm_state TEXT, power_state BIGINT, progress BIGINT, vcpus BIGINT, memory_mb BIGINT, root_gb BIGINT,
+            ephemeral_gb BIGINT,
             launch_index BIGINT, created_at BIGINT, updated_at BIGINT, launched_at BIGINT, deleted_at BIGINT,
             is_locked BOOLEAN, is_deleted BOOLEAN, weight DOUBLE PRECISION, tags TEXT, os_type TEXT, generation BIGINT)
         """

@@ -3,7 +3,7 @@ internal import CSQLite
 
 /// One SQLite connection and its prepared statements. Opened without SQLite's own locks: whoever holds it sees to it
 /// that one thread uses it at a time.
-final class SQLiteConnection: Connection {
+final class SQLiteConnection: EngineConnection {
     static let dialect = Dialect(name: "sqlite", begin: "BEGIN IMMEDIATE", valuesMax: 30_000)
     private static let statementsMax = 256
 
@@ -44,7 +44,7 @@ final class SQLiteConnection: Connection {
         while try statement.step() {}
     }
 
-    func statement(_ text: String) throws(EngineError) -> any Statement {
+    func statement(_ text: String) throws(EngineError) -> any EngineStatement {
         uses += 1
         if let known = statements[text] {
             known.lastUse = uses
@@ -70,7 +70,7 @@ final class SQLiteConnection: Connection {
 }
 
 /// A prepared statement of SQLite, kept for the next use of the same text.
-final class SQLiteStatement: Statement {
+final class SQLiteStatement: EngineStatement {
     private let pointer: OpaquePointer
     private let handle: OpaquePointer?
     private let sql: String

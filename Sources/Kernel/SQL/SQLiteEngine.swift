@@ -30,7 +30,7 @@ final class SQLiteEngine: Engine {
 
     var dialect: Dialect { SQLiteConnection.dialect }
 
-    func openWriter() throws(Fault) -> any Connection {
+    func openWriter() throws(Fault) -> any EngineConnection {
         // Tokens and passwords' hashes are in it: made for its owner alone before SQLite makes it for everybody.
         let file = Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         if file >= 0 { Glibc.close(file) }
@@ -53,11 +53,11 @@ final class SQLiteEngine: Engine {
     }
 
     func read<T: Sendable>(
-        _ body: @escaping @Sendable (any Connection) throws(Fault) -> T
+        _ body: @escaping @Sendable (any EngineConnection) throws(Fault) -> T
     ) async throws(Fault) -> T { try inline(body) }
 
     /// Reads on the calling thread: a point read takes microseconds, less than any hop to another thread.
-    func inline<T>(_ body: (any Connection) throws(Fault) -> T) throws(Fault) -> T {
+    func inline<T>(_ body: (any EngineConnection) throws(Fault) -> T) throws(Fault) -> T {
         let reader = try readers.reader { () throws(EngineError) in try self.openReader() }
         guard reader.enter() else { throw .unavailable("The database is closed.") }
         defer { reader.leave() }

@@ -3,9 +3,9 @@ internal import Base
 
 /// The verbs on one connection, shared by reads on any thread and by transactions on the writer's.
 struct Session {
-    let connection: any Connection
+    let connection: any EngineConnection
 
-    init(_ connection: any Connection) { self.connection = connection }
+    init(_ connection: any EngineConnection) { self.connection = connection }
 
     func all<R: Record>(_ type: R.Type, _ condition: SQL, max: Int = .max) throws(Fault) -> [R] {
         let statement = try prepare(select("*", R.table, condition), condition.values)
@@ -81,7 +81,7 @@ struct Session {
 
     // MARK: Parts
 
-    private func prepare(_ text: String, _ values: [SQLValue]) throws(Fault) -> any Statement {
+    private func prepare(_ text: String, _ values: [SQLValue]) throws(Fault) -> any EngineStatement {
         let valuesMax = connection.dialect.valuesMax
         guard values.count <= valuesMax else {
             throw .internalError(

@@ -12,7 +12,7 @@ final class Writer: @unchecked Sendable {
     /// Bounds how long the first of a group waits for the last.
     private static let groupMax = 512
 
-    private let connection: any Connection
+    private let connection: any EngineConnection
     private let log: Log
     private let onEnd: @Sendable () -> Void
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
@@ -24,7 +24,7 @@ final class Writer: @unchecked Sendable {
     private var afterEnd: [@Sendable () -> Void] = []
 
     /// Starts the thread, which owns the connection from now on and closes it at the end.
-    init(_ connection: any Connection, log: Log, onEnd: @escaping @Sendable () -> Void) throws(Fault) {
+    init(_ connection: any EngineConnection, log: Log, onEnd: @escaping @Sendable () -> Void) throws(Fault) {
         self.connection = connection
         self.log = log
         self.onEnd = onEnd
@@ -84,8 +84,9 @@ final class Writer: @unchecked Sendable {
 
     private func loop() {
         while let group = next() { commit(group[...]) }
-        connection.close()
+        // The readers first: the last to close folds the log into the file, which only a writer may.
         onEnd()
+        connection.close()
         pthread_mutex_lock(lock)
         isEnded = true
         let callbacks = afterEnd
@@ -180,7 +181,7 @@ extension EngineError {
 /// A unit of work, its caller waiting.
 protocol Unit: AnyObject {
     /// Does the work on the writer's thread; gives why it failed.
-    func run(_ connection: any Connection) -> Fault?
+    func run(_ connection: any EngineConnection) -> Fault?
     /// Tells the caller: nil once the work is durable.
     func finish(_ fault: Fault?)
 }
@@ -200,7 +201,7 @@ final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
         self.caller = caller
     }
 
-    func run(_ connection: any Connection) -> Fault? {
+    func run(_ connection: any EngineConnection) -> Fault? {
         let transaction = Transaction(connection)
         defer { transaction.end() }
         do {
