@@ -36,6 +36,7 @@ final class TestEngines: Sendable {
         var options = options
         options.hypervisor = hypervisor
         options.chassisName = "chassis"
+        options.cacheDirectory = "/tmp/apus-test-cache"
         let (stream, yield) = AsyncStream.makeStream(of: EngineEvent.self)
         told = stream
         let record: @Sendable (EngineEvent) -> Void = { yield.yield($0) }
