@@ -18,6 +18,8 @@ package final class EngineSupervisor: Sendable {
     private let report: @Sendable (EngineEvent) -> Void
     /// How often in a row an engine died young, and when it last came up.
     private let record = Mutex<[String: (deaths: Int, up: Stopwatch)]>([:])
+    /// The process that each engine was last seen with.
+    private let pids = Mutex<[String: Int32]>([:])
 
     package init(
         engines: [any Engine], pool: BlockingPool, clock: any WallClock = MachineClock(),
@@ -47,6 +49,7 @@ package final class EngineSupervisor: Sendable {
             do throws(Fault) {
                 let how = try await self.pool.run { () throws(Fault) in try engine.start() }
                 self.record.withLock { $0[engine.name] = (0, Stopwatch()) }
+                if let pid = engine.pid { self.pids.withLock { $0[engine.name] = pid } }
                 self.report(.up(name: engine.name, how, watch.elapsed))
                 return nil
             } catch {
@@ -82,8 +85,12 @@ package final class EngineSupervisor: Sendable {
     package func watchOver() async throws(Fault) {
         let watch = try ProcessWatch()
         defer { watch.close() }
-        for engine in engines where engine.pid != nil { follow(engine, with: watch) }
         await withDiscardingTaskGroup { group in
+            // One that died since it came up has nothing to follow any more.
+            let known = pids.withLock(\.self)
+            for engine in engines where known[engine.name] != nil && !follow(engine, with: watch) {
+                group.addTask { await self.heal(engine, watch) }
+            }
             for await name in watch.exits {
                 guard let engine = engines.first(where: { $0.name == name }) else { continue }
                 group.addTask { await self.heal(engine, watch) }
@@ -92,13 +99,13 @@ package final class EngineSupervisor: Sendable {
         }
     }
 
-    private func follow(_ engine: any Engine, with watch: ProcessWatch) {
-        guard let pid = engine.pid, let process = ProcessHandle(pid) else { return }
-        watch.watch(engine.name, process)
+    /// False when it has no process now.
+    private func follow(_ engine: any Engine, with watch: ProcessWatch) -> Bool {
+        guard let pid = engine.pid, let process = ProcessHandle(pid) else { return false }
         pids.withLock { $0[engine.name] = pid }
+        watch.watch(engine.name, process)
+        return true
     }
-
-    private let pids = Mutex<[String: Int32]>([:])
 
     private func heal(_ engine: any Engine, _ watch: ProcessWatch) async {
         let down = Stopwatch()
@@ -116,7 +123,9 @@ package final class EngineSupervisor: Sendable {
             }
             do throws(Fault) {
                 _ = try await pool.run { () throws(Fault) in try engine.start() }
-                follow(engine, with: watch)
+                guard follow(engine, with: watch) else {
+                    throw .unavailable("\(engine.name) ended as soon as it had started.")
+                }
                 report(.healed(name: engine.name, after: down.elapsed))
                 return
             } catch {

@@ -41,7 +41,7 @@ package final class Engines: Sendable {
         supervisor = EngineSupervisor(engines: engines, pool: pool, clock: clock, report: report)
     }
 
-    deinit { close(lock) }
+    deinit { Engines.unlock(lock) }
 
     /// Starts everything side by side; returns when all answer.
     package func start() async throws(Fault) { try await supervisor.start() }
@@ -109,7 +109,7 @@ package final class Engines: Sendable {
         try await pool.run { () throws(Fault) in
             let paths = try EnginePaths(dataDirectory: dataDirectory)
             let lock = try lock(paths)
-            defer { close(lock) }
+            defer { unlock(lock) }
             LibvirtDaemons.endGuests(paths)
             try sweep(paths)
         }
@@ -134,6 +134,18 @@ package final class Engines: Sendable {
 
     private static func isTrace(_ file: String) -> Bool {
         [".pid", ".ctl", ".sock", "-sock", "-sock-ro", ".mgmt", ".snoop"].contains { file.hasSuffix($0) }
+    }
+
+    static func isLocked(_ paths: EnginePaths) -> Bool {
+        guard let lock = try? lock(paths) else { return true }
+        unlock(lock)
+        return false
+    }
+
+    /// Closing alone would leave the lock with a child that is just being started and has yet to close its copy.
+    private static func unlock(_ file: Int32) {
+        flock(file, LOCK_UN)
+        close(file)
     }
 
     private static func lock(_ paths: EnginePaths) throws(Fault) -> Int32 {

@@ -289,10 +289,10 @@ private struct Exchange {
     }
 }
 
-extension String {
+extension StringProtocol {
     /// Without spaces and line ends at either side.
     package var trimmedOfSpace: String {
-        var rest = self[...]
+        var rest = self[startIndex..<endIndex]
         while let last = rest.last, last.isWhitespace { rest.removeLast() }
         while let first = rest.first, first.isWhitespace { rest.removeFirst() }
         return String(rest)
