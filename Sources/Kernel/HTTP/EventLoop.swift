@@ -156,7 +156,7 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     private func turn(_ events: UnsafeMutablePointer<epoll_event>) -> Bool {
         _ = runJobs()
-        for chore in inbox.withLock({ $0.takeChores() }) { chore() }
+        runChores()
         for daemon in daemons where daemon.isDue { daemon.run() }
         let (idle, stopped) = inbox.withLock { inbox in
             let idle = inbox.jobs.isEmpty && inbox.chores.isEmpty
@@ -181,6 +181,11 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
             whenEmpty()
         }
         return true
+    }
+
+    /// Apart from `turn`, so that what the chores held is let go before the wait.
+    private func runChores() {
+        for chore in inbox.withLock({ $0.takeChores() }) { chore() }
     }
 
     /// To the next timer or sweep; -1 when nothing but events can matter.

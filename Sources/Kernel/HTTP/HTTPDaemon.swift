@@ -55,7 +55,7 @@ final class HTTPDaemon: EventSource, @unchecked Sendable {
     }
 
     func adopt(_ arrival: Arrival) {
-        guard let handle else {
+        guard let handle, !loop.draining else {
             close(arrival.socket)
             return dropped()
         }

@@ -66,7 +66,8 @@ final class Acceptor: EventSource, @unchecked Sendable {
     private let loops: [EventLoop]
     private let service: HTTPService
     private var token: UInt64 = 0
-    private var isOpen = false
+    /// For good: the order to close may overtake the one to open.
+    private var isClosed = false
 
     init(_ listener: Listener, loop: EventLoop, loops: [EventLoop], service: HTTPService) {
         self.listener = listener
@@ -77,18 +78,13 @@ final class Acceptor: EventSource, @unchecked Sendable {
 
     /// On the loop's thread, as everything below.
     func open() {
-        isOpen = true
-        listen()
-    }
-
-    private func listen() {
-        guard isOpen, token == 0 else { return }
+        guard !isClosed, token == 0 else { return }
         token = loop.watch(
             listener.socket, Int32(bitPattern: EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue), self)
     }
 
     func close() {
-        isOpen = false
+        isClosed = true
         pause()
     }
 
@@ -141,6 +137,6 @@ final class Acceptor: EventSource, @unchecked Sendable {
     private func failed(_ reason: Int32) {
         guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(reason), token != 0 else { return }
         pause()
-        loop.after(.milliseconds(100)) { [self] in listen() }
+        loop.after(.milliseconds(100)) { [self] in open() }
     }
 }
