@@ -2,8 +2,9 @@
 package import Base
 package import JSON
 
-/// Says what happened, one record per line. A child made by `with` carries fields (the request's id) into every line; all
-/// children share one sink. Asking for a level that is off costs a comparison: neither message nor fields are built.
+/// Says what happened, one record per line. A child made by `with` carries fields (the request's id) into every line;
+/// all children share one sink. Asking for a level that is off costs a comparison: neither message nor fields are
+/// built.
 package final class Log: Sendable {
     package enum Level: Int, Sendable, Comparable, CaseIterable {
         case debug, info, warning, error, off
