@@ -39,6 +39,23 @@ struct GuestTests {
         FileSystem.remove(cloud.folder)
     }
 
+    @Test("A stop in the middle of libvirt's first look at QEMU leaves nothing either")
+    func interrupted() async throws {
+        var options = EngineOptions()
+        let folder = TestEngines.freshFolder()
+        options.cacheDirectory = "\(folder)/cache"
+        let cloud = try TestEngines(options, folder: folder, hypervisor: true)
+        try await cloud.with { engines in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await engines.run() }
+                while LibvirtDaemons.emulators(engines.paths).isEmpty { await Task.yield() }
+                group.cancelAll()
+            }
+        }
+        #expect(cloud.leftNothing)
+        FileSystem.remove(folder)
+    }
+
     @Test("Guests that are kept run on through a stop and are there after the next start")
     func kept() async throws {
         let folder = TestEngines.freshFolder()
@@ -66,10 +83,7 @@ struct GuestTests {
 
     @Test("The probe's guest runs to its end under emulation, so a failure under KVM is KVM's")
     func probe() throws {
-        let folder = TestEngines.freshFolder()
-        try FileSystem.makeDirectory(folder)
-        defer { FileSystem.remove(folder) }
-        let status = try KVMProbe.run("/usr/bin/qemu-system-x86_64", accelerator: "tcg", folder: folder)
+        let status = try KVMProbe.run("/usr/bin/qemu-system-x86_64", accelerator: "tcg")
         #expect(status == KVMProbe.success)
     }
 

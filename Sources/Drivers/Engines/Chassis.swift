@@ -77,7 +77,8 @@ struct Chassis {
 
     private var controller: Daemon {
         daemon(
-            "ovn-controller", name: "ovn-controller", needs: ["ovs-vswitchd", "ovn-sb"],
+            "ovn-controller", name: "ovn-controller",
+            needs: options.southbound == nil ? ["ovs-vswitchd", "ovn-sb"] : ["ovs-vswitchd"],
             arguments: [paths.switchDatabase])
     }
 
@@ -88,7 +89,7 @@ struct Chassis {
         var argv = ["ovs-vsctl", "--timeout=10", "--db=\(paths.switchDatabase)", "--no-wait", "init"]
         argv += ["--", "set", "Open_vSwitch", "."]
         argv += [
-            "system-id": options.chassisName, "hostname": options.chassisName, "ovn-remote": paths.southbound,
+            "system-id": options.chassisName, "hostname": options.chassisName, "ovn-remote": options.southbound ?? paths.southbound,
             "ovn-encap-type": "geneve", "ovn-encap-ip": String(tunnel), "ovn-bridge-datapath-type": kind,
             "ovn-bridge-mappings": "\(options.physicalNetwork):br-ex",
         ].map { "external-ids:\($0)=\"\($1)\"" }
@@ -97,6 +98,7 @@ struct Chassis {
             argv += ["--", "set", "Bridge", bridge, "datapath_type=\(kind)", "fail_mode=standalone"]
         }
         argv += ["--", "--may-exist", "add-port", "br-ex", OutsideWorld.inner]
+        if let underlay = options.underlay { argv += ["--", "--may-exist", "add-port", "br-ul", underlay] }
         try Subprocess.check(argv, environment: paths.switchEnvironment)
         try FileSystem.write(namespaceMark, to: "\(paths.ovs)/namespace")
     }
