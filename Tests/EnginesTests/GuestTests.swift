@@ -46,7 +46,7 @@ struct GuestTests {
         options.cacheDirectory = "\(folder)/cache"
         let cloud = try TestEngines(options, folder: folder, hypervisor: true)
         try await cloud.with { engines in
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await engines.run() }
                 while LibvirtDaemons.emulators(engines.paths).isEmpty { await Task.yield() }
                 group.cancelAll()

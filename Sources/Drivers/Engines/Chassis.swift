@@ -89,7 +89,8 @@ struct Chassis {
         var argv = ["ovs-vsctl", "--timeout=10", "--db=\(paths.switchDatabase)", "--no-wait", "init"]
         argv += ["--", "set", "Open_vSwitch", "."]
         argv += [
-            "system-id": options.chassisName, "hostname": options.chassisName, "ovn-remote": options.southbound ?? paths.southbound,
+            "system-id": options.chassisName, "hostname": options.chassisName,
+            "ovn-remote": options.southbound ?? paths.southbound,
             "ovn-encap-type": "geneve", "ovn-encap-ip": String(tunnel), "ovn-bridge-datapath-type": kind,
             "ovn-bridge-mappings": "\(options.physicalNetwork):br-ex",
         ].map { "external-ids:\($0)=\"\($1)\"" }
