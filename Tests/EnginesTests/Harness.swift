@@ -16,7 +16,8 @@ enum Machine {
     static let hasEngines = isRoot && programs.allSatisfy { Subprocess.locate($0) != nil }
     static let why: String = {
         let missing = programs.filter { Subprocess.locate($0) == nil }
-        return "needs root\(isRoot ? "" : " (it is not)") and: \(missing.joined(separator: " "))"
+        let lacks = (isRoot ? [] : ["root"]) + missing
+        return "needs root, Open vSwitch, OVN, libvirt and QEMU; here is no \(lacks.joined(separator: ", no "))"
     }()
 }
 
