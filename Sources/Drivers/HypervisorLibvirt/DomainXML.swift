@@ -21,7 +21,8 @@ struct DomainXML {
             xml.element("name", text: spec.instanceName)
             xml.element("uuid", text: spec.server)
             // libvirt refuses line ends in a title.
-            xml.element("title", text: spec.title.split(whereSeparator: \.isNewline).joined(separator: " "))
+            let title = spec.title.split(whereSeparator: \.isNewline).joined(separator: " ")
+            if !title.isEmpty { xml.element("title", text: title) }
             metadata(&xml)
             xml.element("memory", ["unit": "MiB"], text: "\(spec.memoryMiB)")
             xml.element("vcpu", ["placement": "static"], text: "\(spec.vcpus)")

@@ -77,7 +77,11 @@ private let guestRebooted: Generic = { _, domain, relay in forward(.rebooted, .r
 
 private let agentChanged:
     @convention(c) (virConnectPtr?, virDomainPtr?, Int32, Int32, UnsafeMutableRawPointer?) -> Void = {
-        _, domain, state, _, relay in
+        _, domain, state, reason, relay in
+        // libvirt also tells that the agent of a guest that has just begun is not there yet.
+        guard UInt32(bitPattern: reason) == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL.rawValue else {
+            return
+        }
         let isConnected =
             UInt32(bitPattern: state)
             == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED.rawValue

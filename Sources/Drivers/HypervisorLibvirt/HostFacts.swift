@@ -61,7 +61,7 @@ private struct DiskSpace {
         try FileSystem.makeDirectory(directory)
         var facts = statvfs()
         guard statvfs(directory, &facts) == 0 else { throw SystemError.fault("Cannot look at \(directory)") }
-        func gib(_ blocks: UInt) -> Int { Int(blocks * facts.f_frsize >> 30) }
+        func gib(_ blocks: UInt) -> Int { Int((blocks * facts.f_frsize) >> 30) }
         totalGiB = gib(facts.f_blocks)
         usedGiB = gib(facts.f_blocks - facts.f_bfree)
         availableGiB = gib(facts.f_bavail)

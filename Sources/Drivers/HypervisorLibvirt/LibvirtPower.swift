@@ -96,14 +96,18 @@ extension LibvirtHypervisor {
         var asked: Duration?
         while watch.elapsed < grace {
             let again = asked.map { watch.elapsed - $0 >= .seconds(10) } ?? true
-            let isDown = try await session.call { connection throws(Fault) in
+            let isDone = try await session.call { connection throws(Fault) in
                 let domain = try Domain.ours(server, on: connection)
                 guard domain.isActive else { return true }
-                // A guest that cannot be asked is switched off in the end.
-                if again { virDomainShutdown(domain.raw) }
+                // One that is paused hears nothing, and one that cannot be asked is switched off in the end.
+                guard try domain.state() == .running else { return true }
+                if again {
+                    domain.limitAgent()
+                    virDomainShutdown(domain.raw)
+                }
                 return false
             }
-            if isDown { return }
+            if isDone { return }
             if again { asked = watch.elapsed }
             let pause = min(.milliseconds(250), grace - watch.elapsed)
             do { try await clock.sleep(max(pause, .milliseconds(1))) } catch {
@@ -114,6 +118,9 @@ extension LibvirtHypervisor {
 }
 
 extension Domain {
+    /// By default libvirt waits for the agent in the guest for ever, and so would our thread.
+    func limitAgent() { virDomainAgentSetResponseTimeout(raw, 10, 0) }
+
     /// Ends the guest at once, but lets QEMU write what it has in hand.
     func switchOff() throws(Fault) {
         guard isActive else { return }
@@ -203,6 +210,7 @@ extension LibvirtHypervisor: GuestAgent {
         try await onDomain(server) { domain throws(Fault) in
             let state = try domain.state()
             guard state == .running else { throw .guestState(server, state, "change the password of") }
+            domain.limitAgent()
             try domain.check(virDomainSetUserPassword(domain.raw, user, password, 0), "change a password in")
         }
     }
