@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Networks in memory: everything is real at once, and a port with a host comes up as soon as it is enabled.
+/// A whole cloud runs on it in tests and simulations.
+package actor FakeNetworkBackend: NetworkBackend {
+    /// What is real now.
+    package private(set) var topology = Topology()
+    /// How many transactions have been made, the refused ones left out.
+    package private(set) var transactions = 0
+    private var hosts: [ChassisFact]
+    private var refusals: [Fault] = []
+    private var listeners: [AsyncStream<PortEvent>.Continuation] = []
+
+    package init(hosts: [ChassisFact] = []) { self.hosts = hosts }
+
+    /// The next call that changes something fails so.
+    package func refuse(_ fault: Fault) { refusals.append(fault) }
+    package func setHosts(_ hosts: [ChassisFact]) { self.hosts = hosts }
+
+    package func apply(_ change: TopologyChange) async throws(Fault) {
+        try refuseIfAsked()
+        var next = topology
+        next.apply(change)
+        become(next)
+    }
+
+    package func synchronize(_ whole: Topology) async throws(Fault) -> DriftReport {
+        try refuseIfAsked()
+        var drift = DriftReport()
+        let wanted = whole.objects
+        let present = topology.objects
+        for object in wanted {
+            let before = topology[object.reference]
+            if before == nil { drift.inserted.append("\(object.reference)") }
+            if let before, before != object { drift.updated.append("\(object.reference)") }
+        }
+        for object in present where whole[object.reference] == nil { drift.deleted.append("\(object.reference)") }
+        become(whole)
+        return drift
+    }
+
+    package func events() async -> AsyncStream<PortEvent> {
+        let (stream, listener) = AsyncStream<PortEvent>.makeStream(bufferingPolicy: .bufferingNewest(10_000))
+        listeners.append(listener)
+        return stream
+    }
+
+    package func chassis() async throws(Fault) -> [ChassisFact] { hosts }
+
+    /// Ends every stream of events, as a back end that goes away does.
+    package func stop() {
+        for listener in listeners { listener.finish() }
+        listeners = []
+    }
+
+    private func refuseIfAsked() throws(Fault) {
+        if !refusals.isEmpty { throw refusals.removeFirst() }
+    }
+
+    private func become(_ next: Topology) {
+        let before = topology
+        topology = next
+        transactions += 1
+        for id in Set(before.ports.keys).union(next.ports.keys).sorted() {
+            let was = before.ports[id].flatMap(FakeNetworkBackend.claimant)
+            let now = next.ports[id].flatMap(FakeNetworkBackend.claimant)
+            guard was != now else { continue }
+            let event = PortEvent(portID: id, isUp: now != nil, host: now)
+            for listener in listeners { listener.yield(event) }
+        }
+    }
+
+    /// Who carries a port, if anybody does.
+    private static func claimant(_ port: PortSpec) -> String? {
+        guard port.enabled, port.kind == .guest || port.kind == .external else { return nil }
+        return port.host
+    }
+}

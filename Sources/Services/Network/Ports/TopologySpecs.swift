@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a network leaves the machine: tunnelled between hosts, or on a physical network.
+package enum SwitchProvider: Sendable, Hashable {
+    case overlay
+    case flat(physicalNetwork: String)
+    case vlan(physicalNetwork: String, id: Int)
+
+    package var physicalNetwork: String? {
+        switch self {
+        case .overlay: nil
+        case .flat(let physicalNetwork): physicalNetwork
+        case .vlan(let physicalNetwork, _): physicalNetwork
+        }
+    }
+    package var vlan: Int? {
+        if case .vlan(_, let id) = self { id } else { nil }
+    }
+}
+
+/// A network as a switch, with its subnets.
+package struct SwitchSpec: Sendable, Hashable {
+    package var id: String
+    /// The revision of the row; a back end records it and never goes back.
+    package var generation: Int
+    package var name: String
+    package var mtu: Int
+    package var provider: SwitchProvider
+    /// Whether routers may have their gateway here (`router:external`).
+    package var isExternal: Bool
+    /// `example.org.`; empty for none.
+    package var dnsDomain: String
+    package var subnets: [SubnetSpec]
+
+    package init(
+        id: String, generation: Int = 0, name: String = "", mtu: Int = 1442, provider: SwitchProvider = .overlay,
+        isExternal: Bool = false, dnsDomain: String = "", subnets: [SubnetSpec] = []
+    ) {
+        self.id = id
+        self.generation = generation
+        self.name = name
+        self.mtu = mtu
+        self.provider = provider
+        self.isExternal = isExternal
+        self.dnsDomain = dnsDomain
+        self.subnets = subnets
+    }
+
+    package func subnet(_ id: String) -> SubnetSpec? { subnets.first { $0.id == id } }
+}
+
+/// The three ways of Neutron's `ipv6_address_mode` and `ipv6_ra_mode`.
+package enum IPv6Mode: String, Sendable, Hashable, Codable {
+    case slaac = "slaac"
+    case stateless = "dhcpv6-stateless"
+    case stateful = "dhcpv6-stateful"
+}
+
+package struct RouteSpec: Sendable, Hashable, Codable {
+    package var destination: CIDR
+    package var nextHop: IPAddress
+
+    package init(destination: CIDR, nextHop: IPAddress) {
+        self.destination = destination
+        self.nextHop = nextHop
+    }
+}
+
+/// A block of addresses of one network and what its guests are told.
+package struct SubnetSpec: Sendable, Hashable {
+    package var id: String
+    package var cidr: CIDR
+    package var gateway: IPAddress?
+    package var dhcp: Bool
+    package var dnsServers: [IPAddress]
+    package var hostRoutes: [RouteSpec]
+    /// Where guests find the metadata service (IPv4); they get a route to 169.254.169.254 through it.
+    package var metadataAddress: IPAddress?
+    package var addressMode: IPv6Mode?
+    package var advertisementMode: IPv6Mode?
+
+    package init(
+        id: String, cidr: CIDR, gateway: IPAddress? = nil, dhcp: Bool = true, dnsServers: [IPAddress] = [],
+        hostRoutes: [RouteSpec] = [], metadataAddress: IPAddress? = nil, addressMode: IPv6Mode? = nil,
+        advertisementMode: IPv6Mode? = nil
+    ) {
+        self.id = id
+        self.cidr = cidr
+        self.gateway = gateway
+        self.dhcp = dhcp
+        self.dnsServers = dnsServers
+        self.hostRoutes = hostRoutes
+        self.metadataAddress = metadataAddress
+        self.addressMode = addressMode
+        self.advertisementMode = advertisementMode
+    }
+}
+
+/// What a port is for.
+package enum PortKind: Sendable, Hashable {
+    case guest
+    case routerInterface(router: String)
+    case routerGateway(router: String)
+    /// Answers on every host for itself: the metadata service's end.
+    case metadata
+    /// Belongs to a floating address; holds the address and is never plugged.
+    case floating
+    /// A machine outside our hosts (bare metal, SR-IOV), served by a gateway host.
+    case external
+}
+
+package struct FixedAddress: Sendable, Hashable {
+    package var subnetID: String
+    package var address: IPAddress
+
+    package init(subnetID: String, address: IPAddress) {
+        self.subnetID = subnetID
+        self.address = address
+    }
+}
+
+/// Addresses that a port may send from beside its own.
+package struct AddressPair: Sendable, Hashable {
+    /// Nil: the port's own.
+    package var mac: MACAddress?
+    package var addresses: CIDR
+
+    package init(mac: MACAddress? = nil, addresses: CIDR) {
+        self.mac = mac
+        self.addresses = addresses
+    }
+}
+
+/// One `extra_dhcp_opts` entry.
+package struct DHCPExtra: Sendable, Hashable {
+    package var name: String
+    package var value: String
+    package var version: IPVersion
+
+    package init(name: String, value: String, version: IPVersion = .v4) {
+        self.name = name
+        self.value = value
+        self.version = version
+    }
+}
+
+/// A trunk's subport: carried inside its parent under a VLAN tag.
+package struct SubportSpec: Sendable, Hashable {
+    package var parent: String
+    package var tag: Int
+
+    package init(parent: String, tag: Int) {
+        self.parent = parent
+        self.tag = tag
+    }
+}
+
+package struct PortSpec: Sendable, Hashable {
+    package var id: String
+    package var generation: Int
+    package var networkID: String
+    package var name: String
+    package var kind: PortKind
+    package var mac: MACAddress
+    package var addresses: [FixedAddress]
+    package var allowedPairs: [AddressPair]
+    /// False: anything may pass, and security groups do not apply.
+    package var portSecurity: Bool
+    package var securityGroupIDs: [String]
+    package var enabled: Bool
+    /// The host that shall claim the port; nil leaves it to whoever plugs it.
+    package var host: String?
+    package var dnsName: String
+    package var dhcpExtras: [DHCPExtra]
+    package var deviceID: String
+    package var deviceOwner: String
+    package var subport: SubportSpec?
+
+    package init(
+        id: String, generation: Int = 0, networkID: String, name: String = "", kind: PortKind = .guest,
+        mac: MACAddress, addresses: [FixedAddress] = [], allowedPairs: [AddressPair] = [], portSecurity: Bool = true,
+        securityGroupIDs: [String] = [], enabled: Bool = true, host: String? = nil, dnsName: String = "",
+        dhcpExtras: [DHCPExtra] = [], deviceID: String = "", deviceOwner: String = "", subport: SubportSpec? = nil
+    ) {
+        self.id = id
+        self.generation = generation
+        self.networkID = networkID
+        self.name = name
+        self.kind = kind
+        self.mac = mac
+        self.addresses = addresses
+        self.allowedPairs = allowedPairs
+        self.portSecurity = portSecurity
+        self.securityGroupIDs = securityGroupIDs
+        self.enabled = enabled
+        self.host = host
+        self.dnsName = dnsName
+        self.dhcpExtras = dhcpExtras
+        self.deviceID = deviceID
+        self.deviceOwner = deviceOwner
+        self.subport = subport
+    }
+}
+
+// MARK: - Routers
+
+/// A router's way out: the port on the external network, whose addresses and subnets say the rest.
+package struct GatewaySpec: Sendable, Hashable {
+    package var portID: String
+    /// Whether the router's IPv4 networks hide behind the gateway's address.
+    package var snat: Bool
+
+    package init(portID: String, snat: Bool = true) {
+        self.portID = portID
+        self.snat = snat
+    }
+}
+
+/// A floating address and the fixed address it stands for.
+package struct FloatingIPSpec: Sendable, Hashable {
+    package var id: String
+    package var address: IPAddress
+    package var fixedAddress: IPAddress
+    /// The port that has the fixed address.
+    package var portID: String
+    /// The MAC of the floating address's own port; used when floating addresses leave from the guest's host.
+    package var mac: MACAddress?
+
+    package init(id: String, address: IPAddress, fixedAddress: IPAddress, portID: String, mac: MACAddress? = nil) {
+        self.id = id
+        self.address = address
+        self.fixedAddress = fixedAddress
+        self.portID = portID
+        self.mac = mac
+    }
+}
+
+package struct RouterSpec: Sendable, Hashable {
+    package var id: String
+    package var generation: Int
+    package var name: String
+    package var enabled: Bool
+    /// Ids of ports of kind `routerInterface`.
+    package var interfaces: [String]
+    package var gateway: GatewaySpec?
+    package var routes: [RouteSpec]
+    package var floatingIPs: [FloatingIPSpec]
+
+    package init(
+        id: String, generation: Int = 0, name: String = "", enabled: Bool = true, interfaces: [String] = [],
+        gateway: GatewaySpec? = nil, routes: [RouteSpec] = [], floatingIPs: [FloatingIPSpec] = []
+    ) {
+        self.id = id
+        self.generation = generation
+        self.name = name
+        self.enabled = enabled
+        self.interfaces = interfaces
+        self.gateway = gateway
+        self.routes = routes
+        self.floatingIPs = floatingIPs
+    }
+}
+
+// MARK: - Security groups
+
+package enum TrafficDirection: String, Sendable, Hashable, Codable {
+    case ingress
+    case egress
+}
+
+/// Who the other end of a rule may be.
+package enum RemotePeer: Sendable, Hashable {
+    case anyone
+    case prefix(CIDR)
+    /// The members of a security group.
+    case group(String)
+    /// An address group's blocks, spelled out.
+    case addresses([CIDR])
+}
+
+package struct SecurityRuleSpec: Sendable, Hashable {
+    package var id: String
+    package var direction: TrafficDirection
+    package var version: IPVersion
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, `sctp`, another IANA name or a number; nil for any.
+    package var ipProtocol: String?
+    /// The lowest port, or the ICMP type.
+    package var portMin: Int?
+    /// The highest port, or the ICMP code.
+    package var portMax: Int?
+    package var remote: RemotePeer
+
+    package init(
+        id: String, direction: TrafficDirection, version: IPVersion = .v4, ipProtocol: String? = nil,
+        portMin: Int? = nil, portMax: Int? = nil, remote: RemotePeer = .anyone
+    ) {
+        self.id = id
+        self.direction = direction
+        self.version = version
+        self.ipProtocol = ipProtocol
+        self.portMin = portMin
+        self.portMax = portMax
+        self.remote = remote
+    }
+}
+
+package struct SecurityGroupSpec: Sendable, Hashable {
+    package var id: String
+    package var generation: Int
+    package var name: String
+    package var stateful: Bool
+    package var rules: [SecurityRuleSpec]
+
+    package init(
+        id: String, generation: Int = 0, name: String = "", stateful: Bool = true, rules: [SecurityRuleSpec] = []
+    ) {
+        self.id = id
+        self.generation = generation
+        self.name = name
+        self.stateful = stateful
+        self.rules = rules
+    }
+}
