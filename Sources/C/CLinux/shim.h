@@ -36,3 +36,10 @@ extern int setns(int fd, int kind);
 extern int unshare(int flags);
 #define CLINUX_CLONE_NEWNET 0x40000000
 #define CLINUX_CLONE_NEWNS 0x00020000
+static inline int clinux_wifsignaled(int status) { return WIFSIGNALED(status); }
+static inline char **clinux_environment(void) { extern char **environ; return environ; }
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+extern int pidfd_open(pid_t pid, unsigned int flags);
+extern int pidfd_send_signal(int pidfd, int signal, siginfo_t *information, unsigned int flags);
+extern int pipe2(int ends[2], int flags);
+extern int pthread_setname_np(pthread_t thread, const char *name);

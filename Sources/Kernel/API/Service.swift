@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Access
+package import Base
+package import JSON
+package import SQL
+
+/// An API noun: its routes and the tables it is kept in.
+package protocol Resource {
+    static var routes: [Route] { get }
+    static var migrations: [Migration] { get }
+}
+
+extension Resource {
+    package static var migrations: [Migration] { [] }
+}
+
+/// A room as the kernel sees it: what it is called, where it answers, and everything it offers.
+package protocol Service: AnyObject, Sendable {
+    /// The index of the room: read first.
+    static var index: ServiceIndex { get }
+}
+
+/// The table of contents of a service.
+package struct ServiceIndex: Sendable {
+    /// The official service type: `compute`.
+    package let type: String
+    /// The project's code name, as it stands in the catalog: `nova`.
+    package let name: String
+    package let title: String
+    /// The classic port: 8774.
+    package let port: Int
+    /// The path under the shared port: `/compute`.
+    package let mount: String
+    /// What stands before each route's path: `/v2.1`. A route whose path starts with `//` stands outside of it.
+    package let base: String
+    /// What the catalog appends to the endpoint: `/v2.1`, or nothing.
+    package let catalogPath: String
+    package let versions: VersionHistory
+    package let envelope: Envelope
+    package let wording: Wording
+    /// What stands before each rule's name: `os_compute_api:`.
+    package let rulePrefix: String
+    /// What tokens must be scoped to where a rule does not say otherwise.
+    package let scopes: TokenScopes
+    /// Rules that others refer to: `context_is_admin`.
+    package let baseRules: KeyValuePairs<String, String>
+    /// Rules on single members or deeds, judged by handlers through views and bodies: name to default check.
+    package let memberRules: KeyValuePairs<String, String>
+    package let resources: [any Resource.Type]
+    /// The largest JSON body taken, in bytes.
+    package let bodyLimit: Int
+
+    package init(
+        type: String, name: String, title: String, port: Int, mount: String, base: String, catalogPath: String? = nil,
+        versions: VersionHistory, envelope: Envelope, wording: Wording, rulePrefix: String = "",
+        scopes: TokenScopes = .any,
+        baseRules: KeyValuePairs<String, String> = [:], memberRules: KeyValuePairs<String, String> = [:],
+        bodyLimit: Int = 1 << 20, resources: [any Resource.Type]
+    ) {
+        self.type = type
+        self.name = name
+        self.title = title
+        self.port = port
+        self.mount = mount
+        self.base = base
+        self.catalogPath = catalogPath ?? base
+        self.versions = versions
+        self.envelope = envelope
+        self.wording = wording
+        self.rulePrefix = rulePrefix
+        self.scopes = scopes
+        self.baseRules = baseRules
+        self.memberRules = memberRules
+        self.bodyLimit = bodyLimit
+        self.resources = resources
+    }
+
+    package var routes: [Route] { resources.flatMap { $0.routes } }
+    package var migrations: [Migration] { resources.flatMap { $0.migrations } }
+
+    /// Every rule of the service with its default check, each once.
+    package var rules: [PolicyRule] {
+        var rules = baseRules.map { PolicyRule($0.key, $0.value) }
+        rules += memberRules.map { PolicyRule(rulePrefix + $0.key, $0.value, scopes: scopes) }
+        var places: [String: Int] = [:]
+        for route in routes where !route.isOpen {
+            let name = rulePrefix + route.ruleName
+            let path = route.path.hasPrefix("//") ? String(route.path.dropFirst()) : base + route.path
+            let operation = "\(route.method) \(path)" + (route.action.map { " (\($0))" } ?? "")
+            if let place = places[name] {
+                rules[place].operations.append(operation)
+            } else {
+                places[name] = rules.count
+                rules.append(
+                    PolicyRule(
+                        name, route.ruleCheck, scopes: route.ruleScopes ?? scopes, description: route.summary,
+                        operations: [operation]))
+            }
+        }
+        return rules
+    }
+}
+
+/// How a service words a complaint about one member of a request: `(path, value, reason)` to a fault.
+package struct Wording: Sendable {
+    package let invalid: @Sendable (_ member: String, _ value: JSON?, _ reason: String) -> Fault
+    package let missing: @Sendable (_ member: String) -> Fault
+    package let unknown: @Sendable (_ members: [String]) -> Fault
+    /// Whether numbers and booleans may come as text (`"3"`, `"true"`), as Nova's and Neutron's schemas allow.
+    package let lenient: Bool
+
+    package init(
+        lenient: Bool = true,
+        invalid: @escaping @Sendable (_ member: String, _ value: JSON?, _ reason: String) -> Fault,
+        missing: @escaping @Sendable (_ member: String) -> Fault,
+        unknown: @escaping @Sendable (_ members: [String]) -> Fault
+    ) {
+        self.lenient = lenient
+        self.invalid = invalid
+        self.missing = missing
+        self.unknown = unknown
+    }
+
+    /// Nova's, Placement's and Cinder's, from JSON schema.
+    package static let nova = Wording(
+        invalid: { member, value, reason in
+            .badRequest("Invalid input for field/attribute \(member). Value: \(value?.text() ?? "None"). \(reason)")
+        },
+        missing: { .badRequest("'\($0)' is a required property") },
+        unknown: { members in
+            let names = members.map { "'\($0)'" }.joined(separator: ", ")
+            let verb = members.count == 1 ? "was" : "were"
+            return .badRequest("Additional properties are not allowed (\(names) \(verb) unexpected)")
+        })
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Base
+
+/// The database: reads on the calling thread, writes through one thread that commits in groups.
+package final class Database: Sendable {
+    package let engine: any Engine
+    private let writer: Writer
+    private let clock: any WallClock
+
+    /// A database on any engine; opens it at once.
+    package init(_ engine: any Engine, clock: any WallClock = MachineClock()) throws(Fault) {
+        self.engine = engine
+        self.clock = clock
+        writer = try Writer(try engine.openWriter(), onEnd: engine.close)
+    }
+
+    /// A database file. `durable` syncs every commit to the disk; without, a power cut may take the last moments.
+    package static func sqlite(
+        path: String, durable: Bool = true, clock: any WallClock = MachineClock()
+    ) throws(Fault) -> Database {
+        try Database(SQLiteEngine(path: path, durability: durable ? .full : .normal), clock: clock)
+    }
+
+    /// A private database for a test; its file goes with it.
+    package static func temporary(clock: any WallClock = MachineClock()) throws(Fault) -> Database {
+        try Database(SQLiteEngine.temporary(), clock: clock)
+    }
+
+    deinit { writer.stop() }
+
+    /// Finishes what waits to be written, then closes; everything after is refused.
+    package func close() async {
+        await withUnsafeContinuation { caller in writer.stop { caller.resume() } }
+    }
+
+    /// What is wrong with the stored data; nothing when it is sound. Reads everything: for `doctor`, not for requests.
+    package func integrityCheck() async throws(Fault) -> [String] { try await engine.integrityCheck() }
+
+    /// Applies what is not applied yet, oldest first, each in a transaction of its own.
+    package func migrate(_ migrations: [Migration]) async throws(Fault) {
+        let steps = try Migration.steps(migrations)
+        let now = clock.now()
+        try await transaction { transaction throws(Fault) in try Migration.prepare(transaction) }
+        for step in steps {
+            try await transaction { transaction throws(Fault) in try step.apply(transaction, at: now) }
+        }
+    }
+
+    /// Runs a closure on the writer's thread; returns once its changes are durable. It may run next to others in one
+    /// group, alone in its own savepoint: when it throws, its changes alone are undone.
+    package func transaction<T: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        let result: Result<T, Fault> = await withUnsafeContinuation { caller in
+            writer.enqueue(TransactionUnit(body, caller))
+        }
+        return try result.get()
+    }
+}
+
+// MARK: - Reading
+
+extension Database {
+    /// The records a condition is true of: what follows WHERE, or a bare ORDER BY or LIMIT, or nothing for all.
+    package func all<R: Record>(_ type: R.Type, _ condition: SQL = "") async throws(Fault) -> [R] {
+        try await engine.read { connection throws(Fault) in try Session(connection).all(type, condition) }
+    }
+
+    /// The records whose column holds one of the values, asked for in portions when the list is long.
+    package func all<R: Record>(
+        _ type: R.Type, _ column: String, in list: [some SQLBindable], and condition: SQL = ""
+    ) async throws(Fault) -> [R] {
+        let values = list.map(\.sqlValue)
+        return try await engine.read { connection throws(Fault) in
+            try Session(connection).all(type, column, in: values, and: condition)
+        }
+    }
+
+    package func first<R: Record>(_ type: R.Type, _ condition: SQL) async throws(Fault) -> R? {
+        try await engine.read { connection throws(Fault) in try Session(connection).first(type, condition) }
+    }
+
+    package func one<R: Record>(
+        _ type: R.Type, _ condition: SQL, or fault: @autoclosure () -> Fault
+    ) async throws(Fault) -> R {
+        guard let record = try await first(type, condition) else { throw fault() }
+        return record
+    }
+
+    package func count<R: Record>(_ type: R.Type, _ condition: SQL = "") async throws(Fault) -> Int {
+        try await engine.read { connection throws(Fault) in try Session(connection).count(type, condition) }
+    }
+
+    package func rows(_ query: SQL) async throws(Fault) -> [Row] {
+        try await engine.read { connection throws(Fault) in try Session(connection).rows(query) }
+    }
+}
+
+// MARK: - The verbs, each as a transaction of one statement
+
+extension Database {
+    package func insert(_ record: some Record, or conflict: @autoclosure () -> Fault? = nil) async throws(Fault) {
+        let conflict = conflict()
+        try await transaction { transaction throws(Fault) in try transaction.insert(record, or: conflict) }
+    }
+
+    package func insert(_ records: [some Record]) async throws(Fault) {
+        try await transaction { transaction throws(Fault) in try transaction.insert(records) }
+    }
+
+    package func replace(
+        _ record: some Record, where condition: SQL, or fault: @autoclosure () -> Fault
+    ) async throws(Fault) {
+        let fault = fault()
+        try await transaction { transaction throws(Fault) in
+            try transaction.replace(record, where: condition, or: fault)
+        }
+    }
+
+    @discardableResult
+    package func update<R: Record>(_ type: R.Type, set: SQL, where condition: SQL) async throws(Fault) -> Int {
+        try await transaction { transaction throws(Fault) in try transaction.update(type, set: set, where: condition) }
+    }
+
+    @discardableResult
+    package func delete<R: Record>(_ type: R.Type, _ condition: SQL) async throws(Fault) -> Int {
+        try await transaction { transaction throws(Fault) in try transaction.delete(type, condition) }
+    }
+
+    package func delete<R: Record>(
+        _ type: R.Type, _ condition: SQL, or fault: @autoclosure () -> Fault
+    ) async throws(Fault) {
+        let fault = fault()
+        try await transaction { transaction throws(Fault) in try transaction.delete(type, condition, or: fault) }
+    }
+
+    @discardableResult
+    package func execute(_ query: SQL) async throws(Fault) -> Int {
+        try await transaction { transaction throws(Fault) in try transaction.execute(query) }
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Base
+
+/// A unit of work on the writer's thread: all of it becomes durable, or nothing of it. It is of use only inside the
+/// closure that it was handed to, which must not block: every other writer waits for it.
+package final class Transaction {
+    private let open: Session
+    private var isOver = false
+    private(set) var actions: [@Sendable () -> Void] = []
+
+    init(_ connection: any Connection) { open = Session(connection) }
+
+    /// Work that ran ended here, however it ended.
+    func end() { isOver = true }
+
+    private var session: Session {
+        get throws(Fault) {
+            guard !isOver else { throw .internalError("A transaction was used after its closure ended.") }
+            return open
+        }
+    }
+
+    /// Runs once everything here is on disk, on the writer's thread and before the caller goes on: it must be short.
+    package func afterCommit(_ action: @escaping @Sendable () -> Void) { actions.append(action) }
+}
+
+// MARK: - Reading what is there, this transaction's own changes included
+
+extension Transaction {
+    package func all<R: Record>(_ type: R.Type, _ condition: SQL = "") throws(Fault) -> [R] {
+        try session.all(type, condition)
+    }
+
+    package func all<R: Record>(
+        _ type: R.Type, _ column: String, in list: [some SQLBindable], and condition: SQL = ""
+    ) throws(Fault) -> [R] { try session.all(type, column, in: list.map(\.sqlValue), and: condition) }
+
+    package func first<R: Record>(_ type: R.Type, _ condition: SQL) throws(Fault) -> R? {
+        try session.first(type, condition)
+    }
+
+    package func one<R: Record>(
+        _ type: R.Type, _ condition: SQL, or fault: @autoclosure () -> Fault
+    ) throws(Fault) -> R {
+        guard let record = try session.first(type, condition) else { throw fault() }
+        return record
+    }
+
+    package func count<R: Record>(_ type: R.Type, _ condition: SQL = "") throws(Fault) -> Int {
+        try session.count(type, condition)
+    }
+
+    package func rows(_ query: SQL) throws(Fault) -> [Row] { try session.rows(query) }
+}
+
+// MARK: - Changing
+
+extension Transaction {
+    /// Adds a row; when a unique key is taken that is the given fault, or 409 "Duplicate entry".
+    package func insert(_ record: some Record, or conflict: @autoclosure () -> Fault? = nil) throws(Fault) {
+        // Made even when nothing is wrong: a fault costs less than a second look at the failure would.
+        try session.insert(record, or: conflict())
+    }
+
+    package func insert(_ records: [some Record]) throws(Fault) {
+        let session = try session
+        for record in records { try session.insert(record, or: nil) }
+    }
+
+    /// Writes all columns of the matching row; none matching is the given fault.
+    package func replace(
+        _ record: some Record, where condition: SQL, or fault: @autoclosure () -> Fault
+    ) throws(Fault) {
+        if try session.replace(record, condition) == 0 { throw fault() }
+    }
+
+    /// Gives how many rows matched: with a generation in the condition this is the compare-and-swap.
+    @discardableResult
+    package func update<R: Record>(_ type: R.Type, set: SQL, where condition: SQL) throws(Fault) -> Int {
+        try session.update(R.table, set: set, where: condition)
+    }
+
+    @discardableResult
+    package func delete<R: Record>(_ type: R.Type, _ condition: SQL) throws(Fault) -> Int {
+        try session.delete(R.table, condition)
+    }
+
+    package func delete<R: Record>(
+        _ type: R.Type, _ condition: SQL, or fault: @autoclosure () -> Fault
+    ) throws(Fault) {
+        if try session.delete(R.table, condition) == 0 { throw fault() }
+    }
+
+    @discardableResult
+    package func execute(_ query: SQL) throws(Fault) -> Int { try session.change(query.text, query.values) }
+}

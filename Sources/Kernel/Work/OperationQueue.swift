@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Base
+internal import JSON
+package import SQL
+internal import Synchronization
+
+/// The queue of durable work: a table. Handlers put operations in it in the transaction that writes the row they are
+/// about; a `Worker` takes them out.
+package final class OperationQueue: Sendable {
+    package let database: Database
+    package let clock: any WallClock
+    package let ids: any Identifiers
+    let wake = Wake()
+    private let last = Mutex<Int64>(0)
+    private let cancellations = Mutex<[String: Wake]>([:])
+
+    package init(database: Database, clock: any WallClock, ids: any Identifiers) {
+        self.database = database
+        self.clock = clock
+        self.ids = ids
+    }
+
+    /// Queues an operation in the caller's transaction; it starts when that is on disk.
+    @discardableResult
+    package func enqueue<Work: Operation>(
+        _ operation: Work, requestID: String, in transaction: Transaction
+    ) throws(Fault) -> String {
+        let now = clock.now()
+        let payload: String
+        do {
+            payload = try JSON.encode(operation).text()
+        } catch {
+            throw .internalError("the operation \(Work.kind) cannot be stored: \(error)")
+        }
+        let record = OperationRecord(
+            id: ids.uuid(), position: position(now), kind: Work.kind, subject: operation.subject, payload: payload,
+            state: .queued, step: 0, stepName: "", attempt: 0, progress: 0, note: "", fault: "", faultStatus: 0,
+            cancelRequested: false, owner: "", fence: 0, leaseUntil: Timestamp(microseconds: 0),
+            deadline: now + operation.deadline, requestID: requestID, createdAt: now, updatedAt: now)
+        try transaction.insert(record, or: .internalError("an operation's id was taken"))
+        try transaction.insert(
+            OperationEvent(
+                operationID: record.id, subject: record.subject, at: now, kind: record.kind, step: "", what: "asked",
+                message: "", requestID: requestID),
+            or: .internalError("an operation's event could not be written"))
+        transaction.afterCommit { [wake] in wake.signal() }
+        return record.id
+    }
+
+    /// Asks the unfinished operations on a subject to stop: the step that runs is cancelled, those done are undone.
+    package func cancel(subject: String, in transaction: Transaction) throws(Fault) {
+        let running = try transaction.all(
+            OperationRecord.self, "subject = \(subject) AND state IN ('queued', 'running')")
+        guard !running.isEmpty else { return }
+        _ = try transaction.update(
+            OperationRecord.self, set: "cancel_requested = 1",
+            where: "subject = \(subject) AND state IN ('queued', 'running')")
+        transaction.afterCommit { [weak self] in
+            self?.cancellations.withLock { wakes in
+                for record in running { wakes[record.id]?.signal() }
+            }
+        }
+    }
+
+    /// The operations on a subject, newest first.
+    package func operations(on subject: String) async throws(Fault) -> [OperationRecord] {
+        try await database.all(OperationRecord.self, "subject = \(subject) ORDER BY position DESC")
+    }
+
+    /// What happened to a subject, oldest first.
+    package func timeline(of subject: String) async throws(Fault) -> [OperationEvent] {
+        try await database.all(OperationEvent.self, "subject = \(subject) ORDER BY at, operation_id")
+    }
+
+    /// Operations neither done nor failed.
+    package func unfinished() async throws(Fault) -> Int {
+        try await database.count(OperationRecord.self, "state IN ('queued', 'running', 'undoing')")
+    }
+
+    func watch(_ id: String, _ wake: Wake?) { cancellations.withLock { $0[id] = wake } }
+
+    private func position(_ now: Timestamp) -> Int64 {
+        last.withLock { last in
+            last = max(last + 1, now.microseconds)
+            return last
+        }
+    }
+}

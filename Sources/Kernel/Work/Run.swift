@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Base
+internal import JSON
+internal import Observability
+internal import SQL
+
+/// One claim of one operation: goes on where the record says, and writes under its own fencing number only.
+struct Run {
+    private let worker: Worker
+    private var record: OperationRecord
+    private let wake = Wake()
+    private let log: Log
+
+    /// How a try of a step ended.
+    private enum Outcome: Sendable {
+        case done
+        case failed(Fault)
+        case overBudget
+        case cancelled
+        /// The worker is being stopped: nothing is recorded, the next owner repeats the step.
+        case stopped
+    }
+
+    init(_ worker: Worker, _ record: OperationRecord) {
+        self.worker = worker
+        self.record = record
+        log = worker.log.with([
+            "operation": record.id, "kind": record.kind, "subject": record.subject, "request_id": record.requestID,
+        ])
+        worker.queue.watch(record.id, wake)
+    }
+
+    mutating func perform() async {
+        guard let kind = worker.kinds[record.kind] else { return }
+        let operation: OpenOperation
+        do {
+            let payload: JSON
+            do { payload = try JSON.parse(Array(record.payload.utf8), limits: .trusted) } catch {
+                throw Fault.internalError("the stored operation cannot be read: \(error.message)")
+            }
+            operation = try await kind.open(payload, context)
+        } catch {
+            log.error("operation cannot be opened", ["error": error.description])
+            await close(.failed, error)
+            return
+        }
+        if record.state == .running { await forward(operation) }
+        if record.state == .undoing { await backward(operation) }
+    }
+
+    private var context: OperationContext {
+        let (queue, id, fence) = (worker.queue, record.id, record.fence)
+        return OperationContext(id: id, subject: record.subject, requestID: record.requestID) { progress, note in
+            _ = try? await queue.database.update(
+                OperationRecord.self,
+                set: "progress = \(progress), note = \(note), updated_at = \(queue.clock.now())",
+                where: "id = \(id) AND fence = \(fence)")
+        }
+    }
+
+    // MARK: - Forward
+
+    private mutating func forward(_ operation: OpenOperation) async {
+        while record.step < operation.steps.count {
+            let step = operation.steps[record.step]
+            record.stepName = step.name
+            record.attempt += 1
+            guard await save("began", step.name) else { return }
+            if record.cancelRequested {
+                await turn(step, .conflict("The operation was cancelled before its step '\(step.name)'."))
+                return
+            }
+            switch await run(step) {
+            case .stopped: return
+            case .done:
+                record.step += 1
+                record.attempt = 0
+            case .cancelled:
+                await turn(step, .conflict("The operation was cancelled in its step '\(step.name)'."))
+                return
+            case .overBudget:
+                let fault = Fault.timeout("The step '\(step.name)' took longer than \(step.budget).")
+                guard await again(step, fault) else { return }
+            case .failed(let fault):
+                guard await again(step, fault) else { return }
+            }
+        }
+        do {
+            try await operation.succeeded()
+            await close(.done, nil)
+        } catch {
+            log.error("operation could not be concluded", ["error": error.description])
+            await close(.failed, error)
+        }
+    }
+
+    /// Waits and lets the step be tried again, or turns the operation round. False when it turned or lost its claim.
+    private mutating func again(_ step: OpenStep, _ fault: Fault) async -> Bool {
+        let isPassing = [409, 500, 502, 503, 504].contains(fault.status)
+        let isLate = worker.queue.clock.now() >= record.deadline
+        guard isPassing, !isLate, record.attempt < step.attempts else {
+            await turn(step, fault)
+            return false
+        }
+        log.warning("step will be tried again", ["step": step.name, "attempt": record.attempt, "error": fault.description])
+        guard await save("retried", fault.message) else { return false }
+        await wake.wait(atMost: .milliseconds(100 << min(record.attempt, 7)), worker.queue.clock)
+        return !Task.isCancelled
+    }
+
+    private mutating func turn(_ step: OpenStep, _ fault: Fault) async {
+        log.warning("step failed; undoing", ["step": step.name, "error": fault.description])
+        record.state = .undoing
+        record.attempt = 0
+        record.fault = fault.message
+        record.faultStatus = fault.status
+        _ = await save("failed", fault.message)
+    }
+
+    // MARK: - Backward
+
+    /// Undoes from the step that failed, which may have been half done, to the first.
+    private mutating func backward(_ operation: OpenOperation) async {
+        let failedStep = record.stepName
+        while record.step >= 0 {
+            let step = operation.steps[min(record.step, operation.steps.count - 1)]
+            if let undo = step.undo, await !settle(step.name, undo) { return }
+            record.step -= 1
+            record.attempt = 0
+            guard await save("undone", step.name) else { return }
+        }
+        let fault = Fault(record.faultStatus, record.fault)
+        guard await settle("conclude", { () async throws(Fault) in try await operation.failed(fault, failedStep) })
+        else { return }
+        await close(record.cancelRequested ? .cancelled : .failed, fault)
+    }
+
+    /// Tries until it works: what cannot be undone now stays visible and is tried for as long as it takes.
+    private mutating func settle(_ name: String, _ deed: @escaping @Sendable () async throws(Fault) -> Void) async -> Bool {
+        while true {
+            if Task.isCancelled { return false }
+            do {
+                try await deed()
+                return true
+            } catch {
+                if Task.isCancelled { return false }
+                record.attempt += 1
+                record.note = "undoing '\(name)' failed \(record.attempt) times: \(error.message)"
+                log.error("undo failed", ["step": name, "attempt": record.attempt, "error": error.description])
+                guard await save("failed", record.note) else { return false }
+                try? await worker.queue.clock.sleep(.milliseconds(200 << min(record.attempt, 8)))
+            }
+        }
+    }
+
+    // MARK: - One step
+
+    private func run(_ step: OpenStep) async -> Outcome {
+        let (clock, wake, queue, id) = (worker.queue.clock, wake, worker.queue, record.id)
+        return await withTaskGroup(of: Outcome.self) { group in
+            group.addTask {
+                do {
+                    try await step.perform()
+                    return .done
+                } catch {
+                    return Task.isCancelled ? .stopped : .failed(error)
+                }
+            }
+            group.addTask {
+                (try? await clock.sleep(step.budget)) == nil ? .stopped : .overBudget
+            }
+            group.addTask {
+                while true {
+                    await wake.wait()
+                    if Task.isCancelled { return .stopped }
+                    let isAsked = try? await queue.database.first(OperationRecord.self, "id = \(id)")?.cancelRequested
+                    if isAsked == true { return .cancelled }
+                }
+            }
+            let first = await group.next() ?? .stopped
+            group.cancelAll()
+            // A step that finished although it was told to stop has finished.
+            if case .stopped = first { return .stopped }
+            for await late in group {
+                if case .done = late, case .overBudget = first { return .done }
+            }
+            return Task.isCancelled && !isDone(first) ? .stopped : first
+        }
+    }
+
+    private func isDone(_ outcome: Outcome) -> Bool {
+        if case .done = outcome { true } else { false }
+    }
+
+    // MARK: - Records
+
+    /// Writes where the operation is. False when another owner has taken it, and then this run ends.
+    private mutating func save(_ what: String, _ message: String) async -> Bool {
+        let now = worker.queue.clock.now()
+        let old = record
+        let event = OperationEvent(
+            operationID: old.id, subject: old.subject, at: now, kind: old.kind, step: old.stepName, what: what,
+            message: message == old.stepName ? "" : message, requestID: old.requestID)
+        do {
+            let asked: Bool? = try await worker.queue.database.transaction { transaction throws(Fault) in
+                let count = try transaction.update(
+                    OperationRecord.self,
+                    set: """
+                        state = \(old.state), step = \(old.step), step_name = \(old.stepName),
+                        attempt = \(old.attempt), fault = \(old.fault), fault_status = \(old.faultStatus),
+                        note = \(old.note), updated_at = \(now)
+                        """,
+                    where: "id = \(old.id) AND fence = \(old.fence)")
+                guard count == 1 else { return nil }
+                try transaction.insert(event, or: .internalError("an event could not be written"))
+                return try transaction.first(OperationRecord.self, "id = \(old.id)")?.cancelRequested ?? false
+            }
+            guard let asked else {
+                log.warning("operation was taken over by another owner", [:])
+                return false
+            }
+            record.cancelRequested = asked
+            return true
+        } catch {
+            log.error("operation could not be recorded", ["error": error.description])
+            return false
+        }
+    }
+
+    private mutating func close(_ state: OperationRecord.State, _ fault: Fault?) async {
+        record.state = state
+        if state == .done { await context.report(1, "") }
+        if let fault {
+            record.fault = fault.message
+            record.faultStatus = fault.status
+        }
+        _ = await save(state == .done ? "done" : state.rawValue, fault?.message ?? "")
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// A hypervisor in memory, and a driver like any other: one value stands for one host, thousands of them for a data
+/// centre. Guests obey the same power rules as real ones; trouble is drawn from a seed, so a failure can be repeated.
+package actor FakeHypervisor: Hypervisor {
+    /// What goes wrong, and how slowly. A failed call has either done nothing or everything: half of the failures are
+    /// answers that got lost, which is what repeatable calls are for.
+    package struct Trouble: Sendable, Hashable {
+        /// The share of changing calls that fail, 0...1.
+        package var failures = 0.0
+        /// Each changing call takes a time within this range.
+        package var delay: ClosedRange<Duration> = .zero ... .zero
+        package var seed: UInt64 = 1
+
+        package init(failures: Double = 0, delay: ClosedRange<Duration> = .zero ... .zero, seed: UInt64 = 1) {
+            self.failures = failures
+            self.delay = delay
+            self.seed = seed
+        }
+    }
+
+    private struct Guest {
+        var spec: GuestSpec
+        var state: GuestState
+        var console: [UInt8] = []
+        var isOurs = true
+    }
+
+    private var host: HostResources
+    private var guestsByID: [String: Guest] = [:]
+    private var watchers: [Int: AsyncStream<GuestEvent>.Continuation] = [:]
+    private var watchersEver = 0
+    private var trouble: Trouble
+    private var isUnreachable = false
+    private let clock: any WallClock
+
+    package init(host: HostResources = .fake(), trouble: Trouble = Trouble(), clock: any WallClock = MachineClock()) {
+        self.host = host
+        self.trouble = trouble
+        self.clock = clock
+    }
+
+    package func resources() throws(Fault) -> HostResources {
+        try reachable()
+        var host = host
+        for guest in guestsByID.values {
+            host.diskUsedGiB += guest.spec.rootDiskGiB + guest.spec.ephemeralGiB
+            guard guest.state == .running || guest.state == .paused else { continue }
+            host.guestsRunning += 1
+            host.vcpusUsed += guest.spec.vcpus
+            host.memoryUsedMiB += guest.spec.memoryMiB
+        }
+        host.diskAvailableGiB = max(0, host.diskGiB - host.diskUsedGiB)
+        return host
+    }
+
+    package func boot(_ spec: GuestSpec, image: ImageSource?) async throws(Fault) {
+        try await change { () throws(Fault) in
+            if let guest = guestsByID[spec.server] {
+                guard guest.isOurs else { throw Fault.guestNotOurs(spec.server) }
+                if guest.state == .shutdown || guest.state == .crashed { start(spec.server, as: .started) }
+                return
+            }
+            guestsByID[spec.server] = Guest(spec: spec, state: .shutdown)
+            start(spec.server, as: .started)
+        }
+    }
+
+    package func power(_ server: String, _ change: PowerChange) async throws(Fault) {
+        try await self.change { () throws(Fault) in
+            let guest = try ours(server)
+            switch change.verdict(from: guest.state) {
+            case .nothing: return
+            case .refuse: throw .guestState(server, guest.state, change.verb)
+            case .apply: break
+            }
+            switch change {
+            case .start: start(server, as: guest.state == .suspended ? .resumed : .started)
+            case .stop: enter(.shutdown, server, as: .stopped)
+            case .rebootSoft, .rebootHard: start(server, as: .rebooted)
+            case .pause: enter(.paused, server, as: .paused)
+            case .unpause: enter(.running, server, as: .unpaused)
+            case .suspend: enter(.suspended, server, as: .suspended)
+            case .resume: enter(.running, server, as: .resumed)
+            }
+        }
+    }
+
+    package func state(of server: String) throws(Fault) -> GuestState? {
+        try reachable()
+        return guestsByID[server]?.state
+    }
+
+    package func guests() throws(Fault) -> [String: GuestState] {
+        try reachable()
+        return guestsByID.mapValues(\.state)
+    }
+
+    package func destroy(_ server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            guard let guest = guestsByID[server] else { return }
+            guard guest.isOurs else { throw .guestNotOurs(server) }
+            guestsByID[server] = nil
+            tell(GuestEvent(server: server, kind: .destroyed, state: .none))
+        }
+    }
+
+    package func consoleOutput(of server: String, lines: Int?) throws(Fault) -> [UInt8] {
+        try reachable()
+        return lastLines(lines, of: try ours(server).console)
+    }
+
+    package func display(of server: String) throws(Fault) -> ConsoleEndpoint {
+        try reachable()
+        let guest = try ours(server)
+        guard guest.state == .running || guest.state == .paused else {
+            throw .guestState(server, guest.state, "show the screen of")
+        }
+        return .unix(path: "/run/fake/\(server).vnc")
+    }
+
+    package func plug(_ nic: GuestNIC, into server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            let guest = try ours(server)
+            guard !guest.spec.nics.contains(where: { $0.portID == nic.portID }) else { return }
+            guestsByID[server]?.spec.nics.append(nic)
+            tell(GuestEvent(server: server, kind: .portPlugged, state: guest.state))
+        }
+    }
+
+    package func unplug(port: String, from server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            guard guestsByID[server] != nil else { return }
+            let guest = try ours(server)
+            guard guest.spec.nics.contains(where: { $0.portID == port }) else { return }
+            guestsByID[server]?.spec.nics.removeAll { $0.portID == port }
+            tell(GuestEvent(server: server, kind: .portUnplugged, state: guest.state))
+        }
+    }
+
+    package func events() -> AsyncStream<GuestEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: GuestEvent.self, bufferingPolicy: .bufferingNewest(GuestEvent.backlog))
+        watchersEver += 1
+        watchers[watchersEver] = continuation
+        return stream
+    }
+}
+
+// MARK: - What happens without being asked for
+
+extension FakeHypervisor {
+    /// Every call fails with 503 until the host is reachable again.
+    package func setUnreachable(_ isUnreachable: Bool) { self.isUnreachable = isUnreachable }
+
+    package func setTrouble(_ trouble: Trouble) { self.trouble = trouble }
+
+    /// The host lost power and came back: what ran is down.
+    package func loseHost() {
+        for (server, guest) in guestsByID where guest.state == .running || guest.state == .paused {
+            enter(.shutdown, server, as: .stopped)
+        }
+    }
+
+    package func crash(_ server: String) {
+        if guestsByID[server] != nil { enter(.crashed, server, as: .crashed) }
+    }
+
+    /// The guest's user typed `poweroff`.
+    package func shutDownFromInside(_ server: String) {
+        if guestsByID[server] != nil { enter(.shutdown, server, as: .stopped) }
+    }
+
+    /// A guest that somebody else made on this host.
+    package func addForeign(_ spec: GuestSpec, state: GuestState = .running) {
+        guestsByID[spec.server] = Guest(spec: spec, state: state, isOurs: false)
+    }
+
+    package func write(_ text: String, toConsoleOf server: String) {
+        guestsByID[server]?.console += Array(text.utf8)
+    }
+
+    /// What the guest was made from, with the ports it has now.
+    package func spec(of server: String) -> GuestSpec? { guestsByID[server]?.spec }
+}
+
+extension FakeHypervisor: GuestAgent {
+    package func changePassword(of server: String, user: String, to password: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            let guest = try ours(server)
+            guard guest.state == .running else { throw .guestState(server, guest.state, "change the password of") }
+            guard guest.spec.properties["hw_qemu_guest_agent"] != "no" else {
+                throw .conflict("QEMU guest agent is not connected", code: "InstanceAgentNotEnabled")
+            }
+        }
+    }
+}
+
+// MARK: - Inside
+
+extension FakeHypervisor {
+    private func reachable() throws(Fault) {
+        if isUnreachable { throw .unavailable("Hypervisor \(host.hostName) cannot be reached.") }
+    }
+
+    private func ours(_ server: String) throws(Fault) -> Guest {
+        guard let guest = guestsByID[server] else { throw .guestNotFound(server) }
+        guard guest.isOurs else { throw .guestNotOurs(server) }
+        return guest
+    }
+
+    /// Runs a changing call with the trouble that is drawn for it. Nothing suspends between looking and doing.
+    private func change(_ body: () throws(Fault) -> Void) async throws(Fault) {
+        let draw = trouble.draw()
+        if draw.delay > .zero {
+            do { try await clock.sleep(draw.delay) } catch { throw .unavailable("The call was cancelled.") }
+        }
+        try reachable()
+        if draw.fails && !draw.afterwards { throw .unavailable("Hypervisor \(host.hostName) failed (fake).") }
+        try body()
+        if draw.fails { throw .unavailable("Hypervisor \(host.hostName) did not answer (fake).") }
+    }
+
+    private func start(_ server: String, as kind: GuestEvent.Kind) {
+        if kind != .resumed, let title = guestsByID[server]?.spec.title {
+            write("fake: \(title) starts\nfake: ready\n", toConsoleOf: server)
+        }
+        enter(.running, server, as: kind)
+    }
+
+    private func enter(_ state: GuestState, _ server: String, as kind: GuestEvent.Kind) {
+        guestsByID[server]?.state = state
+        tell(GuestEvent(server: server, kind: kind, state: state))
+    }
+
+    private func tell(_ event: GuestEvent) {
+        for (id, watcher) in watchers {
+            if case .terminated = watcher.yield(event) { watchers[id] = nil }
+        }
+    }
+}
+
+extension FakeHypervisor.Trouble {
+    fileprivate mutating func draw() -> (delay: Duration, fails: Bool, afterwards: Bool) {
+        let delay = delay.lowerBound + (delay.upperBound - delay.lowerBound) * share()
+        return (delay, share() < failures, share() < 0.5)
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014): a share in 0..<1.
+    private mutating func share() -> Double {
+        seed &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = seed
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Double((mixed ^ (mixed >> 31)) >> 11) / Double(UInt64(1) << 53)
+    }
+}
+
+extension HostResources {
+    /// A host for fakes, roomy enough for any test.
+    package static func fake(
+        _ name: String = "fake", vcpus: Int = 64, memoryMiB: Int = 262_144, diskGiB: Int = 4096
+    ) -> HostResources {
+        HostResources(
+            hostName: name, hypervisorType: "fake", hypervisorVersion: 1_000_000, hostIP: "127.0.0.1",
+            cpu: CPU(vendor: "Apus", model: "fake", cores: vcpus), vcpus: vcpus, memoryMiB: memoryMiB, diskGiB: diskGiB)
+    }
+}
+
+/// A network plug that only remembers; for guests whose network nobody looks at.
+package actor FakeNetworkPlug: NetworkPlug {
+    package private(set) var plugged: [String: GuestNIC] = [:]
+
+    package init() {}
+    package func plug(_ nic: GuestNIC) throws(Fault) { plugged[nic.portID] = nic }
+    package func unplug(_ nic: GuestNIC) throws(Fault) { plugged[nic.portID] = nil }
+}
