@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Base
+package import Observability
 internal import Synchronization
 
 /// A table to keep in the replica.
@@ -23,13 +24,12 @@ package final class OVSDBClient: Sendable {
     let core: OVSDBCore
 
     /// Several endpoints are the members of a cluster; the next is tried when one fails.
-    /// `report` hears of connections made and lost.
     package init(
         _ endpoints: [OVSDBEndpoint], database: String, monitors: [OVSDBMonitor] = [],
-        report: @escaping @Sendable (String) -> Void = { _ in }
+        log: Log = .silent
     ) {
         precondition(!endpoints.isEmpty, "an OVSDB client needs an endpoint")
-        core = OVSDBCore(endpoints, database, monitors, report)
+        core = OVSDBCore(endpoints, database, monitors, log)
     }
 
     deinit { core.stop() }

@@ -3,6 +3,7 @@ import Base
 import CLinux
 import Glibc
 import JSON
+import Observability
 import Synchronization
 
 /// What the client's callers and its thread share. All input and output is the thread's; callers queue and are woken.
@@ -48,19 +49,19 @@ final class OVSDBCore: Sendable {
     let endpoints: [OVSDBEndpoint]
     let database: String
     let monitors: [OVSDBMonitor]
-    let report: @Sendable (String) -> Void
+    let log: Log
     let state = Mutex(State())
     /// Written to wake the thread.
     let wake: Int32
 
     init(
         _ endpoints: [OVSDBEndpoint], _ database: String, _ monitors: [OVSDBMonitor],
-        _ report: @escaping @Sendable (String) -> Void
+        _ log: Log
     ) {
         self.endpoints = endpoints
         self.database = database
         self.monitors = monitors
-        self.report = report
+        self.log = log
         wake = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         precondition(wake >= 0, "eventfd(2) failed")
     }
@@ -74,14 +75,13 @@ final class OVSDBCore: Sendable {
             return true
         }
         guard isFirst else { return }
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self).toOpaque()
-        guard pthread_create(&thread, nil, serveOVSDB, context) == 0 else {
-            Unmanaged<OVSDBCore>.fromOpaque(context).release()
-            fail(.unavailable("No thread could be started for the OVSDB client."))
-            return
-        }
-        pthread_detach(thread)
+        do throws(Fault) {
+            // The thread holds the core, never the client, so that dropping the client ends the thread.
+            try DedicatedThread.start {
+                var session = OVSDBSession(self)
+                session.serve()
+            }
+        } catch { fail(error) }
     }
 
     func stop() {
@@ -106,14 +106,6 @@ final class OVSDBCore: Sendable {
         for waiter in waiters { waiter.continuation.resume(returning: .failure(fault)) }
         for listener in listeners { listener.finish() }
     }
-}
-
-/// The thread's entry; it holds the core, never the client, so that dropping the client ends the thread.
-private func serveOVSDB(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let context else { return nil }
-    var session = OVSDBSession(Unmanaged<OVSDBCore>.fromOpaque(context).takeRetainedValue())
-    session.serve()
-    return nil
 }
 
 // MARK: - Called by anybody

@@ -3,6 +3,7 @@ import Base
 import CLinux
 import Glibc
 import JSON
+import Observability
 import Synchronization
 
 /// The thread's own side of a client: the socket, what is half read and half written, and the handshake.
@@ -84,7 +85,7 @@ struct OVSDBSession {
                 returning: .failure(
                     .unavailable("The connection to \(endpoint) was lost while a transaction was under way.")))
         }
-        if wasLive || attempt == 0 { core.report(fault.message) }
+        if wasLive || attempt == 0 { core.log.warning(fault.message) }
         if wasLive { attempt = 0 }
     }
 }
@@ -257,7 +258,7 @@ extension OVSDBSession {
         isLive = true
         attempt = 0
         core.state.withLock { if $0.phase == .connecting { $0.phase = .live } }
-        core.report("Connected to the database \(core.database).")
+        core.log.info("Connected to an OVSDB server.", ["database": core.database])
     }
 
     private mutating func update(_ params: JSON?) throws(Fault) {
