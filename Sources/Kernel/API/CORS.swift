@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import HTTP
+internal import HTTP
 
 /// Cross-origin requests from browsers: which pages elsewhere may call the APIs (W3C Fetch, CORS protocol).
 package struct CORS: Sendable {

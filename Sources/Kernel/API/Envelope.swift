@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Base
-package import HTTP
+internal import HTTP
 package import JSON
 
 /// A service's own manner of saying no, and of linking pages: clients of each service match on its shape.

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-package import JSON
 
 /// A version of a service's API, `major.minor`. Services without microversions stay at one.
 package struct Microversion: Sendable, Hashable, Comparable, ExpressibleByStringLiteral, CustomStringConvertible {

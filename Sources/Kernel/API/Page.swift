@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Base
 internal import HTTP
-package import JSON
+internal import JSON
 package import SQL
 
 /// A column a list may be sorted by, under the name clients know it by.

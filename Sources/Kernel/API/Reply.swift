@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Base
+internal import Base
 package import HTTP
 package import JSON
 

@@ -19,16 +19,15 @@ final class RequestMetrics: Sendable {
             if let known = counters[key] { return known }
             let made = metrics.counter(
                 "apus_http_requests_total", "Requests answered.",
-                labels: ["service": service, "method": method, "status": "\(status)"])
+                ["service": service, "method": method, "status": "\(status)"])
             counters[key] = made
             return made
         }
-        counter.increment()
+        counter.add()
         let histogram = seconds.withLock { seconds in
             if let known = seconds[service] { return known }
             let made = metrics.histogram(
-                "apus_http_request_seconds", "Time to answer.",
-                buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5], labels: ["service": service])
+                "apus_http_request_seconds", "Time to answer.", ["service": service])
             seconds[service] = made
             return made
         }

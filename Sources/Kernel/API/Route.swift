@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Access
-package import Base
+internal import Base
 
 /// What a service offers at one path and method, as a sentence: path, purpose, target, rule, handler, status.
 /// The list of them is the contract; the API reference and the policy sample are generated from it.
@@ -32,9 +32,6 @@ package struct Route: Sendable {
 }
 
 extension Route {
-    package typealias Finder<Target> = @Sendable (Request) async throws(Fault) -> Target
-    package typealias Handler<Target> = @Sendable (Request, Target) async throws(Fault) -> Reply
-
     /// The general form. The target is found, the rule is judged on it, then the handler runs.
     package init<Target: PolicyTarget>(
         _ method: String, _ path: String, _ summary: String, of find: @escaping Finder<Target>, allow rule: Rule<Target>,
@@ -123,7 +120,7 @@ extension Route {
     /// A route that needs no token and finds nothing first: discovery.
     package static func open(
         _ method: String, _ path: String, _ summary: String, status: Status = 200, payload: Payload = .json,
-        _ handle: @escaping @Sendable (Request) async throws(Fault) -> Reply
+        _ handle: @escaping OpenHandler
     ) -> Route {
         Route(
             method, path, summary, of: { request async throws(Fault) in Anything(request) }, allow: Rule<Anything>.open,

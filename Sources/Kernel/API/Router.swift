@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Access
+internal import Access
 internal import Base
 internal import HTTP
 internal import JSON

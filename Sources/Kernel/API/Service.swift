@@ -5,13 +5,20 @@ package import JSON
 package import SQL
 
 /// An API noun: its routes and the tables it is kept in.
-package protocol Resource {
+package protocol Resource: SendableMetatype {
     static var routes: [Route] { get }
     static var migrations: [Migration] { get }
 }
 
 extension Resource {
     package static var migrations: [Migration] { [] }
+}
+
+extension Route {
+    /// Finds what a request is about, or throws why it is not to be seen.
+    package typealias Finder<Target> = @Sendable (Request) async throws(Fault) -> Target
+    package typealias Handler<Target> = @Sendable (Request, Target) async throws(Fault) -> Reply
+    package typealias OpenHandler = @Sendable (Request) async throws(Fault) -> Reply
 }
 
 /// A room as the kernel sees it: what it is called, where it answers, and everything it offers.

@@ -24,7 +24,7 @@ extension UserOwned {
     }
 }
 
-extension PolicyTarget where Self: ProjectOwned & UserOwned {
+extension ProjectOwned where Self: UserOwned {
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
         case "project_id", "tenant_id": .string(projectID)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Access
-package import Base
+internal import Base
 package import JSON
 
 /// An answer being written, straight to bytes. Members know the version they appeared in; the client's `fields` trim it.

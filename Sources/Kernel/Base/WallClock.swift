@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CLinux
 internal import Glibc
 
 /// Time, passed in: the machine's, or a simulation's that moves only when everybody waits.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+internal import Kernel
 internal import Glibc
 internal import Synchronization
 

@@ -22,6 +22,9 @@ package protocol Operation: Codable, Sendable {
 }
 
 extension Operation {
+    /// Makes the site for one run.
+    package typealias SiteMaker = @Sendable (OperationContext) async throws(Fault) -> Site
+
     package var deadline: Duration { .seconds(600) }
     package func succeeded(_ site: Site) async throws(Fault) {}
     package func failed(_ site: Site, _ fault: Fault, step: String) async throws(Fault) {}

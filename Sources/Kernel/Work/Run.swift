@@ -33,12 +33,8 @@ struct Run {
     mutating func perform() async {
         guard let kind = worker.kinds[record.kind] else { return }
         let operation: OpenOperation
-        do {
-            let payload: JSON
-            do { payload = try JSON.parse(Array(record.payload.utf8), limits: .trusted) } catch {
-                throw Fault.internalError("the stored operation cannot be read: \(error.message)")
-            }
-            operation = try await kind.open(payload, context)
+        do throws(Fault) {
+            operation = try await kind.open(try payload(), context)
         } catch {
             log.error("operation cannot be opened", ["error": error.description])
             await close(.failed, error)
@@ -46,6 +42,14 @@ struct Run {
         }
         if record.state == .running { await forward(operation) }
         if record.state == .undoing { await backward(operation) }
+    }
+
+    private func payload() throws(Fault) -> JSON {
+        do {
+            return try JSON.parse(Array(record.payload.utf8), limits: .trusted)
+        } catch {
+            throw .internalError("the stored operation cannot be read: \(error.message)")
+        }
     }
 
     private var context: OperationContext {
@@ -159,7 +163,7 @@ struct Run {
         let (clock, wake, queue, id) = (worker.queue.clock, wake, worker.queue, record.id)
         return await withTaskGroup(of: Outcome.self) { group in
             group.addTask {
-                do {
+                do throws(Fault) {
                     try await step.perform()
                     return .done
                 } catch {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Base
+internal import Base
 internal import JSON
 package import Observability
 internal import SQL
@@ -11,7 +11,7 @@ package struct OperationKind: Sendable {
     let open: @Sendable (_ payload: JSON, OperationContext) async throws(Fault) -> OpenOperation
 
     package static func of<Work: Operation>(
-        _ type: Work.Type, site: @escaping @Sendable (OperationContext) async throws(Fault) -> Work.Site
+        _ type: Work.Type, site: @escaping Work.SiteMaker
     ) -> OperationKind {
         OperationKind(kind: Work.kind) { payload, context async throws(Fault) in
             let operation: Work
@@ -22,12 +22,7 @@ package struct OperationKind: Sendable {
             }
             let site = try await site(context)
             return OpenOperation(
-                steps: operation.steps.map { step in
-                    OpenStep(
-                        name: step.name, attempts: step.attempts, budget: step.budget,
-                        perform: { () async throws(Fault) in try await step.perform(site) },
-                        undo: step.undo.map { undo in { () async throws(Fault) in try await undo(site) } })
-                },
+                steps: operation.steps.map { OpenStep($0, at: site) },
                 succeeded: { () async throws(Fault) in try await operation.succeeded(site) },
                 failed: { fault, step async throws(Fault) in try await operation.failed(site, fault, step: step) })
         }
@@ -46,6 +41,18 @@ struct OpenStep: Sendable {
     let budget: Duration
     let perform: @Sendable () async throws(Fault) -> Void
     let undo: (@Sendable () async throws(Fault) -> Void)?
+
+    init<Site>(_ step: Step<Site>, at site: Site) {
+        name = step.name
+        attempts = step.attempts
+        budget = step.budget
+        perform = { () async throws(Fault) in try await step.perform(site) }
+        if let undo = step.undo {
+            self.undo = { () async throws(Fault) in try await undo(site) }
+        } else {
+            undo = nil
+        }
+    }
 }
 
 /// Takes operations from the queue and runs them, so many at once, those of one subject in order.
@@ -84,7 +91,8 @@ package final class Worker: Sendable {
                 let claimed = await claim()
                 for record in claimed {
                     group.addTask {
-                        await Run(self, record).perform()
+                        var run = Run(self, record)
+                        await run.perform()
                         self.running.withLock { $0[record.id] = nil }
                         self.queue.watch(record.id, nil)
                         self.queue.wake.signal()
