@@ -84,7 +84,7 @@ extension OVSDBReplica {
         return changes
     }
 
-    /// Columns at their default are not sent.
+    /// Columns at their default are not sent; `_version`, which is in no schema, comes with all columns and is passed over.
     private static func fresh(
         _ uuid: String, _ json: JSON, _ types: [String: OVSDBColumn], _ columns: [String]?
     ) -> OVSDBRow? {
@@ -95,6 +95,7 @@ extension OVSDBReplica {
             for (column, type) in types { values[column] = type.defaultValue }
         }
         for (column, value) in json.object ?? JSONObject() {
+            guard types[column] != nil else { continue }
             guard let value = OVSDBValue(value) else { return nil }
             values[column] = value
         }
@@ -104,7 +105,8 @@ extension OVSDBReplica {
     private static func modified(_ old: OVSDBRow, _ json: JSON, _ types: [String: OVSDBColumn]) -> OVSDBRow? {
         var row = old
         for (column, json) in json.object ?? JSONObject() {
-            guard let value = OVSDBValue(json), let type = types[column] else { return nil }
+            guard let type = types[column] else { continue }
+            guard let value = OVSDBValue(json) else { return nil }
             row.columns[column] = type.isComposite ? difference(old[column], value) : value
         }
         return row

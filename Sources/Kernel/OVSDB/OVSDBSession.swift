@@ -83,7 +83,8 @@ struct OVSDBSession {
         for request in broken {
             request.continuation.resume(
                 returning: .failure(
-                    .unavailable("The connection to \(endpoint) was lost while a transaction was under way.")))
+                    .unavailable(
+                        "The connection to \(endpoint) was lost while a transaction was under way: \(fault.message)")))
         }
         if wasLive || attempt == 0 { core.log.warning(fault.message) }
         if wasLive { attempt = 0 }
