@@ -10,11 +10,16 @@ package struct OVSDBMonitor: Sendable, Hashable {
     package var columns: [String]?
     /// Only rows for which any of these holds; empty: all rows.
     package var conditions: [OVSDBCondition]
+    /// A key of `external_ids` to find rows by.
+    package var index: String?
 
-    package init(_ table: String, columns: [String]? = nil, where conditions: [OVSDBCondition] = []) {
+    package init(
+        _ table: String, columns: [String]? = nil, where conditions: [OVSDBCondition] = [], index: String? = nil
+    ) {
         self.table = table
         self.columns = columns
         self.conditions = conditions
+        self.index = index
     }
 }
 

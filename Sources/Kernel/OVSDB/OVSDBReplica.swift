@@ -27,7 +27,31 @@ package struct OVSDBChange: Sendable, Hashable {
 package struct OVSDBReplica: Sendable {
     package private(set) var tables: [String: [String: OVSDBRow]] = [:]
 
+    /// By table, the key of `external_ids` that is indexed, and the rows by its value.
+    private var indexKeys: [String: String] = [:]
+    private var indexes: [String: [String: String]] = [:]
+
     package init() {}
+
+    init(indexing monitors: [OVSDBMonitor]) {
+        for monitor in monitors { indexKeys[monitor.table] = monitor.index }
+    }
+
+    /// The row whose indexed key has that value; of several, the one that came last.
+    package func indexed(_ table: String, _ value: String) -> OVSDBRow? {
+        indexes[table]?[value].flatMap { tables[table]?[$0] }
+    }
+
+    /// Puts a row, or with nil takes it away, and keeps the index in step.
+    private mutating func set(_ table: String, _ uuid: String, _ row: OVSDBRow?) {
+        if let key = indexKeys[table] {
+            if let old = tables[table]?[uuid]?["external_ids"][key], indexes[table]?[old] == uuid {
+                indexes[table]?[old] = nil
+            }
+            if let new = row?["external_ids"][key] { indexes[table, default: [:]][new] = uuid }
+        }
+        tables[table, default: [:]][uuid] = row
+    }
 
     package func rows(_ table: String) -> some Collection<OVSDBRow> { (tables[table] ?? [:]).values }
     package func row(_ table: String, _ uuid: String) -> OVSDBRow? { tables[table]?[uuid] }
@@ -52,14 +76,14 @@ extension OVSDBReplica {
                     guard let row = OVSDBReplica.fresh(uuid, change.value, types, columns[table] ?? nil) else {
                         return nil
                     }
-                    tables[table, default: [:]][uuid] = row
+                    set(table, uuid, row)
                     changes.append(OVSDBChange(table: table, uuid: uuid, old: old, new: row))
                 case "modify":
                     guard let old, let row = OVSDBReplica.modified(old, change.value, types) else { return nil }
-                    tables[table, default: [:]][uuid] = row
+                    set(table, uuid, row)
                     changes.append(OVSDBChange(table: table, uuid: uuid, old: old, new: row))
                 case "delete":
-                    tables[table]?[uuid] = nil
+                    set(table, uuid, nil)
                     changes.append(OVSDBChange(table: table, uuid: uuid, old: old, new: nil))
                 default: return nil
                 }

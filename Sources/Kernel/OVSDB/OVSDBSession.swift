@@ -247,7 +247,7 @@ extension OVSDBSession {
             throw .unavailable("The OVSDB server refused to be monitored: \(message["error"] ?? .null)")
         }
         let before = core.state.withLock { $0.replica }
-        var replica = isKnown ? before : OVSDBReplica()
+        var replica = isKnown ? before : OVSDBReplica(indexing: core.monitors)
         guard let changes = replica.apply(result[2], schema, columns) else { throw broken() }
         lastTransaction = result[1].string ?? OVSDBSession.never
         core.state.withLock { $0.replica = replica }
