@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Glibc module hides: epoll, eventfd, namespaces, sendfile, and macros that Swift cannot see.
 #pragma once
+// Types that Swift's own C library module knows must come from it: with two owners, which one a member belongs to
+// would change with the order in which files are compiled.
+#pragma clang module import SwiftGlibc
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>

@@ -29,7 +29,10 @@ package struct CORS: Sendable {
         response.headers.append(("Access-Control-Allow-Origin", origin))
         response.headers.append(("Access-Control-Allow-Credentials", "true"))
         response.headers.append(
-            ("Access-Control-Expose-Headers", "X-Auth-Token, X-Subject-Token, X-Openstack-Request-Id, Openstack-Api-Version"))
+            (
+                "Access-Control-Expose-Headers",
+                "X-Auth-Token, X-Subject-Token, X-Openstack-Request-Id, Openstack-Api-Version"
+            ))
         response.headers.append(("Vary", "Origin"))
     }
 }

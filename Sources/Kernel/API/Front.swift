@@ -88,12 +88,14 @@ package final class Front: Sendable {
     package var indexes: [ServiceIndex] { services.values.map(\.index).sorted { $0.type < $1.type } }
 
     private static func isUnder(_ path: String, _ prefix: String) -> Bool {
-        path == prefix || (path.hasPrefix(prefix) && (prefix.hasSuffix("/") || path.dropFirst(prefix.count).first == "/"))
+        path == prefix
+            || (path.hasPrefix(prefix) && (prefix.hasSuffix("/") || path.dropFirst(prefix.count).first == "/"))
     }
 
     private func place(_ http: HTTPRequest) -> (OpenService, HTTPRequest, String)? {
         if let service = services[http.tag] { return (service, http, "") }
-        guard http.tag == "gateway", let (prefix, service) = mounts.first(where: { Front.isUnder(http.path, $0.prefix) })
+        guard http.tag == "gateway",
+            let (prefix, service) = mounts.first(where: { Front.isUnder(http.path, $0.prefix) })
         else { return nil }
         var inner = http
         inner.path = String(http.path.dropFirst(prefix.count))

@@ -187,4 +187,3 @@ extension Page {
         return request.http.path + (query.isEmpty ? "" : "?" + query)
     }
 }
-

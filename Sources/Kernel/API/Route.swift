@@ -34,7 +34,8 @@ package struct Route: Sendable {
 extension Route {
     /// The general form. The target is found, the rule is judged on it, then the handler runs.
     package init<Target: PolicyTarget>(
-        _ method: String, _ path: String, _ summary: String, of find: @escaping Finder<Target>, allow rule: Rule<Target>,
+        _ method: String, _ path: String, _ summary: String, of find: @escaping Finder<Target>,
+        allow rule: Rule<Target>,
         _ handle: @escaping Handler<Target>, status: Status, since: Microversion? = nil, until: Microversion? = nil,
         action: String? = nil, payload: Payload = .json
     ) {
@@ -123,7 +124,7 @@ extension Route {
         _ handle: @escaping OpenHandler
     ) -> Route {
         Route(
-            method, path, summary, of: { request async throws(Fault) in Anything(request) }, allow: Rule<Anything>.open,
+            method, path, summary, of: Anything.from, allow: Rule<Anything>.open,
             { request, _ async throws(Fault) in try await handle(request) }, status: status, payload: payload)
     }
 }

@@ -62,7 +62,8 @@ struct Router: Sendable {
             node.rest = (name, Box(child))
         } else {
             // Routes of one place may call their parameter differently; each gets the name it was written with.
-            precondition(node.parameter == nil || node.parameter?.name == name, "two names at one place: \(bound.route.path)")
+            precondition(
+                node.parameter == nil || node.parameter?.name == name, "two names at one place: \(bound.route.path)")
             var child = node.parameter?.node.node ?? Node()
             add(bound, segments.dropFirst(), to: &child)
             node.parameter = (name, Box(child))

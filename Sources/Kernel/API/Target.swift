@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Access
+package import Base
 package import JSON
 
 /// What a rule is judged on when it belongs to a project.
@@ -34,8 +35,20 @@ extension ProjectOwned where Self: UserOwned {
     }
 }
 
+/// What a request asks for, read from it without looking anything up: a scope, or a draft of something to make.
+///
+/// Routes name it as `of: Draft.from`. The initializer itself cannot be named there: under
+/// `NonisolatedNonsendingByDefault` the 6.3 compiler crashes on a reference to a synchronous one.
+package protocol Asked: PolicyTarget {
+    init(_ request: Request) throws(Fault)
+}
+
+extension Asked {
+    package static func from(_ request: Request) async throws(Fault) -> Self { try Self(request) }
+}
+
 /// The caller's own project and user: the target of routes that name no other.
-package struct OwnScope: ProjectOwned, UserOwned {
+package struct OwnScope: ProjectOwned, UserOwned, Asked {
     package let projectID: String
     package let userID: String
 
@@ -46,7 +59,7 @@ package struct OwnScope: ProjectOwned, UserOwned {
 }
 
 /// Nothing in particular: rules on it can only look at the caller.
-package struct Anything: PolicyTarget {
+package struct Anything: Asked {
     package init(_ request: Request) {}
     package init() {}
     package func policyAttribute(_ name: String) -> JSON? { nil }

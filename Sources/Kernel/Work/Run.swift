@@ -106,7 +106,8 @@ struct Run {
             await turn(step, fault)
             return false
         }
-        log.warning("step will be tried again", ["step": step.name, "attempt": record.attempt, "error": fault.description])
+        log.warning(
+            "step will be tried again", ["step": step.name, "attempt": record.attempt, "error": fault.description])
         guard await save("retried", fault.message) else { return false }
         await wake.wait(atMost: .milliseconds(100 << min(record.attempt, 7)), worker.queue.clock)
         return !Task.isCancelled
@@ -140,7 +141,9 @@ struct Run {
     }
 
     /// Tries until it works: what cannot be undone now stays visible and is tried for as long as it takes.
-    private mutating func settle(_ name: String, _ deed: @escaping @Sendable () async throws(Fault) -> Void) async -> Bool {
+    private mutating func settle(_ name: String, _ deed: @escaping @Sendable () async throws(Fault) -> Void) async
+        -> Bool
+    {
         while true {
             if Task.isCancelled { return false }
             do {
