@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The members of an object in the order they came. Small ones are searched from the front, which beats hashing; beyond
-/// 16 members an index is kept. Two objects are equal whatever their order, as JSON has it.
+/// 32 members an index is kept. Two objects are equal whatever their order, as JSON has it.
 package struct JSONObject: Sendable {
-    static let linearMax = 16
+    static let linearMax = 32
 
     private(set) var entries: [(key: String, value: JSON)]
     /// Position by key, once there are more than `linearMax` members.
@@ -18,6 +18,12 @@ package struct JSONObject: Sendable {
         entries = []
         entries.reserveCapacity(members.count)
         for (key, value) in members { self[key] = value }
+    }
+
+    /// Members whose keys are known to differ.
+    init(distinct members: [(key: String, value: JSON)]) {
+        entries = members
+        if members.count > JSONObject.linearMax { reindex() }
     }
 
     package var count: Int { entries.count }
@@ -47,14 +53,14 @@ package struct JSONObject: Sendable {
         return removed
     }
 
-    func position(of key: String) -> Int? {
+    private func position(of key: String) -> Int? {
         if let positions { return positions[key] }
         for position in entries.indices where entries[position].key == key { return position }
         return nil
     }
 
     /// Adds a member whose key is known to be new.
-    mutating func append(_ key: String, _ value: JSON) {
+    private mutating func append(_ key: String, _ value: JSON) {
         entries.append((key, value))
         if positions != nil {
             positions![key] = entries.count - 1
@@ -62,8 +68,6 @@ package struct JSONObject: Sendable {
             reindex()
         }
     }
-
-    mutating func reserve(_ count: Int) { entries.reserveCapacity(count) }
 
     private mutating func reindex() {
         guard entries.count > JSONObject.linearMax else {

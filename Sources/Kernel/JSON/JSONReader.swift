@@ -9,6 +9,11 @@ struct JSONReader {
     var depth = 0
     /// Where strings with escapes are put together.
     var scratch: [UInt8] = []
+    /// Set by each string: tells most keys apart without comparing them.
+    var fingerprint: UInt32 = 0
+    private var elements = JSONStack<JSON>()
+    private var members = JSONStack<(key: String, value: JSON)>()
+    private var fingerprints = JSONStack<UInt32>()
 
     init(_ bytes: UnsafeRawBufferPointer, limits: JSONLimits) {
         base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? UnsafePointer(bitPattern: 8)!
@@ -16,7 +21,13 @@ struct JSONReader {
         self.limits = limits
     }
 
+    /// To be called once: what the reader holds in memory ends with it.
     mutating func document() throws(JSONError) -> JSON {
+        defer {
+            elements.destroy()
+            members.destroy()
+            fingerprints.destroy()
+        }
         guard count <= limits.bytes else {
             throw JSONError(
                 message: "The document is larger than the \(limits.bytes) bytes that are accepted.",
@@ -91,10 +102,10 @@ extension JSONReader {
 
     private mutating func array() throws(JSONError) -> JSON {
         try enter()
-        var elements: [JSON] = []
+        let mark = elements.count
         if !take(UInt8(ascii: "]")) {
             while true {
-                elements.append(try value())
+                elements.push(try value())
                 skipSpace()
                 if take(UInt8(ascii: ",")) {
                     skipSpace()
@@ -105,29 +116,22 @@ extension JSONReader {
             }
         }
         depth -= 1
-        return .array(elements)
+        return .array(elements.take(from: mark))
     }
 
     private mutating func object() throws(JSONError) -> JSON {
+        let start = at
         try enter()
-        var object = JSONObject()
+        let mark = members.count
         if !take(UInt8(ascii: "}")) {
             while true {
-                let start = at
                 guard take(UInt8(ascii: "\"")) else { throw expected("a member name in double quotes was expected") }
                 let key = try string()
+                fingerprints.push(fingerprint)
                 skipSpace()
                 guard take(UInt8(ascii: ":")) else { throw expected("a colon was expected") }
                 skipSpace()
-                let value = try value()
-                if object.position(of: key) == nil {
-                    object.append(key, value)
-                } else {
-                    guard limits.duplicateKeys == .keepLast else {
-                        throw JSONError("the member '\(key)' is there twice", at: start)
-                    }
-                    object[key] = value
-                }
+                members.push((key, try value()))
                 skipSpace()
                 if take(UInt8(ascii: ",")) {
                     skipSpace()
@@ -138,7 +142,44 @@ extension JSONReader {
             }
         }
         depth -= 1
-        return .object(object)
+        return .object(try close(mark, start))
+    }
+
+    private mutating func close(_ mark: Int, _ start: Int) throws(JSONError) -> JSONObject {
+        let twice = firstTwice(mark)
+        fingerprints.drop(to: mark)
+        if let twice {
+            guard limits.duplicateKeys == .keepLast else {
+                throw JSONError("the member '\(twice)' comes twice in the object that starts", at: start)
+            }
+            return JSONObject(members.take(from: mark).map { ($0.key, $0.value) })
+        }
+        return JSONObject(distinct: members.take(from: mark))
+    }
+
+    /// The first key from `mark` on that came before; nil is the rule.
+    private func firstTwice(_ mark: Int) -> String? {
+        let count = members.count
+        guard count - mark <= JSONObject.linearMax else {
+            var seen = Set<String>(minimumCapacity: count - mark)
+            for place in mark..<count where !seen.insert(members[place].key).inserted { return members[place].key }
+            return nil
+        }
+        // One bit per key seen, so that most keys need no comparing at all. A fingerprint of 0 says nothing.
+        var filter: UInt64 = 0
+        for place in mark..<count {
+            let own = fingerprints[place]
+            let bit: UInt64 = own == 0 ? .max : 1 << UInt64(own & 63)
+            if filter & bit != 0 {
+                for earlier in mark..<place {
+                    let other = fingerprints[earlier]
+                    guard own == other || own == 0 || other == 0 else { continue }
+                    if members[earlier].key == members[place].key { return members[place].key }
+                }
+            }
+            filter |= bit
+        }
+        return nil
     }
 
     private func expected(_ what: String) -> JSONError {

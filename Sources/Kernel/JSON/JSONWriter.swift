@@ -125,7 +125,12 @@ extension JSONWriter {
 
     @inline(never)
     private mutating func grow(_ more: Int) {
-        storage.append(contentsOf: repeatElement(0, count: max(more, storage.count)))
+        let size = max(used + more, storage.count * 2)
+        // The rest is written before it is ever read, so it need not be cleared.
+        storage = [UInt8](unsafeUninitializedCapacity: size) { target, filled in
+            storage.withUnsafeBufferPointer { target.baseAddress!.update(from: $0.baseAddress!, count: used) }
+            filled = size
+        }
     }
 
     @inline(__always)
