@@ -100,6 +100,7 @@ ssh-keygen -q -t ed25519 -N '' -f "$dir/key" 2> /dev/null
 check "a key is imported" openstack keypair create --public-key "$dir/key.pub" mykey -f json
 check "the services are up" openstack compute service list -f json && expect "all of them" 'length > 0 and all(.State == "up")'
 check "the hypervisors are listed" openstack hypervisor list -f json && expect "twenty" 'length == 20'
+check "the project's quota is raised" openstack quota set --instances 50 --cores 50 --ram 51200 "$admin_project"
 check "a server boots" openstack server create --flavor m1.nano --image cirros --network selfservice \
     --security-group default --key-name mykey --wait selfservice-instance -f json &&
     expect "it is active and has an address" '.status == "ACTIVE" and (.addresses | tostring | contains("172.16."))'

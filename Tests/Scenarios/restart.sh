@@ -16,6 +16,7 @@ check "a network" openstack network create net -f json
 check "a subnet" openstack subnet create --network net --subnet-range 10.1.0.0/16 net -f json
 check "a token" openstack token issue -f json
 project=$(value .project_id)
+check "no quota in the way" openstack quota set --instances -1 --cores -1 --ram -1 "$project"
 compute=http://127.0.0.1:$((8774 + offset))/v2.1
 
 # api METHOD PATH [BODY]: straight to Compute, so that the blow can fall at once after the answer
