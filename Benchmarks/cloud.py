@@ -35,19 +35,18 @@ class Cloud:
         self.folder = tempfile.mkdtemp(prefix="apus-bench.", dir=parent)
         self.offset = free_offset()
         self.connections = {}
-        log = open(os.path.join(self.folder, "apus.log"), "wb")
+        output = os.path.join(self.folder, "apus.log")
         begin = time.monotonic()
-        self.process = subprocess.Popen(
-            [binary, "up", "--data", self.folder, "--hypervisor", "fake", "--network", "fake", "--hosts", str(hosts),
-             "--port-offset", str(self.offset)], stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
-        for line in self.process.stdout:
-            if re.match(r"ready in \d+ ms", line):
-                self.start_ms = (time.monotonic() - begin) * 1000
-                break
-        else:
-            raise SystemExit(f"apus up ended: see {self.folder}/apus.log")
-        # nobody may block on a full pipe
-        os.set_blocking(self.process.stdout.fileno(), False)
+        with open(output, "wb") as log:
+            self.process = subprocess.Popen(
+                [binary, "up", "--data", self.folder, "--hypervisor", "fake", "--network", "fake", "--hosts", str(hosts),
+                 "--port-offset", str(self.offset)], stdout=log, stderr=log, start_new_session=True)
+        # a file, not a pipe: a cloud that says much may never wait for its reader
+        while not re.search(rb"^ready in \d+ ms", open(output, "rb").read(), re.M):
+            if self.process.poll() is not None or time.monotonic() - begin > 120:
+                raise SystemExit(f"apus up is not ready: see {output}")
+            time.sleep(0.002)
+        self.start_ms = (time.monotonic() - begin) * 1000
         self.login()
 
     def login(self):
