@@ -5,8 +5,10 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 scratch=${APUS_SCRATCH:-$top/.build}
 venv=${APUS_VENV:-$top/.venv}
 
-# say TEXT...: one line of progress, with the seconds since the script began
-say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
+export APUS_BEGAN=${APUS_BEGAN:-$EPOCHSECONDS}
+
+# say TEXT...: one line of progress, with the seconds since the outermost script began
+say() { printf '%4d s  %s\n' "$((EPOCHSECONDS - APUS_BEGAN))" "$*"; }
 
 # fail WHAT REMEDY: what is wrong, what to do, and out
 fail() {

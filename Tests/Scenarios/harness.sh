@@ -115,13 +115,15 @@ start_cloud() {
         > "$output" 2>&1 < /dev/null &
     cloud=$!
     clouds+=("$cloud")
-    if wait_until 60 grep -q -E '^ready in [0-9]+ ms' "$output"; then
+    if wait_until 60 ready_or_ended "$output" && grep -q -E '^ready in' "$output"; then
         pass "a cloud comes up ($(grep -m 1 -E '^ready in' "$output"))"
     else
         miss "a cloud comes up" "$(tail -n 5 "$output")"
         return 1
     fi
 }
+
+ready_or_ended() { grep -q -E '^ready in [0-9]+ ms' "$1" || ! kill -0 "$cloud"; }
 
 # use_cloud DATA: the client speaks to this one
 use_cloud() {
