@@ -101,7 +101,8 @@ def fixtures(cloud):
     assert status == 204, status
     flavor = cloud.json("POST", cloud.url("compute", "/flavors", "v2.1"), {
         "flavor": {"name": "bench", "ram": 64, "vcpus": 1, "disk": 1}})["flavor"]["id"]
-    network = cloud.json("POST", cloud.url("network", "/networks", "v2.0"), {"network": {"name": "bench"}})["network"]["id"]
+    network = cloud.json("POST", cloud.url("network", "/networks", "v2.0"), {
+        "network": {"name": "bench"}})["network"]["id"]
     cloud.json("POST", cloud.url("network", "/subnets", "v2.0"), {
         "subnet": {"network_id": network, "ip_version": 4, "cidr": "10.64.0.0/16"}})
     cloud.json("PUT", cloud.url("compute", f"/os-quota-sets/{cloud.project}", "v2.1"), {
@@ -191,8 +192,9 @@ def loopback_copy(source, target):
 
 def curl(cloud, *words):
     begin = time.monotonic()
-    out = subprocess.run(["curl", "-sS", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:", "-H",
-                          f"X-Auth-Token: {cloud.token}", *words], capture_output=True, text=True, timeout=600)
+    out = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:",
+         "-H", f"X-Auth-Token: {cloud.token}", *words], capture_output=True, text=True, timeout=600)
     if not out.stdout.startswith("2"):
         raise SystemExit(f"curl {words[-1]}: {out.stdout} {out.stderr}")
     return time.monotonic() - begin
@@ -236,7 +238,8 @@ def verdict():
             continue
         kept = found[figure] <= float(budget) if how == "<=" else found[figure] >= float(budget)
         missed += not kept
-        print(f"{figure:<18} {found[figure]:>10.1f} {how} {budget:>8} {unit:<7} {'kept' if kept else 'MISSED':<7} {what}")
+        word = "kept" if kept else "MISSED"
+        print(f"{figure:<18} {found[figure]:>10.1f} {how} {budget:>8} {unit:<7} {word:<7} {what}")
     return missed
 
 

@@ -39,8 +39,8 @@ class Cloud:
         begin = time.monotonic()
         with open(output, "wb") as log:
             self.process = subprocess.Popen(
-                [binary, "up", "--data", self.folder, "--hypervisor", "fake", "--network", "fake", "--hosts", str(hosts),
-                 "--port-offset", str(self.offset)], stdout=log, stderr=log, start_new_session=True)
+                [binary, "up", "--data", self.folder, "--hypervisor", "fake", "--network", "fake",
+                 "--hosts", str(hosts), "--port-offset", str(self.offset)], stdout=log, stderr=log, start_new_session=True)
         # a file, not a pipe: a cloud that says much may never wait for its reader
         while not re.search(rb"^ready in \d+ ms", open(output, "rb").read(), re.M):
             if self.process.poll() is not None or time.monotonic() - begin > 120:
@@ -90,7 +90,8 @@ class Cloud:
         if self.token:
             head["X-Auth-Token"] = self.token
         data = json.dumps(body) if isinstance(body, (dict, list)) else body
-        connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), data, {**head, **(headers or {})})
+        path = parts.path + ("?" + parts.query if parts.query else "")
+        connection.request(method, path, data, {**head, **(headers or {})})
         reply = connection.getresponse()
         return reply.status, reply.headers, reply.read()
 

@@ -22,15 +22,23 @@ as_root() {
     [ "$EUID" = 0 ] || fail "$1 needs root" "run: sudo $2"
 }
 
-# need_swift: swift 6.3 or newer is on the path, or the message says where it comes from
-need_swift() {
-    local version remedy="install Swift 6.3 for Debian 12 from https://www.swift.org/install/linux/ and put its usr/bin on PATH"
+swift_remedy="install Swift 6.3 for Debian 12, see https://www.swift.org/install/linux/, and put its usr/bin on PATH"
+
+# find_swift: a toolchain is on the path or in /opt/swift, or the message says where it comes from
+find_swift() {
     [ -x /opt/swift/usr/bin/swift ] && PATH=$PATH:/opt/swift/usr/bin
-    command -v swift > /dev/null || fail "no Swift toolchain found" "$remedy"
+    command -v swift > /dev/null || fail "no Swift toolchain found" "$swift_remedy"
+}
+
+# need_swift: it is there, it runs, and it is 6.3 or newer
+need_swift() {
+    local version
+    find_swift
     version=$(swift --version 2> /dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
-    [ -n "$version" ] || fail "swift does not run here" "try: swift --version"
+    [ -n "$version" ] || fail "swift does not run here: $(swift --version 2>&1 | head -n 1)" \
+        "a library of its may be missing: sudo scripts/setup build, then again"
     [ "$(printf '6.3\n%s\n' "$version" | sort -V | head -n 1)" = 6.3 ] ||
-        fail "Swift $version is too old" "$remedy"
+        fail "Swift $version is too old" "$swift_remedy"
 }
 
 # swift_build ARGUMENT...: every build of ours, with the check for undeclared imports

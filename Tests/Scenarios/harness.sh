@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The test harness of the scenarios: a cloud of its own, checks with a time limit each, counts, logs kept on failure.
 # shellcheck shell=bash
-# The last JSON answer is in $answer; `expect` asks it with jq. A scenario begins with `scenario NAME`, ends with `finish`.
+# The last answer is in $answer; `expect` asks it with jq. A scenario begins with `scenario NAME`, ends with `finish`.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/shell.sh"
 
@@ -93,6 +93,11 @@ expect() {
 # value FILTER: a member of the last answer, as plain text
 value() { jq -r "$1" <<< "$answer" 2> /dev/null; }
 
+# eventually SENTENCE COMMAND...: passes when the command succeeds within a minute
+eventually() {
+    if wait_until "$limit" "${@:2}"; then pass "$1"; else miss "$1" "not within $limit s: ${*:2}"; fi
+}
+
 # free_offset: a port offset whose ports nobody listens on (multiples of 1000 keep the services' ports apart)
 free_offset() {
     local offset port
@@ -136,7 +141,8 @@ stop_cloud() {
     kill -TERM "$1" 2> /dev/null
     timeout 30 tail --pid="$1" -f /dev/null || kill -9 "$1" 2> /dev/null
     wait "$1" || status=$?
-    if [ "$status" = 0 ]; then pass "SIGTERM stops it with status 0"; else miss "SIGTERM stops it with status 0" "status $status"; fi
+    answer=$status
+    expect "SIGTERM stops it with status 0" '. == 0'
 }
 
 # wait_until SECONDS COMMAND...: tries again until the command succeeds

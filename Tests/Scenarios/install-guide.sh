@@ -66,7 +66,8 @@ check "an image is deleted" openstack image delete scratch
 refuse "a deleted image is not there" "no image found|could not find|404|not found" openstack image show scratch
 
 # Placement: https://docs.openstack.org/placement/latest/install/verify.html
-check "resource classes are listed" openstack --os-placement-api-version 1.2 resource class list --sort-column name -f json &&
+check "resource classes are listed" \
+    openstack --os-placement-api-version 1.2 resource class list --sort-column name -f json &&
     expect "the standard ones" '[.[].name] as $n | all("VCPU", "MEMORY_MB", "DISK_GB"; IN($n[]))'
 check "traits are listed" openstack --os-placement-api-version 1.6 trait list --sort-column name -f json &&
     expect "the standard ones" 'any(.name == "HW_CPU_X86_SSE2")'
@@ -85,7 +86,8 @@ check "its subnet is created" openstack subnet create --network provider --no-dh
 check "a network is created" openstack network create selfservice -f json
 check "its subnet is created" openstack subnet create --network selfservice --dns-nameserver 192.0.2.53 \
     --gateway 172.16.1.1 --subnet-range 172.16.0.0/16 selfservice -f json &&
-    expect "with gateway and name server" '.gateway_ip == "172.16.1.1" and (.dns_nameservers | tostring | contains("192.0.2.53"))'
+    expect "with gateway and name server" \
+        '.gateway_ip == "172.16.1.1" and (.dns_nameservers | tostring | contains("192.0.2.53"))'
 check "a router is created" openstack router create router -f json
 check "the subnet is attached" openstack router add subnet router selfservice
 check "the gateway is set" openstack router set router --external-gateway provider
@@ -98,7 +100,8 @@ check "ssh is permitted" openstack security group rule create --proto tcp --dst-
 check "a flavor is created" openstack flavor create --id 0 --vcpus 1 --ram 64 --disk 1 m1.nano -f json
 ssh-keygen -q -t ed25519 -N '' -f "$dir/key" 2> /dev/null
 check "a key is imported" openstack keypair create --public-key "$dir/key.pub" mykey -f json
-check "the services are up" openstack compute service list -f json && expect "all of them" 'length > 0 and all(.State == "up")'
+check "the services are up" openstack compute service list -f json &&
+    expect "all of them" 'length > 0 and all(.State == "up")'
 check "the hypervisors are listed" openstack hypervisor list -f json && expect "twenty" 'length == 20'
 check "the project's quota is raised" openstack quota set --instances 50 --cores 50 --ram 51200 "$admin_project"
 check "a server boots" openstack server create --flavor m1.nano --image cirros --network selfservice \
@@ -122,7 +125,8 @@ mapfile -t many < <(openstack server list --name many -f value -c ID)
 check "twenty servers are deleted" openstack server delete --wait "${many[@]}"
 check "nothing is allocated any more" openstack --os-placement-api-version 1.9 resource usage show "$admin_project" -f json &&
     expect "no class of resource is in use" 'all(.usage == 0)'
-check "no server port is left" openstack port list --device-owner compute:nova -f json && expect "none" 'length == 0'
+check "no server port is left" openstack port list --device-owner compute:nova -f json &&
+    expect "none" 'length == 0'
 
 stop_cloud "$cloud"
 finish
