@@ -24,9 +24,10 @@ as_root() {
 
 swift_remedy="install Swift 6.3 for Debian 12, see https://www.swift.org/install/linux/, and put its usr/bin on PATH"
 
+[ ! -d /opt/swift/usr/bin ] || PATH=$PATH:/opt/swift/usr/bin
+
 # find_swift: a toolchain is on the path or in /opt/swift, or the message says where it comes from
 find_swift() {
-    [ -x /opt/swift/usr/bin/swift ] && PATH=$PATH:/opt/swift/usr/bin
     command -v swift > /dev/null || fail "no Swift toolchain found" "$swift_remedy"
 }
 
