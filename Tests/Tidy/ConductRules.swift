@@ -6,7 +6,8 @@ enum ConductRules {
         ("Date()", "take the time from the `clock` that was passed in"),
         ("Date.now", "take the time from the `clock` that was passed in"),
         ("UUID()", "take ids from the `ids` that were passed in (Identifiers.uuid())"),
-        (".random(", "take chance from the `Identifiers` that were passed in"),
+        (".random(in:", "take chance from the `Identifiers` that were passed in"),
+        (".random()", "take chance from the `Identifiers` that were passed in"),
         (".randomElement(", "take chance from the `Identifiers` that were passed in"),
         (".shuffled(", "take chance from the `Identifiers` that were passed in"),
         (".shuffle(", "take chance from the `Identifiers` that were passed in"),
@@ -24,14 +25,14 @@ enum ConductRules {
         }
         // A generator that was passed in is what we ask for: `.random(in: 0...9, using: &generator)`.
         return outside.flatMap { call, advice in
-            source.places(of: call).filter { place in
-                call != ".random(" || isArgumentFree(source, place)
-            }.map { Finding(source, source.line(at: $0), "'\(call)' outside Kernel/Base: \(advice).") }
+            source.places(of: call).filter { !isGiven(source, $0) }.map {
+                Finding(source, source.line(at: $0), "'\(call)' outside Kernel/Base: \(advice).")
+            }
         } + sleeping(source)
     }
 
-    private static func isArgumentFree(_ source: SourceText, _ place: Int) -> Bool {
-        !source.code(line: source.line(at: place)).contains("using:")
+    private static func isGiven(_ source: SourceText, _ place: Int) -> Bool {
+        source.code(line: source.line(at: place)).contains("using:")
     }
 
     /// Tests wait for what they wait for; sources sleep on the clock they were given.

@@ -117,7 +117,8 @@ struct TidyRuleTests {
         "The outside world is reached through what was passed in",
         arguments: [
             ("let t = Date()", 1), ("UUID().uuidString", 1), ("Int.random(in: 0...1)", 1), ("getenv(\"A\")", 1),
-            ("Int.random(in: 0...1, using: &dice)", 0), ("MyDate()", 0), ("\"Date()\"", 0),
+            ("Int.random(in: 0...1, using: &dice)", 0), ("Fernet.random(32)", 0), ("all.shuffled(using: &dice)", 0),
+            ("MyDate()", 0), ("\"Date()\"", 0),
             ("try await Task.sleep(for: x)", 1),
         ])
     func outsideWorld(text: String, count: Int) {
