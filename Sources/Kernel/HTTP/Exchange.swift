@@ -41,7 +41,10 @@ final class Exchange: @unchecked Sendable {
     }
 
     var isHead: Bool { head?.method == "HEAD" }
-    var isSecure: Bool { daemon.secure }
+    /// Whether the streamed answer said how long it is.
+    var announcesLength: Bool {
+        if case .stream(.some, _) = response?.body { true } else { false }
+    }
 
     // MARK: libmicrohttpd's calls
 
@@ -102,17 +105,28 @@ final class Exchange: @unchecked Sendable {
             discarded += bytes.count
             guard max(discarded, expected - watch.total) <= daemon.service.limits.bodyDiscard else {
                 EarlyAnswer.send(response, on: wire, isSecure: daemon.secure)
-                return .NO
+                return giveUp()
             }
             return .YES
         }
-        guard let body else { return .NO }
+        guard let body else { return giveUp() }
         body.append(bytes, isLast: head?.contentLength == watch.total)
         if body.isFull {
             runPending { !body.isFull }
             if body.isFull && !suspended { suspend() }
         }
         return .YES
+    }
+
+    /// Ends the connection from inside a body.
+    private func giveUp() -> MHD_Result {
+        lookAgain()
+        return .NO
+    }
+
+    func lookAgain() {
+        cmhd_look_again(connection)
+        daemon.isDue = true
     }
 
     private func answerOrSuspend() -> MHD_Result {
@@ -228,7 +242,7 @@ final class Exchange: @unchecked Sendable {
             EarlyAnswer.send(response, on: wire, isSecure: daemon.secure)
             return wire.cut()
         }
-        if watch.isOverdue(now) { wire.cut() }
+        if watch.isOverdue(now) || wire.hasEnded { wire.cut() }
     }
 
     func drain() { upgrade?.close() }

@@ -112,13 +112,18 @@ package final class HTTPServer: Sendable {
 
     /// Serves until the task is cancelled; then answers what runs, within `limits.drain`, and returns.
     package func run() async {
+        startAccepting()
+        await untilCancelled()
+        await stop()
+    }
+
+    /// Apart from `run`, which would keep closed listeners alive, and with them their sockets.
+    private func startAccepting() {
         let acceptors = state.withLock { state in
             state.running = true
             return state.listeners.values.map(\.acceptors)
         }
         for acceptors in acceptors { open(acceptors) }
-        await untilCancelled()
-        await stop()
     }
 
     private func untilCancelled() async {

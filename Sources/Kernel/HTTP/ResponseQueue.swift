@@ -112,10 +112,15 @@ private func streamContent(
 ) -> Int {
     let exchange = Unmanaged<Exchange>.fromOpaque(context!).takeUnretainedValue()
     guard let stream = exchange.stream, let target else { return cmhd_end_with_error }
+    // An announced length that is not reached is an error as well; libmicrohttpd closes in both cases.
     switch stream.take(target, room) {
     case .bytes(let count): return count
-    case .end: return cmhd_end_of_stream
-    case .broken: return cmhd_end_with_error
+    case .end:
+        if exchange.announcesLength { exchange.lookAgain() }
+        return cmhd_end_of_stream
+    case .broken:
+        exchange.lookAgain()
+        return cmhd_end_with_error
     case .nothingYet:
         exchange.suspend()
         return 0
