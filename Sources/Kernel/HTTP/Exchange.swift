@@ -2,6 +2,7 @@
 internal import Base
 internal import CMicrohttpd
 internal import Glibc
+internal import Observability
 
 /// One request and its answer. libmicrohttpd calls in on the loop's thread, the handler's task runs there as well, and
 /// everything here is touched on that thread alone.
@@ -146,7 +147,12 @@ final class Exchange: @unchecked Sendable {
     private func queue() -> MHD_Result {
         guard let response else { return .NO }
         stage = .answered
-        return ResponseQueue.queue(response, on: self)
+        let queued = ResponseQueue.queue(response, on: self)
+        if queued != .YES {
+            daemon.service.log.error(
+                "an answer could not be sent", ["path": head?.path, "status": response.status])
+        }
+        return queued
     }
 
     /// libmicrohttpd is done with it.
@@ -211,6 +217,9 @@ final class Exchange: @unchecked Sendable {
                 try await produce(ResponseWriter { (bytes) throws(Fault) in try await stream.write(bytes) })
                 stream.end()
             } catch {
+                if error.status >= 500 {
+                    daemon.service.log.warning("a streamed answer broke", ["path": head?.path, "fault": error.message])
+                }
                 stream.fail(error)
             }
         case .upgrade(_, _, let run):
@@ -251,7 +260,8 @@ final class Exchange: @unchecked Sendable {
         task?.cancel()
         if stage == .answered { return wire.cut() }
         settle(
-            HTTPResponse(status: 503, headers: [("Retry-After", "1"), ("Content-Type", "text/plain")],
+            HTTPResponse(
+                status: 503, headers: [("Retry-After", "1"), ("Content-Type", "text/plain")],
                 body: .bytes(Array("The server is stopping.\n".utf8))))
         if stage == .receiving { wire.cut() }
     }

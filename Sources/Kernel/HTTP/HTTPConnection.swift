@@ -3,6 +3,7 @@ internal import Base
 internal import CLinux
 internal import CMicrohttpd
 internal import Glibc
+internal import Observability
 internal import Synchronization
 
 /// One client connection: where it came from, how long it may take, and the request it is at.
@@ -59,6 +60,7 @@ final class HTTPConnection {
         version: UnsafePointer<CChar>
     ) -> MHD_Result {
         phase = .handling
+        daemon.service.requests.add()
         let exchange = Exchange(self, connection)
         self.exchange = exchange
         do throws(Fault) {
@@ -93,6 +95,7 @@ final class HTTPConnection {
     func check(_ now: UInt64) {
         switch phase {
         case .opening, .idle:
+            if now > deadline && phase == .opening { daemon.service.cutConnections.add() }
             if now > deadline || (!isPeeked && hasEnded) { cut() }
             isPeeked = true
         case .handling: exchange?.checkBody(now)

@@ -23,8 +23,10 @@ enum ResponseQueue {
         switch response.body {
         case .empty:
             // What a GET would bring, told to a HEAD.
-            if exchange.isHead, let length = response.headers.first(where: { HTTPHeaders.same($0.0, "Content-Length") }),
-                let count = UInt64(length.1) {
+            if exchange.isHead,
+                let length = response.headers.first(where: { HTTPHeaders.same($0.0, "Content-Length") }),
+                let count = UInt64(length.1)
+            {
                 return MHD_create_response_from_callback(count, block, noContent, nil, nil)
             }
             return cmhd_copied(nil, 0)
@@ -46,8 +48,10 @@ enum ResponseQueue {
             return MHD_create_response_from_callback(size, block, streamContent, held, releaseExchange)
         case .upgrade(let name, let headers, _):
             guard let gate = exchange.upgrade else { return nil }
-            guard let built = MHD_create_response_for_upgrade(
-                upgradeOpened, Unmanaged.passUnretained(gate).toOpaque()) else { return nil }
+            guard
+                let built = MHD_create_response_for_upgrade(
+                    upgradeOpened, Unmanaged.passUnretained(gate).toOpaque())
+            else { return nil }
             add("Upgrade", name, to: built)
             for (name, value) in headers where isSendable(name, value) { add(name, value, to: built) }
             return built
