@@ -15,12 +15,14 @@ final class LibvirtSession: Sendable {
     private let uri: String
     private let pool: BlockingPool
     private let relay: EventRelay
+    private let log: Log
     private let current = Mutex<Connection?>(nil)
 
-    init(uri: String, pool: BlockingPool, relay: EventRelay) {
+    init(uri: String, pool: BlockingPool, relay: EventRelay, log: Log) {
         self.uri = uri
         self.pool = pool
         self.relay = relay
+        self.log = log
     }
 
     deinit {
@@ -71,6 +73,7 @@ final class LibvirtSession: Sendable {
         // Without it a daemon that hangs would hold our threads for ever: five answers missed in 25 s end the connection.
         virConnectSetKeepAlive(raw, 5, 5)
         relay.attach(to: raw)
+        log.info("connected to libvirt", ["uri": uri])
         return Connection(raw: raw)
     }
 
@@ -83,6 +86,7 @@ final class LibvirtSession: Sendable {
             current = nil
             return true
         }
+        if isDead { log.warning("the connection to libvirt is lost", ["uri": uri]) }
         return isDead
     }
 }
