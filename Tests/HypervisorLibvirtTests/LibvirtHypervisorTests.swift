@@ -23,6 +23,14 @@ struct LibvirtHypervisorTests {
         }
     }
 
+    @Test("Translation always works, and what is proposed works")
+    func accelerator() async throws {
+        let pool = BlockingPool(name: "probe", threads: 1, queue: 4)
+        #expect(try await Accelerator.tcg.works(on: pool))
+        let proposed = await Accelerator.probe(on: pool)
+        #expect(try await proposed.works(on: pool))
+    }
+
     @Test("Libvirt is a hypervisor", .timeLimit(.minutes(10)))
     func conformance() async throws {
         try await PrivateLibvirt.with { host async throws in
@@ -64,8 +72,10 @@ struct LibvirtHypervisorTests {
             await host.stopDaemon()
             await #expect(throws: Fault.self) { try await first.guests() }
             try await host.startDaemon()
+            var events = await first.events().makeAsyncIterator()
             #expect(try await first.state(of: spec.server) == .paused)
             try await first.power(spec.server, .unpause)
+            #expect(await events.next() == GuestEvent(server: spec.server, kind: .unpaused, state: .running))
             try await first.destroy(spec.server)
             #expect(try await second.guests().isEmpty)
         }

@@ -33,6 +33,16 @@ package final class LibvirtHypervisor: Hypervisor {
         try GuestFolder(of: server, in: settings.dataDirectory)
     }
 
+    /// Keeps the connection, and with it the events, alive until the task is cancelled: a daemon that was restarted is
+    /// found within five seconds even if nobody asks for anything.
+    package func run() async {
+        while !Task.isCancelled {
+            // Why it fails is told by whoever needs it.
+            try? await session.refresh()
+            try? await clock.sleep(.seconds(5))
+        }
+    }
+
     // MARK: Making and removing
 
     package func boot(_ guest: GuestSpec, image: ImageSource?) async throws(Fault) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CLibvirt
 internal import Compute
+internal import Glibc
 internal import Kernel
 internal import Synchronization
 
@@ -45,6 +46,13 @@ final class LibvirtSession: Sendable {
             let renewed = try self.connection()
             defer { virConnectClose(renewed.raw) }
             return try body(renewed.raw)
+        }
+    }
+
+    /// Asks for a sign of life; a connection without one is replaced.
+    func refresh() async throws(Fault) {
+        try await call { connection throws(Fault) in
+            if virConnectIsAlive(connection) != 1 { throw .unavailable("The connection to libvirt is lost.") }
         }
     }
 
@@ -126,7 +134,8 @@ private enum LibvirtLoop {
         }
         return Result { () throws(Fault) in
             try DedicatedThread.start {
-                while true { virEventRunDefaultImpl() }
+                // A round that fails is repeated, but not in a hurry.
+                while true { if virEventRunDefaultImpl() < 0 { usleep(100_000) } }
             }
         }
     }()
