@@ -67,7 +67,8 @@ let package = Package(
         room("Identity"), room("Image"), room("Placement"), room("Network"), room("Compute"),
 
         // Drivers: one target per back end
-        driver("Engines", "OVSDB", "CLinux"),
+        .target(
+            name: "Engines", dependencies: ["Base", "CLinux"], path: "Sources/Drivers/Engines", swiftSettings: strict),
         driver("NetworkOVN", "Network", "OVSDB"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
@@ -99,7 +100,7 @@ let package = Package(
         tests("ComputeTests", "Compute", "Kernel", "Clients", "Simulation"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
-        tests("EnginesTests", "Engines", "Kernel", "OVSDB"),
+        tests("EnginesTests", "Engines", "Base"),
         tests("Tidy", "Base"),
     ]
 )

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Glibc module hides: epoll, eventfd, namespaces, sendfile, and macros that Swift cannot see.
 #pragma once
+// Types that Swift's own C library module knows must come from it: with two owners, which one a member belongs to
+// would change with the order in which files are compiled.
+#pragma clang module import SwiftGlibc
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -43,3 +46,4 @@ extern int pidfd_open(pid_t pid, unsigned int flags);
 extern int pidfd_send_signal(int pidfd, int signal, siginfo_t *information, unsigned int flags);
 extern int pipe2(int ends[2], int flags);
 extern int pthread_setname_np(pthread_t thread, const char *name);
+#define CLINUX_MSG_DONTWAIT 0x40

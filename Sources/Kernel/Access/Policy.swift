@@ -79,8 +79,8 @@ package final class Policy: Sendable {
         if enforceScope, !scopes.accepts(caller.scope) {
             return .wrongScope(accepted: scopes.names, given: caller.scope.names[0])
         }
-        let judgement = PolicyJudgement(rules: rules, adminRule: adminRule, caller: caller, target: target)
-        return judgement.accepts(rules[rule.index].program) ? .allowed : .refused
+        let judge = PolicyJudge(rules: rules, adminRule: adminRule)
+        return judge.accepts(rules[rule.index].program, caller, target) ? .allowed : .refused
     }
 
     // MARK: - Reading

@@ -9,6 +9,8 @@ enum PolicyCredential: Sendable, Equatable {
     case systemScope, roles, methods, isAdmin, isAdminProject
     case trustID, applicationCredentialID
     case serviceRoles, serviceUserID, serviceProjectID
+    /// Keystone's view of the same token: a member that the token lacks is missing there, where the others read "None".
+    case tokenProjectID, tokenProjectName, tokenProjectDomainID, tokenProjectDomainName, tokenDomainID, tokenDomainName
     /// A name that no caller has; a check on it fails, as upstream's does.
     case unknown
 
@@ -32,9 +34,11 @@ enum PolicyCredential: Sendable, Equatable {
         "trust_id": .trustID, "app_cred_id": .applicationCredentialID,
         "service_roles": .serviceRoles, "service_user_id": .serviceUserID, "service_project_id": .serviceProjectID,
         "token.user.id": .userID, "token.user.name": .userName, "token.user.domain.id": .userDomainID,
-        "token.user.domain.name": .userDomainName, "token.project.id": .projectID, "token.project.name": .projectName,
-        "token.project.domain.id": .projectDomainID, "token.project.domain.name": .projectDomainName,
-        "token.domain.id": .domainID, "token.domain.name": .domainName, "token.roles.name": .roles,
+        "token.user.domain.name": .userDomainName, "token.project.id": .tokenProjectID,
+        "token.project.name": .tokenProjectName,
+        "token.project.domain.id": .tokenProjectDomainID,
+        "token.project.domain.name": .tokenProjectDomainName,
+        "token.domain.id": .tokenDomainID, "token.domain.name": .tokenDomainName, "token.roles.name": .roles,
         "token.methods": .methods,
     ]
 
@@ -42,10 +46,11 @@ enum PolicyCredential: Sendable, Equatable {
 
     func value(of caller: Caller) -> Value {
         switch self {
-        case .userID: .text(caller.userID)
-        case .userName: .text(caller.userName)
-        case .userDomainID: .text(caller.userDomainID)
-        case .userDomainName: .text(caller.userDomainName)
+        // Nobody's empty id is no id: it must not match a row that belongs to nobody.
+        case .userID: caller.userID.isEmpty ? .missing : .text(caller.userID)
+        case .userName: caller.userName.isEmpty ? .missing : .text(caller.userName)
+        case .userDomainID: caller.userDomainID.isEmpty ? .missing : .text(caller.userDomainID)
+        case .userDomainName: caller.userDomainName.isEmpty ? .missing : .text(caller.userDomainName)
         case .projectID: Value(caller.projectID)
         case .projectName: Value(caller.projectName)
         case .projectDomainID: Value(caller.projectDomainID)
@@ -61,6 +66,12 @@ enum PolicyCredential: Sendable, Equatable {
         case .serviceRoles: .list(caller.serviceRoles)
         case .serviceUserID: Value(caller.serviceUserID)
         case .serviceProjectID: Value(caller.serviceProjectID)
+        case .tokenProjectID: caller.projectID.map { .text($0) } ?? .missing
+        case .tokenProjectName: caller.projectName.map { .text($0) } ?? .missing
+        case .tokenProjectDomainID: caller.projectDomainID.map { .text($0) } ?? .missing
+        case .tokenProjectDomainName: caller.projectDomainName.map { .text($0) } ?? .missing
+        case .tokenDomainID: caller.domainID.map { .text($0) } ?? .missing
+        case .tokenDomainName: caller.domainName.map { .text($0) } ?? .missing
         case .isAdmin, .unknown: .missing
         }
     }

@@ -138,7 +138,8 @@ struct PolicyParser {
         case "field": return .field(try field(match))
         case "http", "https":
             throw PolicySyntaxError(
-                "\"\(kind):\" asks another server for each decision, which is not supported; state the rule here instead")
+                "\"\(kind):\" asks another server for each decision, which is not supported; state the rule here instead"
+            )
         default:
             let right = try template(match)
             if let constant = constant(kind) { return .literal(constant, right) }
@@ -194,6 +195,8 @@ struct PolicyParser {
             return String(text.dropFirst().dropLast())
         }
         if let number = Int(text), text.first != "+" { return String(number) }
+        let isDecimal = text.contains(".") && text.utf8.allSatisfy { (45...46).contains($0) || (48...57).contains($0) }
+        if isDecimal, let number = Double(text) { return "\(number)" }
         return nil
     }
 }

@@ -21,40 +21,37 @@ indirect enum PolicyProgram: Sendable {
     case not(PolicyProgram)
 }
 
-/// One judgement: the rules, who asks and about what.
-struct PolicyJudgement<Target: PolicyTarget> {
+/// Judges programs against the rules around them. Caller and target are lent to each step: nothing is copied.
+struct PolicyJudge {
     let rules: [Policy.Bound]
     let adminRule: Int?
-    let caller: Caller
-    let target: Target
     /// `is_admin` is itself a rule's verdict; inside that rule it is not known yet and reads false, as upstream's does.
     var findsAdmin = false
 
-    func accepts(_ program: PolicyProgram) -> Bool {
+    func accepts(_ program: PolicyProgram, _ caller: Caller, _ target: some PolicyTarget) -> Bool {
         switch program {
         case .always: return true
         case .never: return false
-        case .rule(let index): return accepts(rules[index].program)
+        case .rule(let index): return accepts(rules[index].program, caller, target)
         case .role(let name): return caller.has(role: name)
         case .roleOf(let template): return template.rendered(target).map(caller.has(role:)) ?? false
         case .owns(let credential, let attribute):
             guard let value = target.policyAttribute(attribute) else { return false }
-            return matches(credential, value)
-        case .callerIs(let credential, let text): return matches(credential, .string(text))
+            return matches(credential, caller, value)
+        case .callerIs(let credential, let text): return matches(credential, caller, .string(text))
         case .caller(let credential, let template):
             guard let text = template.rendered(target) else { return false }
-            return matches(credential, .string(text))
-        case .literal(let text, let template):
-            return template.rendered(target) == text
-        case .field(let field, let pattern): return accepts(field, pattern)
-        case .all(let programs): return programs.allSatisfy(accepts)
-        case .either(let programs): return programs.contains(where: accepts)
-        case .not(let inner): return !accepts(inner)
+            return matches(credential, caller, .string(text))
+        case .literal(let text, let template): return template.rendered(target) == text
+        case .field(let field, let pattern): return PolicyJudge.accepts(field, pattern, target)
+        case .all(let programs): return programs.allSatisfy { accepts($0, caller, target) }
+        case .either(let programs): return programs.contains { accepts($0, caller, target) }
+        case .not(let inner): return !accepts(inner, caller, target)
         }
     }
 
-    private func matches(_ credential: PolicyCredential, _ value: JSON) -> Bool {
-        if credential == .isAdmin { return value.equalsPython(callerIsAdmin ? "True" : "False") }
+    private func matches(_ credential: PolicyCredential, _ caller: Caller, _ value: JSON) -> Bool {
+        if credential == .isAdmin { return value.equalsPython(isAdmin(caller) ? "True" : "False") }
         switch credential.value(of: caller) {
         case .missing: return false
         case .none: return value.equalsPython("None")
@@ -64,18 +61,17 @@ struct PolicyJudgement<Target: PolicyTarget> {
         }
     }
 
-    private var callerIsAdmin: Bool {
+    private func isAdmin(_ caller: Caller) -> Bool {
         guard let adminRule else { return caller.has(role: "admin") }
         guard !findsAdmin else { return false }
         let own = OwnedTarget(projectID: caller.projectID, userID: caller.userID)
-        return PolicyJudgement<OwnedTarget>(
-            rules: rules, adminRule: adminRule, caller: caller, target: own, findsAdmin: true
-        ).accepts(rules[adminRule].program)
+        return PolicyJudge(rules: rules, adminRule: adminRule, findsAdmin: true)
+            .accepts(rules[adminRule].program, caller, own)
     }
 
     /// Neutron's field check: the resource's own attribute first, then the one of the resource that is named, which a
     /// port answers for its network (`networks:shared`).
-    private func accepts(_ field: PolicyField, _ pattern: PolicyPattern?) -> Bool {
+    private static func accepts(_ field: PolicyField, _ pattern: PolicyPattern?, _ target: some PolicyTarget) -> Bool {
         let value = target.policyAttribute(field.field) ?? target.policyAttribute("\(field.resource):\(field.field)")
         guard let value, value != .null else { return false }
         if let pattern {

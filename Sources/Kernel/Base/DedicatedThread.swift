@@ -27,6 +27,9 @@ package enum DedicatedThread {
         pthread_detach(try create(body))
     }
 
+    /// Lets a moment pass while something outside gets ready; only for a thread that may block.
+    package static func pause(_ time: Duration) { usleep(useconds_t(max(0, time.microseconds))) }
+
     private static func create(_ body: @Sendable @escaping () -> Void) throws(Fault) -> pthread_t {
         let job = Unmanaged.passRetained(Job(body))
         var thread = pthread_t()

@@ -59,6 +59,13 @@ package enum FileSystem {
         guard mkdir(path, mode) == 0 || errno == EEXIST else { throw SystemError.fault("Cannot make \(path)") }
     }
 
+    /// A new folder of ours alone under /tmp.
+    package static func makeTemporaryDirectory(_ prefix: String) throws(Fault) -> String {
+        var template = Array("/tmp/\(prefix)-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw SystemError.fault("Cannot make a folder under /tmp") }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// The names in a folder, sorted; none when it cannot be read.
     package static func list(_ path: String) -> [String] {
         guard let folder = opendir(path) else { return [] }
@@ -76,6 +83,21 @@ package enum FileSystem {
     package static func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// When the file was last written, in seconds since 1970.
+    package static func modified(_ path: String) -> Int? {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_mtim.tv_sec) : nil
+    }
+
+    /// What a symbolic link says.
+    package static func link(_ path: String) -> String? {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = bytes.withUnsafeMutableBytes {
+            readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+        }
+        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
     }
 
     /// Removes a file, or a folder with all that is in it; never follows a symbolic link.

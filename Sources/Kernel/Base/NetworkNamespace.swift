@@ -68,7 +68,8 @@ package struct NetworkNamespace: Sendable, Hashable {
         return own.st_dev != folder.st_dev
     }
 
-    static func identity(path: String) -> UInt64? {
+    /// What tells apart the namespaces that files like `/proc/PID/ns/net` stand for.
+    package static func identity(path: String) -> UInt64? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         return UInt64(status.st_dev) << 32 ^ UInt64(status.st_ino)

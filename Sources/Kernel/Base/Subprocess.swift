@@ -83,8 +83,9 @@ package enum Subprocess {
     /// Where a program is: on PATH, or in the administrators' folders that a user's PATH may lack.
     package static func locate(_ program: String) -> String? {
         if program.contains("/") { return FileSystem.isExecutable(program) ? program : nil }
-        let path = (Environment.variable("PATH") ?? "") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        for folder in path.split(separator: ":") where FileSystem.isExecutable("\(folder)/\(program)") {
+        let path = Environment.variable("PATH") ?? ""
+        let folders = "\(path):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        for folder in folders.split(separator: ":") where FileSystem.isExecutable("\(folder)/\(program)") {
             return "\(folder)/\(program)"
         }
         return nil
@@ -248,10 +249,27 @@ private struct Exchange {
 
     private mutating func send() {
         guard let stdin else { return }
-        let put = input.withUnsafeBytes { write(stdin.writer, $0.baseAddress! + sent, input.count - sent) }
+        let (put, code) = Exchange.write(input[sent...], to: stdin.writer)
         if put > 0 { sent += put }
-        let again = put < 0 && (errno == EAGAIN || errno == EINTR)
+        let again = put < 0 && (code == EAGAIN || code == EINTR)
         if sent == input.count || put < 0 && !again { stdin.closeWriter() }
+    }
+
+    /// Writes without dying of SIGPIPE when the child has closed its input, whatever this process does with that signal.
+    private static func write(_ bytes: ArraySlice<UInt8>, to file: Int32) -> (Int, Int32) {
+        var pipe = sigset_t()
+        sigemptyset(&pipe)
+        sigaddset(&pipe, SIGPIPE)
+        var before = sigset_t()
+        pthread_sigmask(SIG_BLOCK, &pipe, &before)
+        let put = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+        let code = errno
+        if put < 0 && code == EPIPE && sigismember(&before, SIGPIPE) == 0 {
+            var now = timespec()
+            sigtimedwait(&pipe, nil, &now)
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        return (put, code)
     }
 
     /// Takes what is there now; false at the end of the stream.
@@ -271,10 +289,10 @@ private struct Exchange {
     }
 }
 
-extension String {
+extension StringProtocol {
     /// Without spaces and line ends at either side.
     package var trimmedOfSpace: String {
-        var rest = self[...]
+        var rest = self[startIndex..<endIndex]
         while let last = rest.last, last.isWhitespace { rest.removeLast() }
         while let first = rest.first, first.isWhitespace { rest.removeFirst() }
         return String(rest)

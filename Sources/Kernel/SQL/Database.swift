@@ -1,29 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Base
+package import Observability
 
 /// The database: reads on the calling thread, writes through one thread that commits in groups.
 package final class Database: Sendable {
     package let engine: any Engine
     private let writer: Writer
     private let clock: any WallClock
+    private let log: Log
 
     /// A database on any engine; opens it at once.
-    package init(_ engine: any Engine, clock: any WallClock = MachineClock()) throws(Fault) {
+    package init(
+        _ engine: any Engine, log: Log = .silent, clock: any WallClock = MachineClock()
+    ) throws(Fault) {
         self.engine = engine
         self.clock = clock
-        writer = try Writer(try engine.openWriter(), onEnd: engine.close)
+        self.log = log
+        writer = try Writer(try engine.openWriter(), log: log, onEnd: engine.close)
     }
 
     /// A database file. `durable` syncs every commit to the disk; without, a power cut may take the last moments.
     package static func sqlite(
-        path: String, durable: Bool = true, clock: any WallClock = MachineClock()
+        path: String, durable: Bool = true, log: Log = .silent, clock: any WallClock = MachineClock()
     ) throws(Fault) -> Database {
-        try Database(SQLiteEngine(path: path, durability: durable ? .full : .normal), clock: clock)
+        try Database(SQLiteEngine(path: path, durability: durable ? .full : .normal), log: log, clock: clock)
     }
 
     /// A private database for a test; its file goes with it.
-    package static func temporary(clock: any WallClock = MachineClock()) throws(Fault) -> Database {
-        try Database(SQLiteEngine.temporary(), clock: clock)
+    package static func temporary(log: Log = .silent, clock: any WallClock = MachineClock()) throws(Fault) -> Database {
+        try Database(SQLiteEngine.temporary(), log: log, clock: clock)
     }
 
     deinit { writer.stop() }
@@ -42,7 +47,8 @@ package final class Database: Sendable {
         let now = clock.now()
         try await transaction { transaction throws(Fault) in try Migration.prepare(transaction) }
         for step in steps {
-            try await transaction { transaction throws(Fault) in try step.apply(transaction, at: now) }
+            let isNew = try await transaction { transaction throws(Fault) in try step.apply(transaction, at: now) }
+            if isNew { log.info("schema changed", ["migration": step.name]) }
         }
     }
 

@@ -5,24 +5,26 @@ package import Base
 package protocol Engine: AnyObject, Sendable {
     var dialect: Dialect { get }
     /// The one connection that writes. Opened once; used on the writer's thread only.
-    func openWriter() throws(Fault) -> any Connection
+    func openWriter() throws(Fault) -> any EngineConnection
     /// Runs a query where this engine reads: SQLite inline on the calling thread, a networked one on a pool of its own.
     func read<T: Sendable>(
-        _ body: @escaping @Sendable (any Connection) throws(Fault) -> T
+        _ body: @escaping @Sendable (any EngineConnection) throws(Fault) -> T
     ) async throws(Fault) -> T
     /// What is wrong with the stored data; nothing when it is sound.
     func integrityCheck() async throws(Fault) -> [String]
-    /// Closes the readers. The writer's connection is closed before.
+    /// How many reading connections are open.
+    var readersOpen: Int { get }
+    /// Closes the readers; the writer's connection is closed after them.
     func close()
 }
 
 /// A connection of one thread, with its statements kept prepared.
-package protocol Connection: AnyObject {
+package protocol EngineConnection: AnyObject {
     var dialect: Dialect { get }
     /// Whether a transaction is open: some failures (disk full) end it behind our back.
     var isInTransaction: Bool { get }
     /// The statement for this text, ready to be bound.
-    func statement(_ text: String) throws(EngineError) -> any Statement
+    func statement(_ text: String) throws(EngineError) -> any EngineStatement
     /// Runs statements that take no values and give no rows.
     func run(_ text: String) throws(EngineError)
     /// What the row coders learned about each type on this connection.
@@ -31,7 +33,7 @@ package protocol Connection: AnyObject {
 }
 
 /// A prepared statement. Columns are read by number from the row that the last `step` reached.
-package protocol Statement: AnyObject {
+package protocol EngineStatement: AnyObject {
     /// The column names; they may change when the schema does, and `shape` with them.
     var columns: [String] { get }
     var shape: Int { get }
@@ -54,7 +56,7 @@ package protocol Statement: AnyObject {
 /// The stored kind of a column in the current row.
 package enum SQLKind: Sendable { case null, integer, real, text, blob }
 
-extension Statement {
+extension EngineStatement {
     package func value(_ column: Int32) -> SQLValue {
         switch kind(column) {
         case .null: .null
@@ -71,12 +73,15 @@ package struct Dialect: Sendable {
     package let name: String
     /// The mark around names: `"` in SQLite and PostgreSQL; MariaDB is put into ANSI_QUOTES mode or uses a backtick.
     package let mark: String
+    /// What opens a transaction that will write.
+    package let begin: String
     /// How many values one statement may bind.
     package let valuesMax: Int
 
-    package init(name: String, mark: String = "\"", valuesMax: Int) {
+    package init(name: String, mark: String = "\"", begin: String = "BEGIN", valuesMax: Int) {
         self.name = name
         self.mark = mark
+        self.begin = begin
         self.valuesMax = valuesMax
     }
 

@@ -55,21 +55,25 @@ struct MigrationStep: Sendable {
         statements = MigrationStep.statements(lines.dropFirst())
     }
 
-    /// Checks and applies within one transaction, so that two processes starting together do it once.
-    func apply(_ transaction: Transaction, at now: Timestamp) throws(Fault) {
+    /// Checks and applies within one transaction, so that two processes starting together do it once. Gives whether it
+    /// was new.
+    func apply(_ transaction: Transaction, at now: Timestamp) throws(Fault) -> Bool {
         let known = try transaction.rows("SELECT checksum FROM schema_migrations WHERE name = \(name)").first
         if let known {
             guard known[0].text == checksum else {
                 throw .internalError(
                     "The migration '\(name)' was changed after it was applied. Restore its text and add a new one.")
             }
-            return
+            return false
         }
-        for statement in statements { try transaction.execute(SQL(text: statement)) }
+        do {
+            for statement in statements { try transaction.execute(SQL(text: statement)) }
+        } catch { throw Fault(error.status, code: error.code, "Migration '\(name)': \(error.message)") }
         try transaction.execute(
             """
             INSERT INTO schema_migrations (name, applied_at, checksum) VALUES (\(name), \(now), \(checksum))
             """)
+        return true
     }
 
     private static func statements(_ lines: ArraySlice<String>) -> [String] {
@@ -79,7 +83,7 @@ struct MigrationStep: Sendable {
             if statement.contains(where: { !$0.isEmpty }) { statements.append(statement.joined(separator: "\n")) }
             statement = []
         }
-        for line in lines where !line.hasPrefix("--") {
+        for line in lines where !line.drop(while: \.isWhitespace).hasPrefix("--") {
             statement.append(line.hasSuffix(";") ? String(line.dropLast()) : line)
             if line.hasSuffix(";") { end() }
         }
@@ -97,6 +101,6 @@ struct MigrationStep: Sendable {
     private static func trimmed(_ line: Substring) -> String {
         var line = line
         while let last = line.last, last.isWhitespace { line.removeLast() }
-        return String(line.drop { $0.isWhitespace })
+        return String(line)
     }
 }

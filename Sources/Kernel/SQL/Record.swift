@@ -8,7 +8,7 @@ package protocol Record: Codable, Sendable {
 
 /// How property names become column names.
 package enum ColumnName {
-    /// `userID` to `user_id`, `ipv6RAMode` to `ipv6_ra_mode`, `subnetIDs` to `subnet_ids`: a run of capitals is one word.
+    /// `userID` to `user_id`, `ipv6RAMode` to `ipv6_ra_mode`, `subnetIDs` to `subnet_ids`: a run of capitals is a word.
     package static func of(_ property: String) -> String {
         let letters = Array(property.utf8)
         var column: [UInt8] = []

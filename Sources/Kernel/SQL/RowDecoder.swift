@@ -4,14 +4,14 @@ internal import Base
 /// Reads records from a statement's rows; one decoder serves all rows of an answer. It is also the container of a
 /// property's single value while an enum or a wrapper reads itself.
 final class RowDecoder: Decoder {
-    let statement: any Statement
+    let statement: any EngineStatement
     let plan: RowPlan
     /// How many decode calls this row has seen.
     var at = 0
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
 
-    init(_ statement: any Statement, _ plan: RowPlan) {
+    init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
         self.plan = plan
     }
@@ -79,6 +79,12 @@ final class RowDecoder: Decoder {
         }
     }
 
+    private func bytes(_ column: Int32) throws -> [UInt8] {
+        guard column >= 0 else { throw RowError("is missing") }
+        guard statement.kind(column) != .null else { throw RowError("holds null, not bytes", column, statement) }
+        return statement.blob(column)
+    }
+
     // MARK: Values of other types
 
     func value<T: Decodable>(_ type: T.Type, step place: Int) throws -> T {
@@ -87,7 +93,7 @@ final class RowDecoder: Decoder {
         if type == Timestamp.self {
             return unsafeBitCast(Timestamp(microseconds: try integer(step.column)), to: T.self)
         }
-        if type == [UInt8].self, let bytes = statement.blob(step.column) as? T { return bytes }
+        if type == [UInt8].self { return unsafeBitCast(try bytes(step.column), to: T.self) }
         if NestedColumn.holds(type) {
             plan.steps[place].isNested = true
             return try nested(type, step.column)
@@ -117,7 +123,7 @@ struct RowError: Error, CustomStringConvertible {
     let description: String
 
     init(_ problem: String) { description = problem }
-    init(_ problem: String, _ column: Int32, _ statement: any Statement) {
+    init(_ problem: String, _ column: Int32, _ statement: any EngineStatement) {
         description = "column \(statement.columns[Int(column)]) \(problem)"
     }
 }

@@ -95,7 +95,7 @@ extension SQLValue {
     }
 }
 
-/// The properties of a record on their way into columns; a missing optional is a NULL, so that the columns stay the same.
+/// The properties of a record on their way into columns; a missing optional is a NULL, so that the columns stay.
 private struct RecordFields<Key: CodingKey>: KeyedEncodingContainerProtocol {
     let encoder: RowEncoder
 

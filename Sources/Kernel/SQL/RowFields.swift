@@ -15,8 +15,10 @@ struct RowFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
     /// Names the property in what a column's reader found wrong.
     @inline(__always)
     private func naming<T>(_ key: Key, _ body: () throws -> T) throws -> T {
-        do { return try body() } catch let error as RowError {
-            throw RowError("property \(key.stringValue): \(error)")
+        do { return try body() } catch {
+            // Other errors may quote the stored value, which is nobody's business in a log.
+            let problem = (error as? RowError)?.description ?? "the stored value does not fit its type"
+            throw RowError("property \(key.stringValue): \(problem)")
         }
     }
 
@@ -77,6 +79,21 @@ struct RowFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let column = column(key)
         return decoder.isNull(column) ? nil : try naming(key) { try decoder.integer(column) }
     }
+    func decodeIfPresent(_ type: Float.Type, forKey key: Key) throws -> Float? {
+        try decodeIfPresent(Double.self, forKey: key).map(Float.init)
+    }
+    func decodeIfPresent(_ type: Int8.Type, forKey key: Key) throws -> Int8? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: Int16.Type, forKey key: Key) throws -> Int16? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: Int32.Type, forKey key: Key) throws -> Int32? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt.Type, forKey key: Key) throws -> UInt? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt8.Type, forKey key: Key) throws -> UInt8? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt16.Type, forKey key: Key) throws -> UInt16? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt32.Type, forKey key: Key) throws -> UInt32? { try numberIfPresent(type, key) }
+    func decodeIfPresent(_ type: UInt64.Type, forKey key: Key) throws -> UInt64? { try numberIfPresent(type, key) }
+    private func numberIfPresent<Number: FixedWidthInteger>(_ type: Number.Type, _ key: Key) throws -> Number? {
+        let column = column(key)
+        return decoder.isNull(column) ? nil : try naming(key) { try decoder.number(type, column) }
+    }
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
         let place = decoder.next(key.stringValue)
         if decoder.isNull(decoder.plan.steps[place].column) { return nil }
@@ -85,7 +102,9 @@ struct RowFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type, forKey key: Key
-    ) throws -> KeyedDecodingContainer<Nested> { throw RowError("property \(key.stringValue) must be a type of its own") }
+    ) throws -> KeyedDecodingContainer<Nested> {
+        throw RowError("property \(key.stringValue) must be a type of its own")
+    }
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
         throw RowError("property \(key.stringValue) must be a type of its own")
     }

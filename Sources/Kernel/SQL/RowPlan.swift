@@ -25,7 +25,7 @@ package final class RowPlan {
     }
 
     /// The plan for decoding a type from a statement's rows, kept with the statement.
-    static func of(_ type: any Any.Type, _ statement: any Statement) -> RowPlan {
+    static func of(_ type: any Any.Type, _ statement: any EngineStatement) -> RowPlan {
         let id = ObjectIdentifier(type)
         let shape = statement.shape
         if let plan = statement.plan, plan.type == id, plan.shape == shape { return plan }
@@ -59,6 +59,7 @@ package final class RecordPlan {
         keys.append(key)
         columns.append(ColumnName.of(key))
         nested.append(false)
+        (insertText, replaceText) = (nil, nil)
     }
 
     func insert(_ dialect: Dialect) -> String {

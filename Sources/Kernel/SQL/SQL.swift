@@ -61,6 +61,11 @@ extension SQL: ExpressibleByStringInterpolation {
             sql.values.append(value.sqlValue)
         }
 
+        /// Spelt out because the compiler warns of optionals that an interpolation takes as any other value.
+        package mutating func appendInterpolation<Value: SQLBindable>(_ value: Value?) {
+            appendInterpolation(value?.sqlValue ?? .null)
+        }
+
         package mutating func appendInterpolation(_ value: SQLValue) {
             sql.text += "?"
             sql.values.append(value)

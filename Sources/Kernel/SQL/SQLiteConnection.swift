@@ -3,16 +3,18 @@ internal import CSQLite
 
 /// One SQLite connection and its prepared statements. Opened without SQLite's own locks: whoever holds it sees to it
 /// that one thread uses it at a time.
-final class SQLiteConnection: Connection {
-    static let dialect = Dialect(name: "sqlite", valuesMax: 30_000)
+final class SQLiteConnection: EngineConnection {
+    static let dialect = Dialect(name: "sqlite", begin: "BEGIN IMMEDIATE", valuesMax: 30_000)
     private static let statementsMax = 256
 
     let plans = PlanCache()
     private var handle: OpaquePointer?
     private var statements: [String: SQLiteStatement] = [:]
     private var uses = 0
+    private let isReader: Bool
 
     init(path: String, flags: Int32, setup: [String]) throws(EngineError) {
+        isReader = flags & SQLITE_OPEN_READONLY != 0
         let code = sqlite3_open_v2(path, &handle, flags | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let handle else {
             let error = EngineError(sqlite: code, handle, "open")
@@ -42,13 +44,17 @@ final class SQLiteConnection: Connection {
         while try statement.step() {}
     }
 
-    func statement(_ text: String) throws(EngineError) -> any Statement {
+    func statement(_ text: String) throws(EngineError) -> any EngineStatement {
         uses += 1
         if let known = statements[text] {
             known.lastUse = uses
             return known
         }
         let statement = try SQLiteStatement(handle, text)
+        // A slip of ours, to be told from a disk that is mounted read-only.
+        if isReader, !statement.isReading {
+            throw EngineError(.failure, "A statement that changes rows needs a transaction: \(text)")
+        }
         // Long texts are lists of values: unlikely to come again at the same length.
         guard text.utf8.count < 4096 else { return statement }
         if statements.count >= SQLiteConnection.statementsMax { forgetOldest() }
@@ -64,7 +70,7 @@ final class SQLiteConnection: Connection {
 }
 
 /// A prepared statement of SQLite, kept for the next use of the same text.
-final class SQLiteStatement: Statement {
+final class SQLiteStatement: EngineStatement {
     private let pointer: OpaquePointer
     private let handle: OpaquePointer?
     private let sql: String
@@ -96,6 +102,8 @@ final class SQLiteStatement: Statement {
     }
 
     deinit { sqlite3_finalize(pointer) }
+
+    var isReading: Bool { sqlite3_stmt_readonly(pointer) != 0 }
 
     /// Counts how often SQLite prepared the statement again, which it does when the schema changed.
     var shape: Int { Int(sqlite3_stmt_status(pointer, SQLITE_STMTSTATUS_REPREPARE, 0)) }

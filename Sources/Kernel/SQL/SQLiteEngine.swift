@@ -30,11 +30,11 @@ final class SQLiteEngine: Engine {
 
     var dialect: Dialect { SQLiteConnection.dialect }
 
-    func openWriter() throws(Fault) -> any Connection {
+    func openWriter() throws(Fault) -> any EngineConnection {
         // Tokens and passwords' hashes are in it: made for its owner alone before SQLite makes it for everybody.
         let file = Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         if file >= 0 { Glibc.close(file) }
-        do {
+        do throws(EngineError) {
             let writer = try SQLiteConnection(
                 path: path, flags: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                 setup: [
@@ -42,16 +42,22 @@ final class SQLiteEngine: Engine {
                     "PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -8192",
                     "PRAGMA journal_size_limit = 67108864",
                 ])
+            let mode = try writer.statement("PRAGMA journal_mode")
+            defer { mode.reset() }
+            guard try mode.step(), mode.text(0) == "wal" else {
+                throw EngineError(
+                    .unavailable, "The database's file system lacks shared memory for its log. Use a local disk.")
+            }
             return writer
         } catch { throw error.fault }
     }
 
     func read<T: Sendable>(
-        _ body: @escaping @Sendable (any Connection) throws(Fault) -> T
+        _ body: @escaping @Sendable (any EngineConnection) throws(Fault) -> T
     ) async throws(Fault) -> T { try inline(body) }
 
     /// Reads on the calling thread: a point read takes microseconds, less than any hop to another thread.
-    func inline<T>(_ body: (any Connection) throws(Fault) -> T) throws(Fault) -> T {
+    func inline<T>(_ body: (any EngineConnection) throws(Fault) -> T) throws(Fault) -> T {
         let reader = try readers.reader { () throws(EngineError) in try self.openReader() }
         guard reader.enter() else { throw .unavailable("The database is closed.") }
         defer { reader.leave() }
@@ -75,7 +81,6 @@ final class SQLiteEngine: Engine {
         }
     }
 
-    /// How many threads hold a connection; for tests of what happens when they end.
     var readersOpen: Int { readers.count }
 
     func close() {

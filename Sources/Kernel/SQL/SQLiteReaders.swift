@@ -70,7 +70,8 @@ final class SQLiteReader: @unchecked Sendable {
             let seen = state.load(ordering: .acquiring)
             guard seen == .idle || seen == .busy else { return }
             let next: State = seen == .idle ? .closed : .closing
-            guard state.compareExchange(expected: seen, desired: next, ordering: .acquiringAndReleasing).exchanged else {
+            guard state.compareExchange(expected: seen, desired: next, ordering: .acquiringAndReleasing).exchanged
+            else {
                 continue
             }
             if next == .closed { connection.close() }

@@ -3,9 +3,9 @@ internal import Base
 
 /// The verbs on one connection, shared by reads on any thread and by transactions on the writer's.
 struct Session {
-    let connection: any Connection
+    let connection: any EngineConnection
 
-    init(_ connection: any Connection) { self.connection = connection }
+    init(_ connection: any EngineConnection) { self.connection = connection }
 
     func all<R: Record>(_ type: R.Type, _ condition: SQL, max: Int = .max) throws(Fault) -> [R] {
         let statement = try prepare(select("*", R.table, condition), condition.values)
@@ -81,7 +81,7 @@ struct Session {
 
     // MARK: Parts
 
-    private func prepare(_ text: String, _ values: [SQLValue]) throws(Fault) -> any Statement {
+    private func prepare(_ text: String, _ values: [SQLValue]) throws(Fault) -> any EngineStatement {
         let valuesMax = connection.dialect.valuesMax
         guard values.count <= valuesMax else {
             throw .internalError(
@@ -138,7 +138,8 @@ struct Session {
 
 extension Session {
     /// A long list in portions, each value asked for once; the answers of the portions follow one another.
-    func all<R: Record>(_ type: R.Type, _ column: String, in list: [SQLValue], and condition: SQL) throws(Fault) -> [R] {
+    func all<R: Record>(_ type: R.Type, _ column: String, in list: [SQLValue], and condition: SQL) throws(Fault) -> [R]
+    {
         var seen: Set<SQLValue> = []
         let values = list.filter { seen.insert($0).inserted }
         let portion = Swift.max(1, connection.dialect.valuesMax - condition.values.count)

@@ -8,7 +8,7 @@ package final class Transaction {
     private var isOver = false
     private(set) var actions: [@Sendable () -> Void] = []
 
-    init(_ connection: any Connection) { open = Session(connection) }
+    init(_ connection: any EngineConnection) { open = Session(connection) }
 
     /// Work that ran ended here, however it ended.
     func end() { isOver = true }

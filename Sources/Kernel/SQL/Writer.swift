@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
 internal import Glibc
+internal import Observability
 
-/// The one thread that writes. What waits is committed together: each unit of work in its own savepoint, one sync of the
-/// disk for all of them, and everybody goes on once that is done.
+/// The one thread that writes. What waits is committed together: each unit of work in its own savepoint, one sync of
+/// the disk for all of them, and everybody goes on once that is done.
 /// `@unchecked`: the queue is guarded by `lock`, the connection belongs to the thread.
 final class Writer: @unchecked Sendable {
     /// Beyond this many waiting units the disk is not keeping up, and more would only wait longer.
@@ -11,7 +12,8 @@ final class Writer: @unchecked Sendable {
     /// Bounds how long the first of a group waits for the last.
     private static let groupMax = 512
 
-    private let connection: any Connection
+    private let connection: any EngineConnection
+    private let log: Log
     private let onEnd: @Sendable () -> Void
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
@@ -22,18 +24,21 @@ final class Writer: @unchecked Sendable {
     private var afterEnd: [@Sendable () -> Void] = []
 
     /// Starts the thread, which owns the connection from now on and closes it at the end.
-    init(_ connection: any Connection, onEnd: @escaping @Sendable () -> Void) throws(Fault) {
+    init(_ connection: any EngineConnection, log: Log, onEnd: @escaping @Sendable () -> Void) throws(Fault) {
         self.connection = connection
+        self.log = log
         self.onEnd = onEnd
         lock = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         pthread_cond_init(wake, nil)
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { pointer in
-            Unmanaged<Writer>.fromOpaque(pointer!).takeRetainedValue().loop()
-            return nil
-        }, Unmanaged.passRetained(self).toOpaque())
+        let code = pthread_create(
+            &thread, nil,
+            { pointer in
+                Unmanaged<Writer>.fromOpaque(pointer!).takeRetainedValue().loop()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
         guard code == 0 else {
             Unmanaged.passUnretained(self).release()
             throw .unavailable("No thread can be started for the database. Raise the limit on threads.")
@@ -79,8 +84,9 @@ final class Writer: @unchecked Sendable {
 
     private func loop() {
         while let group = next() { commit(group[...]) }
-        connection.close()
+        // The readers first: the last to close folds the log into the file, which only a writer may.
         onEnd()
+        connection.close()
         pthread_mutex_lock(lock)
         isEnded = true
         let callbacks = afterEnd
@@ -108,7 +114,8 @@ final class Writer: @unchecked Sendable {
     }
 
     private func commit(_ units: ArraySlice<any Unit>) {
-        do { try connection.run("BEGIN IMMEDIATE") } catch {
+        do { try connection.run(connection.dialect.begin) } catch {
+            log.error("database refuses to write", ["reason": error.message])
             for unit in units { unit.finish(error.unavailable) }
             return
         }
@@ -122,6 +129,7 @@ final class Writer: @unchecked Sendable {
             }
             // A full disk or lost memory ends the whole transaction: what ran is undone, what did not run yet may.
             guard connection.isInTransaction else {
+                log.error("database gave up a group of changes", ["lost": done.count])
                 let lost = Fault.unavailable("The database gave up a group of changes. Try again.", retryAfter: 1)
                 for unit in done { unit.finish(lost) }
                 return rest.isEmpty ? () : commit(rest)
@@ -137,8 +145,8 @@ final class Writer: @unchecked Sendable {
             try connection.run("SAVEPOINT unit")
             let fault = unit.run(connection)
             guard connection.isInTransaction else { return fault ?? .unavailable("The database gave up a change.") }
-            if fault != nil { try connection.run("ROLLBACK TO unit") }
-            try connection.run("RELEASE unit")
+            if fault != nil { try connection.run("ROLLBACK TO SAVEPOINT unit") }
+            try connection.run("RELEASE SAVEPOINT unit")
             return fault
         } catch { return error.fault }
     }
@@ -148,10 +156,16 @@ final class Writer: @unchecked Sendable {
             try? connection.run("ROLLBACK")
             return
         }
+        let watch = Stopwatch()
         do { try connection.run("COMMIT") } catch {
+            log.error("database cannot commit", ["reason": error.message, "lost": done.count])
             if connection.isInTransaction { try? connection.run("ROLLBACK") }
             for unit in done { unit.finish(error.unavailable) }
             return
+        }
+        let took = watch.elapsed
+        if took > .seconds(1) {
+            log.warning("database disk is slow", ["seconds": took.asSeconds, "changes": done.count])
         }
         for unit in done { unit.finish(nil) }
     }
@@ -167,12 +181,12 @@ extension EngineError {
 /// A unit of work, its caller waiting.
 protocol Unit: AnyObject {
     /// Does the work on the writer's thread; gives why it failed.
-    func run(_ connection: any Connection) -> Fault?
+    func run(_ connection: any EngineConnection) -> Fault?
     /// Tells the caller: nil once the work is durable.
     func finish(_ fault: Fault?)
 }
 
-/// The unit that a transaction's closure is. `@unchecked`: handed from the caller to the writer's thread, used there only.
+/// The unit that a transaction's closure is. `@unchecked`: handed from the caller to the writer's thread.
 final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
     private let body: @Sendable (Transaction) throws(Fault) -> T
     private let caller: UnsafeContinuation<Result<T, Fault>, Never>
@@ -187,7 +201,7 @@ final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
         self.caller = caller
     }
 
-    func run(_ connection: any Connection) -> Fault? {
+    func run(_ connection: any EngineConnection) -> Fault? {
         let transaction = Transaction(connection)
         defer { transaction.end() }
         do {
@@ -200,7 +214,6 @@ final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
     func finish(_ fault: Fault?) {
         if let fault { return caller.resume(returning: .failure(fault)) }
         for action in actions { action() }
-        guard let value else { return caller.resume(returning: .failure(.internalError("A unit of work did not run."))) }
-        caller.resume(returning: .success(value))
+        caller.resume(returning: value.map(Result.success) ?? .failure(.internalError("A unit of work did not run.")))
     }
 }

@@ -1,1 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
+package import Clients
+package import Kernel
+
+/// Compute (Nova): servers and what they are made of.
+package final class ComputeService: Service {
+    package static let index = ServiceIndex(
+        type: "compute", name: "nova", title: "Compute", port: 8774, mount: "/compute", base: "/v2.1",
+        versions: .compute, envelope: .nova, wording: .nova, rulePrefix: "os_compute_api:", scopes: .project,
+        baseRules: ComputeRules.base, memberRules: ComputeRules.members,
+        resources: [Flavor.self, Server.self, ServerCreate.self, InstanceAction.self, Records.self,
+        ])
+
+    package let database: Database
+    package let clock: any WallClock
+    package let ids: any Identifiers
+    package let log: Log
+    package let queue: OperationQueue
+    package let options: ComputeOptions
+    let images: ImageClient
+    let network: NetworkClient
+    let placement: PlacementClient
+    /// The machines of this process by name; the ones elsewhere are reached through their agents.
+    package let hosts: HypervisorHosts
+
+    package init(
+        database: Database, clock: any WallClock, ids: any Identifiers, log: Log, queue: OperationQueue,
+        transport: any Transport, caller: Caller, hosts: HypervisorHosts, options: ComputeOptions
+    ) {
+        self.database = database
+        self.clock = clock
+        self.ids = ids
+        self.log = log
+        self.queue = queue
+        self.options = options
+        self.hosts = hosts
+        images = ImageClient(over: transport, as: caller)
+        network = NetworkClient(over: transport, as: caller)
+        placement = PlacementClient(over: transport, as: caller)
+    }
+}
+
+extension Request {
+    var compute: ComputeService { room(ComputeService.self) }
+}

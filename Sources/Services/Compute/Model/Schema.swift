@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// The flavor a server was made with, kept with it: the flavor may be deleted while the server lives.
+struct FlavorSnapshot: Codable, Sendable, Hashable {
+    var id: String
+    var name: String
+    var vcpus: Int
+    var memoryMiB: Int
+    var diskGiB: Int
+    var ephemeralGiB: Int
+    var swapMiB: Int
+    var extraSpecs: [String: String]
+}
+
+/// A server's end of a network, as last told by Network: what `addresses` is written from.
+struct ServerPort: Codable, Sendable, Hashable {
+    struct Address: Codable, Sendable, Hashable {
+        var address: String
+        var version: Int
+        /// `fixed` or `floating`.
+        var kind: String
+    }
+
+    var portID: String
+    var networkID: String
+    var label: String
+    var mac: String
+    var mtu: Int
+    var addresses: [Address]
+    /// Whether Compute made the port and so deletes it with the server.
+    var isOurs: Bool
+    var tag: String?
+}
+
+/// A network or port as asked for at create.
+struct RequestedNetwork: Codable, Sendable, Hashable {
+    var networkID: String?
+    var portID: String?
+    var fixedIP: String?
+    var tag: String?
+}
+
+/// What was asked of the scheduler: hints, a zone, a named host.
+struct SchedulingRequest: Codable, Sendable, Hashable {
+    var hints: [String: JSON] = [:]
+    var zone: String?
+    var host: String?
+    var node: String?
+}
+
+/// Why a server is in ERROR.
+struct ServerFault: Codable, Sendable, Hashable {
+    var code: Int
+    var message: String
+    var details: String
+    var at: Timestamp
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// What the steps of Compute's operations work with.
+package struct ComputeSite: Sendable {
+    let room: ComputeService
+    let context: OperationContext
+
+    var database: Database { room.database }
+    var clock: any WallClock { room.clock }
+    var requestID: String { context.requestID }
+
+    func server(_ id: String) async throws(Fault) -> Server {
+        try await database.one(Server.self, "id = \(id)", or: .serverNotFound(id))
+    }
+
+    func hypervisor(of server: Server) throws(Fault) -> any Hypervisor {
+        guard let host = server.host else { throw .conflict("Instance \(server.id) has no host.") }
+        return try room.hosts.find(host)
+    }
+
+    /// Puts a server into ERROR with the reason, unless it is being deleted, and ends the action that did it.
+    func fail(_ id: String, _ fault: Fault, step: String, clearHost: Bool = false) async throws(Fault) {
+        let now = clock.now()
+        let record = ServerFault(
+            code: fault.status, message: fault.message, details: "step \(step), request \(requestID)", at: now)
+        let text = try ServerFault.text(record)
+        let request = requestID
+        try await database.transaction { transaction throws(Fault) in
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    vm_state = 'error', power_state = 0, fault = \(text), generation = generation + 1,
+                    updated_at = \(now), task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
+                    """,
+                where: "id = \(id) AND deleted_at IS NULL")
+            if clearHost {
+                _ = try transaction.update(Server.self, set: "host = NULL, node = NULL", where: "id = \(id)")
+            }
+            try InstanceAction.finish(id, request, fault.message, now, transaction)
+        }
+    }
+}
+
+extension ServerFault {
+    /// As the column holds it.
+    static func text(_ fault: ServerFault) throws(Fault) -> String {
+        do {
+            return try JSON.encode(fault).text()
+        } catch {
+            throw .internalError("a fault could not be stored: \(error)")
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// Takes a server down and everything it holds. It stops whatever else is being done to the server, and is tried until it
+/// works: a server can always be deleted.
+struct DeleteServer: Operation {
+    static let kind = "compute.delete"
+
+    let server: String
+
+    var subject: String { server }
+    var deadline: Duration { .seconds(86_400) }
+
+    var steps: [Step<ComputeSite>] {
+        [
+            Step("destroy", attempts: 30, budget: .seconds(120), do: destroy),
+            Step("ports", attempts: 30, do: disconnect),
+            Step("release", attempts: 30, do: release),
+            Step("forget", attempts: 30, do: forget),
+        ]
+    }
+
+    /// Marks the server and queues its deletion; asking again changes nothing.
+    static func start(_ server: Server, _ request: Request) async throws(Fault) {
+        let (queue, requestID, now, userID) = (request.compute.queue, request.id, request.now, request.caller.userID)
+        try await request.database.transaction { transaction throws(Fault) in
+            let isFirst =
+                try transaction.update(
+                    Server.self,
+                    set: "task_state = 'deleting', generation = generation + 1, updated_at = \(now)",
+                    where: """
+                        id = \(server.id) AND deleted_at IS NULL
+                        AND (task_state IS NULL OR task_state <> 'deleting' OR vm_state = 'error')
+                        """) == 1
+            guard isFirst else { return }
+            try transaction.insert(
+                InstanceAction("delete", on: server, by: userID, requestID: requestID, at: now),
+                or: .conflict("The request \(requestID) was used before."))
+            try queue.cancel(subject: server.id, in: transaction)
+            try queue.enqueue(DeleteServer(server: server.id), requestID: requestID, in: transaction)
+        }
+    }
+
+    private func destroy(_ site: ComputeSite) async throws(Fault) {
+        let server = try await site.server(server)
+        guard server.host != nil else { return }
+        try await site.hypervisor(of: server).destroy(server.id)
+    }
+
+    private func disconnect(_ site: ComputeSite) async throws(Fault) {
+        try await ServerWiring(site.room, requestID: site.requestID).disconnect(try await site.server(server))
+    }
+
+    private func release(_ site: ComputeSite) async throws(Fault) {
+        try await site.room.placement.release(server, requestID: site.requestID)
+    }
+
+    private func forget(_ site: ComputeSite) async throws(Fault) {
+        let (now, id, request) = (site.clock.now(), server, site.requestID)
+        try await site.database.transaction { transaction throws(Fault) in
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    vm_state = 'deleted', task_state = NULL, power_state = 0, ports = '[]', deleted_at = \(now),
+                    terminated_at = \(now), updated_at = \(now), generation = generation + 1
+                    """,
+                where: "id = \(id) AND deleted_at IS NULL")
+            try ServerGroup.leave(id, transaction)
+            try InstanceAction.finish(id, request, nil, now, transaction)
+        }
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        try await site.fail(server, fault, step: step)
+    }
+}

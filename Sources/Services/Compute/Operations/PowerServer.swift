@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// Changes a server's power state on its host.
+struct PowerServer: Operation {
+    static let kind = "compute.power"
+
+    let server: String
+    let action: PowerAction
+
+    var subject: String { server }
+
+    var steps: [Step<ComputeSite>] { [Step(action.name, attempts: 3, budget: .seconds(300), do: change)] }
+
+    private func change(_ site: ComputeSite) async throws(Fault) {
+        let server = try await site.server(server)
+        try await site.hypervisor(of: server).power(
+            server.id, action.change(grace: site.room.options.graceOfStop))
+    }
+
+    func succeeded(_ site: ComputeSite) async throws(Fault) {
+        let (now, id, request, result) = (site.clock.now(), server, site.requestID, action.result)
+        let power = result.power.rawValue
+        try await site.database.transaction { transaction throws(Fault) in
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    vm_state = \(result.vm), power_state = \(power), updated_at = \(now), fault = NULL,
+                    generation = generation + 1,
+                    task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
+                    """,
+                where: "id = \(id) AND deleted_at IS NULL")
+            try InstanceAction.finish(id, request, nil, now, transaction)
+        }
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        let (now, id, request) = (site.clock.now(), server, site.requestID)
+        if action == .rebootHard || action == .rebootSoft {
+            return try await site.fail(id, fault, step: step)
+        }
+        // The guest is as it was: only the action failed.
+        try await site.database.transaction { transaction throws(Fault) in
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    updated_at = \(now), generation = generation + 1,
+                    task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
+                    """,
+                where: "id = \(id) AND deleted_at IS NULL")
+            try InstanceAction.finish(id, request, fault.message, now, transaction)
+        }
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// `POST /servers`: everything that can be known is checked first; then rows and the work are written in one
+/// transaction, and the caller hears 202.
+enum ServerCreate: Resource {
+    static let routes: [Route] = [
+        .post("/servers", "Create servers", of: ServerDraft.from, allow: .member("servers:create"), create, status: 202)
+    ]
+
+    static func create(_ request: Request, _ draft: ServerDraft) async throws(Fault) -> Reply {
+        let room = request.compute
+        try draft.judge(request)
+        let flavor = try await Flavor.find(draft.flavorRef, request)
+        let image = try await image(draft, flavor, request)
+        let key = try await keypair(draft, request)
+        try await networks(draft, request)
+        try flavor.admitsZeroDisk(request, draft)
+        let drafts = rows(draft, flavor.snapshot, image, key, request)
+        let servers = try await admit(drafts, draft, request, room)
+        return reply(servers, draft, request)
+    }
+
+    /// Writes as many servers as the quota admits, but no fewer than asked for, with the work that boots them.
+    private static func admit(
+        _ drafts: [Server], _ draft: ServerDraft, _ request: Request, _ room: ComputeService
+    ) async throws(Fault) -> [Server] {
+        let (quota, requestID, now, userID) = (room.options.quota, request.id, request.now, request.caller.userID)
+        let (queue, minimum, group) = (room.queue, draft.minCount, draft.group)
+        return try await request.database.transaction { transaction throws(Fault) in
+            let count = try quota.admit(drafts, atLeast: minimum, transaction)
+            let next = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_servers").first?
+                .int("newest") ?? 0
+            let servers = drafts.prefix(count).enumerated().map { $1.numbered(next + 1 + $0) }
+            if let group { try ServerGroup.join(servers.map(\.id), to: group, quota, transaction) }
+            try transaction.insert(servers)
+            try transaction.insert(
+                servers.map { InstanceAction("create", on: $0, by: userID, requestID: requestID, at: now) })
+            try queue.enqueue(
+                ScheduleServers(servers: servers.map(\.id), reservation: servers[0].reservationID),
+                requestID: requestID, in: transaction)
+            return servers
+        }
+    }
+
+    private static func reply(_ servers: [Server], _ draft: ServerDraft, _ request: Request) -> Reply {
+        if draft.returnsReservation {
+            return .bare { $0.put("reservation_id", servers[0].reservationID) }
+        }
+        let server = servers[0]
+        return .object("server") { view in
+            view.put("id", server.id)
+            server.links(&view)
+            view.put("OS-DCF:diskConfig", server.diskConfig)
+            view.list("security_groups", server.securityGroups) { $0.put("name", $1) }
+            view.put("adminPass", server.adminPassword ?? "")
+        }.header("Location", request.endpoint + "/servers/" + server.id)
+    }
+
+    private static func rows(
+        _ draft: ServerDraft, _ flavor: FlavorSnapshot, _ image: ImageClient.Image?, _ key: Keypair?,
+        _ request: Request
+    ) -> [Server] {
+        let (ids, now) = (request.ids, request.now)
+        let reservation = "r-" + String(ids.hex().prefix(8))
+        let count = draft.maxCount
+        return (0..<count).map { at in
+            let name = count == 1 ? draft.name : "\(draft.name)-\(at + 1)"
+            let hostname = draft.hostname.map { count == 1 ? $0 : "\($0)-\(at + 1)" }
+            let id = ids.uuid()
+            return Server(
+                id: id, number: 0, projectID: request.caller.projectID ?? "", userID: request.caller.userID, name: name,
+                description: draft.description ?? (request.version < "2.19" ? name : nil),
+                hostname: hostname ?? Hostname.from(name, id), vmState: .building, taskState: .scheduling,
+                powerState: 0, imageID: image?.id, imageProperties: image?.guestProperties ?? [:], flavor: flavor,
+                vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags, keyName: key?.name, keyPublic: key?.publicKey,
+                userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
+                networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
+                scheduling: draft.scheduling, zone: draft.scheduling.zone, host: nil, node: nil,
+                reservationID: reservation, launchIndex: at, accessIPv4: draft.accessIPv4,
+                accessIPv6: draft.accessIPv6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
+                adminPassword: draft.adminPassword ?? ServerDraft.password(ids), guestPassword: "", locked: false,
+                lockedBy: nil, lockedReason: nil, progress: 0, fault: nil, generation: 0, createdAt: now,
+                updatedAt: now, launchedAt: nil, terminatedAt: nil, deletedAt: nil)
+        }
+    }
+}
+
+// MARK: - What can be known beforehand
+
+extension ServerCreate {
+    private static func image(
+        _ draft: ServerDraft, _ flavor: Flavor, _ request: Request
+    ) async throws(Fault) -> ImageClient.Image? {
+        guard let id = draft.imageRef else {
+            throw .badRequest("Block device mapping is invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
+        }
+        guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
+            throw .badRequest("Can not find requested image")
+        }
+        guard image.status == "active" else { throw .badRequest("Image \(id) is not active.") }
+        if image.minRAM > flavor.memoryMB {
+            throw .badRequest("Flavor's memory is too small for requested image.")
+        }
+        if flavor.diskGB > 0 {
+            let disk = flavor.diskGB << 30
+            if image.minDisk > flavor.diskGB {
+                throw .badRequest(
+                    "Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes.")
+            }
+            if max(image.virtualSize, image.size) > disk {
+                throw .badRequest(
+                    "Flavor's disk is too small for requested image. Flavor disk is \(disk) bytes, image is \(max(image.virtualSize, image.size)) bytes.")
+            }
+        }
+        return image
+    }
+
+    private static func keypair(_ draft: ServerDraft, _ request: Request) async throws(Fault) -> Keypair? {
+        guard let name = draft.keyName else { return nil }
+        return try await request.database.one(
+            Keypair.self, "user_id = \(request.caller.userID) AND name = \(name)",
+            or: .badRequest("Invalid key_name provided."))
+    }
+
+    /// Networks and ports must exist for the project; the project must have one when none is named.
+    private static func networks(_ draft: ServerDraft, _ request: Request) async throws(Fault) {
+        guard draft.networkMode != "none" else { return }
+        let network = request.compute.network
+        let project = request.caller.projectID ?? ""
+        for id in draft.networks.compactMap(\.portID) {
+            guard let port = try await network.port(id, requestID: request.id), port.projectID == project || request.caller.has(role: "admin")
+            else { throw .badRequest("Port id \(id) could not be found.") }
+            guard port.deviceID.isEmpty else { throw .badRequest("Port \(id) is still in use.") }
+            guard !port.fixedIPs.isEmpty else {
+                throw .badRequest("Port \(id) requires a FixedIP in order to be used.")
+            }
+        }
+        let wanted = draft.networks.compactMap(\.networkID)
+        let known = try await network.networks(for: project, requestID: request.id)
+        for id in wanted {
+            guard let found = known.first(where: { $0.id == id }) else {
+                throw .badRequest("Network \(id) could not be found.")
+            }
+            guard found.hasSubnets else { throw .badRequest("Network \(id) requires a subnet in order to boot instances on.") }
+            if found.isExternal, !found.isShared,
+                !request.may("network:attach_external_network", on: OwnScope(request))
+            {
+                throw .forbidden("It is not allowed to create an interface on external network \(id)")
+            }
+        }
+        if draft.networks.isEmpty, draft.networkMode == nil || draft.networkMode == "auto" {
+            let own = known.filter { !$0.isExternal || $0.isShared }
+            if own.count > 1 {
+                throw .conflict(
+                    "Multiple possible networks found, use a Network ID to be more specific.", code: "NetworkAmbiguous")
+            }
+        }
+    }
+
+    static func address(_ text: String, version: Int, _ body: inout Body, _ name: String) throws(Fault) -> String {
+        guard !text.isEmpty else { return "" }
+        guard AddressText.version(text) == version else {
+            throw body.refuse(name, .string(text), "'\(text)' is not a 'ipv\(version)'")
+        }
+        return text
+    }
+}

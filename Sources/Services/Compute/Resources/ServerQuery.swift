@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// Which servers a list is about: whose, which, in what order.
+struct ServerQuery: ProjectOwned, Asked {
+    let projectID: String
+    private let filter: SQL
+
+    init(_ request: Request) throws(Fault) {
+        projectID = request.caller.projectID ?? ""
+        filter = try ServerQuery.filter(request, projectID)
+    }
+
+    /// The columns clients may sort by (nova/api/openstack/compute/schemas/servers.py).
+    private static let sortable: [SortKey] = [
+        .text("display_name", column: "name"), .text("display_description", column: "description"),
+        .text("hostname"), .text("host"), .text("node"), .text("access_ip_v4", column: "access_ipv4"),
+        .text("access_ip_v6", column: "access_ipv6"), .text("availability_zone", column: "zone"),
+        .number("config_drive", column: "has_config_drive"), .text("image_ref", column: "image_id"),
+        .text("key_name"), .number("launch_index"), .number("launched_at"), .number("terminated_at"),
+        .number("power_state"), .number("progress"), .text("project_id"), .text("root_device_name"),
+        .text("user_id"), .text("vm_state"), .text("task_state"), .text("instance_type_id", column: "flavor"),
+        .number("updated_at"), .number("locked"), .number("created_at"), .text("uuid", column: "id"),
+    ]
+
+    func run(_ request: Request) async throws(Fault) -> ([Server], Page) {
+        let maximum = request.compute.options.maxLimit
+        let page = try request.page(
+            sortable: ServerQuery.sortable, defaults: ["-created_at", "-uuid"], maximum: maximum)
+        if let marker = page.marker {
+            let count = try await request.database.count(Server.self, "id = \(marker)")
+            if count == 0 { throw .badRequest("marker [\(marker)] not found") }
+        }
+        let servers = try await request.database.all(
+            Server.self, page.condition(filter, table: Server.table, id: "id"))
+        return (servers, page)
+    }
+
+    private static func filter(_ request: Request, _ projectID: String) throws(Fault) -> SQL {
+        var parts: [SQL] = []
+        let isAdmin = request.may("servers:allow_all_filters", on: OwnScope(request))
+        parts.append(try scope(request, projectID))
+        try time(request, &parts)
+        try states(request, &parts)
+        try texts(request, isAdmin: isAdmin, &parts)
+        tags(request, &parts)
+        return parts.dropFirst().reduce(parts[0]) { $0 + " AND " + $1 }
+    }
+
+    private static func scope(_ request: Request, _ projectID: String) throws(Fault) -> SQL {
+        guard try request.flag("all_tenants") == true else { return "project_id = \(projectID)" }
+        let rule = request.http.path.hasSuffix("detail") ? "servers:detail:get_all_tenants" : "servers:index:get_all_tenants"
+        guard request.may(rule, on: OwnScope(request)) else {
+            throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+        }
+        if let project = request.query("tenant_id") ?? request.query("project_id") { return "project_id = \(project)" }
+        return "1 = 1"
+    }
+
+    private static func time(_ request: Request, _ parts: inout [SQL]) throws(Fault) {
+        let since = try moment(request, "changes-since")
+        let before = request.version >= "2.66" ? try moment(request, "changes-before") : nil
+        if let since { parts.append("updated_at >= \(since)") }
+        if let before { parts.append("updated_at <= \(before)") }
+        let wantsDeleted = try request.flag("deleted") == true || request.query("status")?.uppercased() == "DELETED"
+        if wantsDeleted {
+            parts.append("deleted_at IS NOT NULL")
+        } else if since == nil, before == nil {
+            parts.append("deleted_at IS NULL")
+        }
+    }
+
+    private static func moment(_ request: Request, _ name: String) throws(Fault) -> Timestamp? {
+        guard let text = request.query(name) else { return nil }
+        guard let moment = Timestamp(text.replacing(" ", with: "+")) else {
+            throw request.index.wording.invalid(name, .string(text), "'\(text)' is not a 'date-time'")
+        }
+        return moment
+    }
+
+    private static func states(_ request: Request, _ parts: inout [SQL]) throws(Fault) {
+        let statuses = request.queryAll("status")
+        if !statuses.isEmpty {
+            var states: [String] = []
+            for status in statuses {
+                guard let known = ServerStatus.states(status) else {
+                    if request.version >= "2.38" { throw .badRequest("Invalid status value") }
+                    states.append("no such status")
+                    continue
+                }
+                states += known.map(\.rawValue)
+            }
+            parts.append("vm_state IN \(states)")
+            let reboots = statuses.map { $0.uppercased() }
+            if reboots.allSatisfy({ $0 == "REBOOT" }) { parts.append("task_state IN ('rebooting', 'reboot_pending')") }
+            if reboots.allSatisfy({ $0 == "HARD_REBOOT" }) { parts.append("task_state = 'rebooting_hard'") }
+        }
+        if let state = request.query("vm_state") { parts.append("vm_state = \(state)") }
+        if let state = request.query("task_state") { parts.append("task_state = \(state)") }
+        if let text = request.query("power_state"), let state = Int(text) { parts.append("power_state = \(state)") }
+    }
+
+    /// Filters on text columns. Names match anywhere in the text, as upstream's regular expressions usually mean.
+    private static func texts(_ request: Request, isAdmin: Bool, _ parts: inout [SQL]) throws(Fault) {
+        for name in ["name", "display_name"] {
+            if let text = request.query(name) {
+                let (pattern, isStart, isEnd) = plain(text)
+                parts.append("name LIKE \((isStart ? "" : "%") + pattern + (isEnd ? "" : "%"))")
+            }
+        }
+        let exact: [(String, String, Bool)] = [
+            ("image", "image_id", false), ("user_id", "user_id", true), ("host", "host", true), ("node", "node", true),
+            ("key_name", "key_name", true), ("reservation_id", "reservation_id", false), ("uuid", "id", false),
+            ("availability_zone", "zone", true), ("hostname", "hostname", false), ("access_ip_v4", "access_ipv4", false),
+            ("access_ip_v6", "access_ipv6", false), ("description", "description", true),
+        ]
+        for (name, column, needsAdmin) in exact where !needsAdmin || isAdmin || request.version >= "2.83" {
+            let values = request.queryAll(name)
+            if !values.isEmpty { parts.append("\(raw: column) IN \(values)") }
+        }
+        if let flavor = request.query("flavor") { parts.append("flavor LIKE \("%\"id\":\"" + plain(flavor).0 + "\"%")") }
+        for name in ["ip", "ip6"] where name == "ip" || isAdmin || request.version >= "2.5" {
+            if let text = request.query(name) { parts.append("ports LIKE \("%\"address\":\"" + plain(text).0 + "%")") }
+        }
+        if let locked = try request.flag("locked", since: "2.73") { parts.append("locked = \(locked)") }
+    }
+
+    /// A simple regular expression as a LIKE pattern: anchors are kept, other characters stand for themselves.
+    private static func plain(_ text: String) -> (pattern: String, isStart: Bool, isEnd: Bool) {
+        var text = text[...]
+        let (isStart, isEnd) = (text.hasPrefix("^"), text.hasSuffix("$"))
+        if isStart { text = text.dropFirst() }
+        if isEnd { text = text.dropLast() }
+        let pattern = text.replacing("\\", with: "").replacing(".*", with: "%")
+        return (String(pattern), isStart, isEnd)
+    }
+
+    private static func tags(_ request: Request, _ parts: inout [SQL]) {
+        guard request.version >= "2.26" else { return }
+        func names(_ key: String) -> [SQL] {
+            request.queryAll(key).flatMap { $0.split(separator: ",") }.map { tag in
+                "tags LIKE \("%" + JSON.string(String(tag)).text() + "%")"
+            }
+        }
+        func joined(_ list: [SQL], _ word: SQL) -> SQL { list.dropFirst().reduce(list[0]) { $0 + word + $1 } }
+        let (all, any, notAll, notAny) = (names("tags"), names("tags-any"), names("not-tags"), names("not-tags-any"))
+        if !all.isEmpty { parts.append(joined(all, " AND ")) }
+        if !any.isEmpty { parts.append("(" + joined(any, " OR ") + ")") }
+        if !notAll.isEmpty { parts.append("NOT (" + joined(notAll, " AND ") + ")") }
+        if !notAny.isEmpty { parts.append("NOT (" + joined(notAny, " OR ") + ")") }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import Base
+import Testing
+
+@testable import Access
+
+/// The bytes and tokens here were made by msgpack-python and cryptography from the layouts of Keystone's formatters.
+struct TokenPayloadTests {
+    static let user = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"
+    static let project = "0123456789abcdef0123456789abcdef"
+    static let expires = Timestamp(microseconds: 1_795_222_800_123_456)
+    static let audit = "AAECAwQFBgcICQoLDA0ODw"
+    static let parent = "ZGVmZ2hpamtsbW5vcHFycw"
+    static let head = "92c3c410aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"
+    static let packedProject = "92c3c4100123456789abcdef0123456789abcdef"
+    static let tail = "cb41dac03b4407e6b491c410000102030405060708090a0b0c0d0e0f"
+    static let tailTwo =
+        "cb41dac03b4407e6b492c410000102030405060708090a0b0c0d0e0fc4106465666768696a6b6c6d6e6f70717273"
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        var name: String
+        var hex: String
+        var payload: TokenPayload
+        var testDescription: String { name }
+
+        init(
+            _ name: String, _ hex: String, _ scope: TokenPayload.Scope, user: String = TokenPayloadTests.user,
+            _ methods: [String] = ["password"], chain: Bool = false
+        ) {
+            self.name = name
+            self.hex = hex
+            payload = TokenPayload(
+                userID: user, methods: methods, scope: scope, expiresAt: expires,
+                auditIDs: chain ? [audit, parent] : [audit])
+        }
+    }
+
+    static let cases = [
+        Case("unscoped", "9500" + head + "02" + tail, .unscoped),
+        Case(
+            "a directory's user, by token", "950092c2a46a646f6506" + tailTwo, .unscoped, user: "jdoe",
+            ["token", "password"], chain: true),
+        Case("domain", "9601" + head + "02c4100123456789abcdef0123456789abcdef" + tail, .domain(project)),
+        Case("default domain", "9601" + head + "02a764656661756c74" + tail, .domain("default")),
+        Case(
+            "project", "9602" + head + "06" + packedProject + tailTwo, .project(project), ["token", "password"],
+            chain: true),
+        Case(
+            "trust", "9703" + head + "02" + packedProject + tail + "c410ffffffffffffffffffffffffffffffff",
+            .trust(project: project, trust: String(repeating: "f", count: 32))),
+        Case("system", "9608" + head + "02a3616c6c" + tail, .system),
+        Case(
+            "application credential",
+            "9709" + head + "20" + packedProject + tail + "92c3c410cccccccccccccccccccccccccccccccc",
+            .applicationCredential(project: project, credential: String(repeating: "c", count: 32)),
+            ["application_credential"]),
+    ]
+
+    @Test("Payloads are written as Keystone writes them", arguments: cases)
+    func write(_ item: Case) { #expect(Hex.encode(item.payload.bytes()) == item.hex) }
+
+    @Test("Payloads that Keystone wrote are read", arguments: cases)
+    func read(_ item: Case) throws { #expect(try TokenPayload(Hex.decode(item.hex)!) == item.payload) }
+
+    @Test("A token from Keystone's libraries is read whole")
+    func token() throws {
+        let keys = FernetKeys([FernetKey(bytes: Array(0..<32))!])
+        let text =
+            "gAAAAABrAN8AAAECAwQFBgcICQoLDA0ODxc_IKNo5cN_pMcWRN7n8YGhWt0HHcDsqW3BsNCNP5nWYLhhCfiPPg8wstOk5Fz64S4AvWasrSPj"
+            + "jz1peASoLlXuoD48Bggi-XmiXP53dEK-nLvxV19EbtHjsuyqx-JCOeBC7xmKu_H3-iwJFWDVYWhJBgo8tY4_fGTwz68Oxash"
+        let message = try #require(keys.decrypt(text))
+        #expect(message.issuedAt == Timestamp(seconds: 1_795_219_200))
+        #expect(try TokenPayload(message.payload) == TokenPayloadTests.cases[4].payload)
+    }
+
+    @Test("The older msgpack's bytes, all tagged as text, are read too")
+    func older() throws {
+        let hex =
+            "960292c3b0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa10692c3b00123456789abcdef0123456789abcdefcb41dac03b4407e6b492b0"
+            + "000102030405060708090a0b0c0d0e0fb06465666768696a6b6c6d6e6f70717273"
+        #expect(try TokenPayload(Hex.decode(hex)!) == TokenPayloadTests.cases[4].payload)
+    }
+
+    @Test(
+        "Kinds that are not served are refused by name",
+        arguments: [(4, "federated"), (7, "OAuth 1.0"), (10, "OAuth 2.0")])
+    func others(version: Int, word: String) {
+        let bytes = Hex.decode("98" + "0\(String(version, radix: 16))" + "00000000000000")!
+        let fault = #expect(throws: Fault.self) { try TokenPayload(bytes) }
+        #expect(fault?.status == 401)
+        #expect(fault?.message.contains(word) == true)
+    }
+
+    @Test("Ids that are not 32 lower-case digits keep their spelling")
+    func spelling() throws {
+        for id in ["0123456789ABCDEF0123456789ABCDEF", "01234567-89ab-cdef-0123-456789abcdef", "ünï", ""] {
+            let payload = TokenPayload(
+                userID: "u", methods: [], scope: .project(id), expiresAt: Timestamp(seconds: 1), auditIDs: [])
+            #expect(try TokenPayload(payload.bytes()) == payload)
+        }
+    }
+
+    @Test("Every cut of a payload is refused, and so is one with something after it")
+    func cuts() {
+        for item in TokenPayloadTests.cases {
+            let bytes = Hex.decode(item.hex)!
+            for count in bytes.indices {
+                #expect(throws: Fault.self) { try TokenPayload(Array(bytes[..<count])) }
+            }
+            #expect(throws: Fault.self) { try TokenPayload(bytes + [0xC0]) }
+        }
+    }
+
+    @Test("Audit ids are 22 characters")
+    func auditID() { #expect(TokenPayload.auditID(RandomIdentifiers()).utf8.count == 22) }
+}
