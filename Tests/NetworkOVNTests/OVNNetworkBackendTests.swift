@@ -115,9 +115,9 @@ struct OVNNetworkBackendTests {
             let south = databases.client("sb")
             let north = databases.client("nb")
             _ = try await backend.synchronize(World.topology)
+            var events = await backend.events().makeAsyncIterator()
             let serving = Task { await backend.run() }
             defer { serving.cancel() }
-            var events = await backend.events().makeAsyncIterator()
             try await south.transact(World.host("c1") + World.binding("guest-1", of: "c1"))
             #expect(await events.next() == PortEvent(portID: "guest-1", isUp: true, host: "c1.example.org"))
             try await north.wait(within: .seconds(20), for: "the gateway") { replica in

@@ -14,6 +14,8 @@ package actor OVNNetworkBackend: NetworkBackend {
     private var hosts: [ChassisFact] = []
     private var listeners: [Int: AsyncStream<PortEvent>.Continuation] = [:]
     private var lastListener = 0
+    /// The ports that are known to be up, and where.
+    private var carried: [String: String] = [:]
     private var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
 
@@ -34,6 +36,12 @@ package actor OVNNetworkBackend: NetworkBackend {
     /// Follows the hosts and the ports until the task is cancelled: passes events on and moves gateways.
     package func run() async {
         let changes = southbound.changes()
+        // What came up before anybody followed is told first.
+        let replica = southbound.replica
+        for row in replica.rows("Port_Binding") {
+            let found = OVSDBChange(table: "Port_Binding", uuid: row.uuid, old: nil, new: row)
+            if let event = Southbound.event(found, replica) { pass(event) }
+        }
         await reschedule()
         for await batch in changes {
             let replica = southbound.replica
@@ -135,6 +143,9 @@ package actor OVNNetworkBackend: NetworkBackend {
 
     private func pass(_ event: PortEvent) {
         guard let kind = graph.topology.ports[event.portID]?.kind, kind == .guest || kind == .external else { return }
+        let known = carried[event.portID]
+        guard event.isUp ? known != event.host ?? "" : known != nil else { return }
+        carried[event.portID] = event.isUp ? event.host ?? "" : nil
         for listener in listeners.values { listener.yield(event) }
     }
 
