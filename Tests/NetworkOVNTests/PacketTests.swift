@@ -63,6 +63,11 @@ struct PacketTests {
         #expect(offer.options[26] == [5, 162])
         #expect(offer.options[3] == [10, 0, 0, 1])
         for guest in guests { try guest.configure() }
+        #expect(try guests[0].resolve("vm1.example.org", asking: "10.0.0.1") == "10.0.0.11", "OVN answers for names")
+        let metadata = try Guest(PacketWorld.metadata, engines)
+        try metadata.configure(also: "169.254.169.254/32")
+        try guests[0].route("169.254.169.254/32", via: "10.0.0.2")
+        #expect(guests[0].reaches("169.254.169.254"), "the metadata service of the guest's own host")
         #expect(guests[0].reaches("10.0.0.12"), "a member of the group on the same network")
         #expect(!guests[0].reaches("10.1.0.11"), "another network without a way to it")
         #expect(guests[1].reaches("203.0.113.1"), "the world, through SNAT")
@@ -92,8 +97,11 @@ private enum PacketWorld {
             id: "g\(net)\(n)", networkID: "n\(net)",
             mac: MACAddress(number: MACAddress.base.number + UInt64(net * 16 + n))!,
             addresses: [FixedAddress(subnetID: "s\(net)", address: .v4(10, net, 0, 10 + n))],
-            securityGroupIDs: ["group"])
+            securityGroupIDs: ["group"], dnsName: "vm\(n)")
     }
+    static let metadata = PortSpec(
+        id: "m0", networkID: "n0", kind: .metadata, mac: MACAddress("fa:16:3e:cc:00:01")!,
+        addresses: [FixedAddress(subnetID: "s0", address: .v4(10, 0, 0, 2))])
     static let guests = [guest(0, 1), guest(0, 2), guest(1, 1)]
     static let group = SecurityGroupSpec(
         id: "group", generation: 1,
@@ -111,9 +119,10 @@ private enum PacketWorld {
         id: "f", address: .v4(203, 0, 113, 21), fixedAddress: .v4(10, 0, 0, 11), portID: "g01")
     static let topology = Topology(
         networks: [
-            SwitchSpec(id: "n0", subnets: [subnet(0)]), SwitchSpec(id: "n1", subnets: [subnet(1)]), outside,
+            SwitchSpec(id: "n0", dnsDomain: "example.org.", subnets: [subnet(0)]),
+            SwitchSpec(id: "n1", subnets: [subnet(1)]), outside,
         ],
-        ports: guests + [inner, outer],
+        ports: guests + [inner, outer, metadata],
         routers: [
             RouterSpec(
                 id: "r", interfaces: ["inner"], gateway: GatewaySpec(portID: "outer"), floatingIPs: [floating])
@@ -149,11 +158,26 @@ private struct Guest {
         ])
     }
 
-    func configure() throws {
+    func configure(also extra: String? = nil) throws {
         let address = port.addresses[0].address
         let gateway = CIDR(address, prefix: 24)!.hosts.lowerBound
-        let batch = "addr add \(address)/24 dev eth0\nroute add default via \(gateway)\n"
+        var batch = "addr add \(address)/24 dev eth0\nroute add default via \(gateway)\n"
+        if let extra { batch += "addr add \(extra) dev eth0\n" }
         _ = try Subprocess.check(["ip", "-n", namespace.name, "-batch", "-"], input: Array(batch.utf8))
+    }
+
+    func route(_ destination: String, via hop: String) throws {
+        _ = try Subprocess.check(["ip", "-n", namespace.name, "route", "add", destination, "via", hop])
+    }
+
+    /// Asks a name server for an IPv4 address (RFC 1035).
+    func resolve(_ name: String, asking server: String) throws -> String? {
+        var query: [UInt8] = [0xAB, 0xCD, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+        for label in name.split(separator: ".") { query += [UInt8(label.utf8.count)] + Array(label.utf8) }
+        query += [0, 0, 1, 0, 1]
+        let argv = ["socat", "-T", "3", "-t", "3", "-", "UDP4:\(server):53"]
+        let reply = try Subprocess.runBlocking(argv, input: query, timeout: .seconds(10), in: place).stdout
+        return reply.count > query.count ? reply.suffix(4).map { String($0) }.joined(separator: ".") : nil
     }
 
     func reaches(_ address: String) -> Bool { Guest.ping(address, from: place) }

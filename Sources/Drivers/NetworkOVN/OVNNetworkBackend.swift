@@ -124,15 +124,16 @@ package actor OVNNetworkBackend: NetworkBackend {
         await enter()
         defer { leave() }
         let now = Southbound.hosts(southbound.replica)
-        guard now != hosts, northbound.isConnected else { return }
+        guard now != hosts else { return }
         let topology = graph.topology
         let pieces =
             topology.routers.values.filter { $0.gateway != nil }.map { Piece.router($0.id) }
             + topology.ports.values.filter { $0.kind == .external }.map { Piece.port($0.id) }
-        let plan = Differ.plan(
-            northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
-            after: Translator(graph, options, chassis: now).rows(pieces))
         do throws(Fault) {
+            try await northbound.ready()
+            let plan = Differ.plan(
+                northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
+                after: Translator(graph, options, chassis: now).rows(pieces))
             try await make(plan, within: .seconds(20))
             hosts = now
         } catch {
