@@ -116,6 +116,37 @@ struct TranslatorTests {
         #expect(chosen == [NBKey("Gateway_Chassis", "gateway c2")])
     }
 
+    @Test("Distributed floating addresses carry their own MAC; a router without a gateway translates nothing")
+    func floating() throws {
+        var router = World.router
+        router.floatingIPs[0].mac = MACAddress("fa:16:3e:dd:00:01")
+        var topology = World.topology
+        topology.routers["r"] = router
+        let rows = Translator(TopologyGraph(topology), OVNOptions(distributedFloatingIPs: true)).everything()
+        #expect(rows.first { $0.key.id == "fip" }?.columns["external_mac"] == "fa:16:3e:dd:00:01")
+        router.gateway = nil
+        topology.routers["r"] = router
+        let closed = Translator(TopologyGraph(topology)).everything()
+        #expect(!closed.contains { $0.key.table == "NAT" || $0.key.id.contains("default") })
+    }
+
+    @Test("A port outside our hosts is served by those that reach its network")
+    func external() throws {
+        var port = World.guest(9)
+        port.kind = .external
+        port.networkID = "outside"
+        port.addresses = []
+        let topology = Topology(networks: [World.outside], ports: [port])
+        let rows = Translator(TopologyGraph(topology), chassis: Self.hosts).everything()
+        let group = try #require(rows.first { $0.key.table == "HA_Chassis_Group" })
+        let member = try #require(rows.first { $0.key.table == "HA_Chassis" })
+        #expect(member.columns["chassis_name"] == "c2")
+        #expect(member.links.map(\.parent) == [group.key])
+        let switchPort = try #require(rows.first { $0.key.id == "guest-9" && $0.key.table == "Logical_Switch_Port" })
+        #expect(switchPort.columns["type"] == "external")
+        #expect(switchPort.references["ha_chassis_group"] == group.key)
+    }
+
     @Test("Guests are found by name, whole or short, and by address")
     func names() throws {
         let records = try #require(row("DNS", "inside").columns["records"])
