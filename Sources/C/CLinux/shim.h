@@ -46,3 +46,4 @@ extern int pidfd_open(pid_t pid, unsigned int flags);
 extern int pidfd_send_signal(int pidfd, int signal, siginfo_t *information, unsigned int flags);
 extern int pipe2(int ends[2], int flags);
 extern int pthread_setname_np(pthread_t thread, const char *name);
+#define CLINUX_MSG_DONTWAIT 0x40

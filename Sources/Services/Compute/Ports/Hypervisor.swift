@@ -35,7 +35,8 @@ package protocol Hypervisor: Sendable {
     /// Takes the port with this id from a guest, running or not.
     func unplug(port: String, from server: String) async throws(Fault)
 
-    /// What happens to guests from now on, asked for or not. Each call gives its own stream, which keeps the newest
+    /// What happens to guests from now on, asked for or not, and sometimes in more steps than it was asked for (QEMU
+    /// starts a guest paused and lets it go). Each call gives its own stream, which keeps the newest
     /// `GuestEvent.backlog` events: a reader that was slow asks for `guests()` again.
     func events() async -> AsyncStream<GuestEvent>
 }
