@@ -21,6 +21,13 @@ package struct OVSDBChange: Sendable, Hashable {
     package let uuid: String
     package let old: OVSDBRow?
     package let new: OVSDBRow?
+
+    package init(table: String, uuid: String, old: OVSDBRow?, new: OVSDBRow?) {
+        self.table = table
+        self.uuid = uuid
+        self.old = old
+        self.new = new
+    }
 }
 
 /// The monitored part of a database in memory, as of one of its transactions.
