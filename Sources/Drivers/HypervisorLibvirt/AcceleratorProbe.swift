@@ -2,8 +2,8 @@
 package import Kernel
 
 extension Accelerator {
-    /// What guests can use here, found by trying: a machine may have /dev/kvm and yet fail every guest that turns paging
-    /// on, or run it slower than translation would.
+    /// What guests can use here, found by trying: a machine may have /dev/kvm and yet fail every guest that turns
+    /// paging on, or run it slower than translation would.
     package static func probe(on pool: BlockingPool) async -> Accelerator {
         guard FileSystem.exists("/dev/kvm") else { return .tcg }
         return (try? await Accelerator.kvm.works(on: pool)) == true ? .kvm : .tcg

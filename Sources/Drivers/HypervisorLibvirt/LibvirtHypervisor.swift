@@ -93,7 +93,8 @@ package final class LibvirtHypervisor: Hypervisor {
     package func destroy(_ server: String) async throws(Fault) {
         let folder = try folder(of: server)
         try await turnstile.pass(server) { () async throws(Fault) in
-            // The domain goes last but for its files: until then it tells a second attempt which ports are to be removed.
+            // The domain goes last but for its files: until then it tells a second attempt which ports are to be
+            // removed.
             let nics = try await session.call { connection throws(Fault) in
                 guard let domain = try Domain(server, on: connection) else { return [GuestNIC]() }
                 guard domain.isOurs else { throw .guestNotOurs(server) }

@@ -5,8 +5,8 @@ internal import Glibc
 internal import Kernel
 internal import Synchronization
 
-/// The connection to the libvirt daemon: opened when it is first needed, opened again when it broke. All calls run on the
-/// blocking pool; libvirt allows many at once on one connection.
+/// The connection to the libvirt daemon: opened when it is first needed, opened again when it broke. All calls run on
+/// the blocking pool; libvirt allows many at once on one connection.
 final class LibvirtSession: Sendable {
     /// A reference to a libvirt connection. libvirt counts references and locks inside, so it may cross threads.
     private struct Connection: @unchecked Sendable {
@@ -78,7 +78,8 @@ final class LibvirtSession: Sendable {
     private func open() throws(Fault) -> Connection {
         try LibvirtLoop.started.get()
         guard let raw = virConnectOpen(uri) else { throw LibvirtError.last("connect to \(uri)") }
-        // Without it a daemon that hangs would hold our threads for ever: five answers missed in 25 s end the connection.
+        // Without it a daemon that hangs would hold our threads for ever: five answers missed in 25 s end the
+        // connection.
         virConnectSetKeepAlive(raw, 5, 5)
         relay.attach(to: raw)
         log.info("connected to libvirt", ["uri": uri])

@@ -23,8 +23,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var architecture = "x86_64"
     /// A CPU model by name, or `host-model`, `host-passthrough`, `maximum`. Nil takes what suits the accelerator.
     package var cpuModel: String?
-    /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads of
-    /// the guest's card must be off then.
+    /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads
+    /// of the guest's card must be off then.
     package var userspaceDatapath = true
 
     package init(uri: String, dataDirectory: String, accelerator: Accelerator, hostName: String) {
