@@ -18,18 +18,29 @@ package final class LibvirtHypervisor: Hypervisor {
 
     /// - Parameter pool: threads for libvirt, disks and tools; stopping a guest holds one for a second or two.
     package init(
-        _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock()
+        _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock(),
+        log: Log = .silent
     ) {
         self.settings = settings
         self.plug = plug
         self.pool = pool
         self.clock = clock
-        session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay)
-        images = ImageCache(directory: settings.dataDirectory + "/images", pool: pool)
+        session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay, log: log)
+        images = ImageCache(directory: settings.dataDirectory + "/images", pool: pool, log: log)
     }
 
     func folder(of server: String) throws(Fault) -> GuestFolder {
         try GuestFolder(of: server, in: settings.dataDirectory)
+    }
+
+    /// Keeps the connection, and with it the events, alive until the task is cancelled: a daemon that was restarted is
+    /// found within five seconds even if nobody asks for anything.
+    package func run() async {
+        while !Task.isCancelled {
+            // Why it fails is told by whoever needs it.
+            try? await session.refresh()
+            try? await clock.sleep(.seconds(5))
+        }
     }
 
     // MARK: Making and removing
@@ -56,10 +67,19 @@ package final class LibvirtHypervisor: Hypervisor {
         var base: BaseImage?
         if let image { base = try await images.base(for: image) }
         let (settings, source) = (settings, base)
-        let xml = try await pool.run { () throws(Fault) in
+        try await pool.run { () throws(Fault) in
             try FileSystem.makeDirectory(settings.dataDirectory + "/vnc", mode: 0o700)
-            let disks = try GuestFiles.make(guest, in: folder, on: source)
+            try GuestFiles.make(guest, in: folder, on: source)
+        }
+        try await define(guest, in: folder)
+    }
+
+    /// Defines the domain, or defines it anew, from its description and the disks in its folder.
+    func define(_ guest: GuestSpec, in folder: GuestFolder) async throws(Fault) {
+        let settings = settings
+        let xml = try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
+            let disks = GuestFiles.disks(in: folder)
             return DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
         }
         try await session.call { connection throws(Fault) in

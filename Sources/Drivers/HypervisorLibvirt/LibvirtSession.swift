@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CLibvirt
 internal import Compute
+internal import Glibc
 internal import Kernel
 internal import Synchronization
 
@@ -15,12 +16,14 @@ final class LibvirtSession: Sendable {
     private let uri: String
     private let pool: BlockingPool
     private let relay: EventRelay
+    private let log: Log
     private let current = Mutex<Connection?>(nil)
 
-    init(uri: String, pool: BlockingPool, relay: EventRelay) {
+    init(uri: String, pool: BlockingPool, relay: EventRelay, log: Log) {
         self.uri = uri
         self.pool = pool
         self.relay = relay
+        self.log = log
     }
 
     deinit {
@@ -43,6 +46,13 @@ final class LibvirtSession: Sendable {
             let renewed = try self.connection()
             defer { virConnectClose(renewed.raw) }
             return try body(renewed.raw)
+        }
+    }
+
+    /// Asks for a sign of life; a connection without one is replaced.
+    func refresh() async throws(Fault) {
+        try await call { connection throws(Fault) in
+            if virConnectIsAlive(connection) != 1 { throw .unavailable("The connection to libvirt is lost.") }
         }
     }
 
@@ -71,6 +81,7 @@ final class LibvirtSession: Sendable {
         // Without it a daemon that hangs would hold our threads for ever: five answers missed in 25 s end the connection.
         virConnectSetKeepAlive(raw, 5, 5)
         relay.attach(to: raw)
+        log.info("connected to libvirt", ["uri": uri])
         return Connection(raw: raw)
     }
 
@@ -83,6 +94,7 @@ final class LibvirtSession: Sendable {
             current = nil
             return true
         }
+        if isDead { log.warning("the connection to libvirt is lost", ["uri": uri]) }
         return isDead
     }
 }
@@ -122,7 +134,8 @@ private enum LibvirtLoop {
         }
         return Result { () throws(Fault) in
             try DedicatedThread.start {
-                while true { virEventRunDefaultImpl() }
+                // A round that fails is repeated, but not in a hurry.
+                while true { if virEventRunDefaultImpl() < 0 { usleep(100_000) } }
             }
         }
     }()

@@ -54,6 +54,7 @@ struct GuestFolder: Sendable, Hashable {
     var root: String { path + "/disk" }
     var ephemeral: String { path + "/disk.eph0" }
     var swap: String { path + "/disk.swap" }
+    var installer: String { path + "/disk.iso" }
     var configDrive: String { path + "/disk.config" }
     var consoleLog: String { path + "/console.log" }
 }

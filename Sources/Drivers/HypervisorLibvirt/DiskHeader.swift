@@ -30,15 +30,26 @@ enum DiskHeader: Hashable {
         }
     }
 
-    /// Reads as much as the decisions need: VMDK's descriptor lies within the first 64 KiB.
-    static func read(_ path: String) throws(Fault) -> DiskHeader {
+    /// Reads as much as the decisions need.
+    static func read(_ path: String) throws(Fault) -> DiskHeader { DiskHeader(try head(path)) }
+
+    /// The file that a qcow2 disk of ours stands on.
+    static func backingFile(of path: String) -> String? {
+        guard let bytes = try? head(path), case .qcow2(_, hasBacking: true, _) = DiskHeader(bytes) else { return nil }
+        let offset = bytes[8..<16].reduce(0) { $0 << 8 | Int($1) }
+        let length = bytes[16..<20].reduce(0) { $0 << 8 | Int($1) }
+        guard offset >= 0, length < 1024, offset <= bytes.count - length else { return nil }
+        return String(decoding: bytes[offset..<offset + length], as: UTF8.self)
+    }
+
+    /// VMDK's descriptor and qcow2's backing file name lie within the first 64 KiB.
+    private static func head(_ path: String) throws(Fault) -> [UInt8] {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw SystemError.fault("Cannot open \(path)") }
         defer { close(file) }
-        let bytes = [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, filled in
+        return [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, filled in
             filled = max(0, pread(file, buffer.baseAddress, buffer.count, 0))
         }
-        return DiskHeader(bytes)
     }
 
     /// Refuses what could reach another file of the host.
