@@ -182,8 +182,8 @@ package struct Differ {
     private mutating func unlink(_ stale: Set<NBLink>) {
         var removals: [NBKey: [String: Set<OVSDBAtom>]] = [:]
         for link in stale where gone[link.parent] == nil {
-            // Weak references of rows that go are said too: a server (3.1.0) that drops them itself in a row that the
-            // transaction also changes does not always tell its monitors.
+            // Weak references to rows that go are taken back by name: ovsdb-server 3.1.0 leaves them dangling in a row
+            // of which the same transaction changes another column.
             guard
                 let child = gone[link.child] ?? present[link.child]
                     ?? replica.indexed(link.child.table, link.child.id)

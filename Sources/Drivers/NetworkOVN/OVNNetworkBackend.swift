@@ -142,8 +142,8 @@ package actor OVNNetworkBackend: NetworkBackend {
         }
     }
 
+    /// Whatever the topology says: a port that waits plugged is up before the transaction that made it is answered.
     private func pass(_ event: PortEvent) {
-        guard let kind = graph.topology.ports[event.portID]?.kind, kind == .guest || kind == .external else { return }
         let known = carried[event.portID]
         guard event.isUp ? known != event.host ?? "" : known != nil else { return }
         carried[event.portID] = event.isUp ? event.host ?? "" : nil

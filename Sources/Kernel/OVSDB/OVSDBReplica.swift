@@ -115,7 +115,8 @@ extension OVSDBReplica {
         return changes
     }
 
-    /// Columns at their default are not sent; `_version`, which is in no schema, comes with all columns and is passed over.
+    /// Columns at their default are not sent; `_version`, which is in no schema, comes with all columns and is passed
+    /// over.
     private static func fresh(
         _ uuid: String, _ json: JSON, _ types: [String: OVSDBColumn], _ columns: [String]?
     ) -> OVSDBRow? {
@@ -143,7 +144,8 @@ extension OVSDBReplica {
         return row
     }
 
-    /// The difference of "update2": elements that are there leave, others come; a known key with another value is replaced.
+    /// The difference of "update2": elements that are there leave, others come; a known key with another value is
+    /// replaced.
     private static func difference(_ old: OVSDBValue, _ change: OVSDBValue) -> OVSDBValue {
         switch (old, change) {
         case (.set(let old), .set(let change)): return .set(old.symmetricDifference(change))
