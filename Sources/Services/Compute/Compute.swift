@@ -8,7 +8,8 @@ package final class ComputeService: Service {
         type: "compute", name: "nova", title: "Compute", port: 8774, mount: "/compute", base: "/v2.1",
         versions: .compute, envelope: .nova, wording: .nova, rulePrefix: "os_compute_api:", scopes: .project,
         baseRules: ComputeRules.base, memberRules: ComputeRules.members,
-        resources: [Flavor.self, Server.self, ServerCreate.self, InstanceAction.self, Records.self,
+        resources: [
+            ComputeVersions.self, Flavor.self, Server.self, ServerCreate.self, InstanceAction.self, Records.self,
         ])
 
     package let database: Database
