@@ -147,6 +147,7 @@ struct HTTPGuardTests {
             }
             gate.open()
             try await talk { () throws(Fault) in
+                // Counted until their descriptors are closed.
                 while server.connectionCount > 0 { sched_yield() }
                 let client = try RawClient(port)
                 client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
