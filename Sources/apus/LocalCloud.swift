@@ -60,8 +60,8 @@ final class LocalCloud: Sendable {
     /// Fills the catalog, connects everything and opens the ports.
     func open() async throws(Fault) {
         try await Bootstrap.run(
-            rooms.identity, password: adminPassword, services: Cloud.indexes,
-            url: { [settings] index in settings.url(index.port) + index.catalogPath })
+            rooms.identity, password: adminPassword, services: Cloud.indexes, ids: ids, clock: clock,
+            address: { [settings] index, _ in settings.url(index.port) + index.catalogPath })
         let front = Front(
             try rooms.open(ground, metrics: metrics), authority: TokenCache(rooms.identity.authority, clock: clock),
             ids: ids, log: log, metrics: metrics, pages: Pages.all(metrics, log))

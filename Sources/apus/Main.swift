@@ -20,7 +20,6 @@ enum Main {
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
         case "policy": try Reference.policy(words)
         case "api": try Reference.api(words)
-        case "config": try Reference.config(words)
         case "version", "--version": Terminal.say("apus \(Cloud.version)")
         case "help", "--help", "-h": Terminal.say(help)
         default: throw .badRequest("apus: there is no command '\(command)'; apus help lists them")
@@ -36,11 +35,9 @@ enum Main {
               --network ovn|fake          real networks (the default; needs root) or made-up ones
               --port-offset N             shifts every port, so that several clouds live side by side
               --listen ADDRESS            where the APIs answer (default 127.0.0.1)
-              --config FILE               settings; apus config sample prints them all
           apus doctor            what this machine lacks and how to mend it
           apus policy sample     every rule with its default, in policy.yaml's form
           apus api reference     every route, generated from the code
-          apus config sample     every setting with its default
           apus version
         """
 }

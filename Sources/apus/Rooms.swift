@@ -9,6 +9,7 @@ import ImageFiles
 import Kernel
 import Network
 import NetworkOVN
+import OVSDB
 import Placement
 
 /// The rooms of one cloud, each with the drivers it was given.
@@ -47,7 +48,7 @@ struct Rooms: Sendable {
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
             store: try ImageFiles(directory: ground.directory.path + "/images", pool: ground.pool))
-        let backend = Rooms.backend(ground)
+        let backend = try Rooms.backend(ground)
         ovn = backend as? OVNNetworkBackend
         network = NetworkService(
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
@@ -67,17 +68,20 @@ struct Rooms: Sendable {
             projectDomainName: "Default", roles: ["admin", "service"])
     }
 
-    private static func backend(_ ground: Ground) -> any NetworkBackend {
+    private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
         guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
         return OVNNetworkBackend(
-            northbound: [.init(engines.paths.northbound)], southbound: [.init(engines.paths.southbound)],
-            log: ground.log)
+            northbound: try OVSDBEndpoint.list(engines.paths.northbound),
+            southbound: try OVSDBEndpoint.list(engines.paths.southbound), log: ground.log)
     }
 
     private static func hosts(_ ground: Ground) async throws(Fault) -> HypervisorHosts {
         guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else {
             var hosts: [String: any Hypervisor] = [:]
-            for number in 1...ground.settings.hosts { hosts["fake-\(number)"] = FakeHypervisor(host: "fake-\(number)") }
+            for number in 1...ground.settings.hosts {
+                let name = "fake-\(number)"
+                hosts[name] = FakeHypervisor(host: .fake(name))
+            }
             return HypervisorHosts(hosts)
         }
         let host = engines.options.chassisName
@@ -88,7 +92,8 @@ struct Rooms: Sendable {
         let plug = OpenVSwitchPlug(
             namespace: engines.paths.chassisNamespace.name,
             database: String(engines.paths.switchDatabase.dropFirst("unix:".count)), pool: ground.pool)
-        return HypervisorHosts([host: LibvirtHypervisor(settings, plug: plug, pool: ground.pool)])
+        let pool = BlockingPool(name: "libvirt", threads: 8, queue: 1024)
+        return HypervisorHosts([host: LibvirtHypervisor(settings, plug: plug, pool: pool, log: ground.log)])
     }
 
     /// Opens the rooms for requests, each under its policy.
