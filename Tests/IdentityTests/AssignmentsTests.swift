@@ -104,9 +104,10 @@ struct AssignmentsTests {
         let inherited = await town.call("GET", path + "?scope.OS-INHERIT:inherited_to=projects")["role_assignments"]
         #expect(inherited.array?.count == 1)
         #expect(inherited[0]?["scope"]?["OS-INHERIT:inherited_to"] == "projects")
-        let effective = await town.call(
-            "GET", path + "?effective&include_names&user.id=\(town.user)&scope.project.id=\(town.project)"
-        )["role_assignments"].array ?? []
+        let effective =
+            await town.call(
+                "GET", path + "?effective&include_names&user.id=\(town.user)&scope.project.id=\(town.project)"
+            )["role_assignments"].array ?? []
         #expect(Set(effective.compactMap { $0["role"]?["name"]?.string }) == ["member", "reader"])
         #expect(effective.allSatisfy { $0["user"]?["name"] == "ann" && $0["user"]?["domain"]?["name"] == "Default" })
         #expect(effective.contains { $0["links"]?["membership"] != nil })

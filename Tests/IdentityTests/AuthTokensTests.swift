@@ -168,7 +168,9 @@ struct AuthTokensTests {
         #expect(await cloud.call("GET", "/v3/users", token: admin).status == 200)
     }
 
-    @Test("Tampered and foreign tokens are refused", arguments: ["", "x", "gAAAAABmX", "€", String(repeating: "a", count: 20_000)])
+    @Test(
+        "Tampered and foreign tokens are refused",
+        arguments: ["", "x", "gAAAAABmX", "€", String(repeating: "a", count: 20_000)])
     func tampered(text: String) async throws {
         let cloud = try await IdentityCloud()
         #expect(await cloud.call("GET", "/v3/users", token: text).status == 401)

@@ -12,9 +12,10 @@ struct DomainsTests {
         let made = await cloud.call("POST", "/v3/domains", ["domain": ["name": "d", "description": "x"]], token: admin)
         #expect(made.status == 201)
         let id = made["domain"]["id"]?.string ?? ""
-        #expect(Set(made["domain"].object?.keys ?? []) == [
-            "id", "name", "description", "enabled", "tags", "options", "links",
-        ])
+        #expect(
+            Set(made["domain"].object?.keys ?? []) == [
+                "id", "name", "description", "enabled", "tags", "options", "links",
+            ])
         let user = await cloud.make("user", ["name": "u", "domain_id": .string(id)], token: admin)
         let project = await cloud.make("project", ["name": "p", "domain_id": .string(id)], token: admin)
         #expect(await cloud.call("GET", "/v3/domains?name=d", token: admin)["domains"].array?.count == 1)

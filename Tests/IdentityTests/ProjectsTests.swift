@@ -9,7 +9,8 @@ struct ProjectsTests {
     func tree() async throws {
         let cloud = try await IdentityCloud()
         let admin = await cloud.token()
-        let made = await cloud.call("POST", "/v3/projects", ["project": ["name": "top", "colour": "red"]], token: admin)
+        let made = await cloud.call(
+            "POST", "/v3/projects", ["project": ["name": "top", "colour": "red"]], token: admin)
         let top = made["project"]["id"]?.string ?? ""
         #expect(made.status == 201)
         #expect(made["project"]["domain_id"] == "default")

@@ -61,7 +61,8 @@ struct UsersTests {
         #expect(again.status == 409)
         #expect(
             again["error"]["message"]?.string
-                == "Conflict occurred attempting to store user - Duplicate entry found with name admin at domain ID default.")
+                == "Conflict occurred attempting to store user - Duplicate entry found with name admin at domain ID default."
+        )
         let bob = await cloud.make("user", ["name": "bob"], token: admin)
         let renamed = await cloud.call("PATCH", "/v3/users/\(bob)", ["user": ["name": "admin"]], token: admin)
         #expect(renamed.status == 409)
@@ -77,7 +78,8 @@ struct UsersTests {
                 == 400)
     }
 
-    @Test("Changing the own password needs the old one and ends all earlier tokens, and none of the same second after it")
+    @Test(
+        "Changing the own password needs the old one and ends all earlier tokens, and none of the same second after it")
     func ownPassword() async throws {
         let cloud = try await IdentityCloud()
         let admin = await cloud.token()
