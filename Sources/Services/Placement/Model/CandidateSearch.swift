@@ -65,17 +65,20 @@ struct CandidateSearch: Sendable {
             for root in Set(inTree.values) { sql += "AND p.root_id = \(root) " }
             for group in query.groups where !group.isOneProvider {
                 for choice in group.traits.required {
+                    let traits = choice.sorted()
                     sql += """
                         AND EXISTS (SELECT 1 FROM placement_providers q JOIN placement_provider_traits t
-                        ON t.provider_id = q.id WHERE q.root_id = p.root_id AND t.trait IN \(choice.sorted())) 
-                        """
+                        ON t.provider_id = q.id WHERE q.root_id = p.root_id AND t.trait IN \(traits))
+                        """ + " "
                 }
             }
         }
         guard !needed.isEmpty else { return sql + "GROUP BY p.root_id" }
         let rooms = needed.map { name, amount -> SQL in "(\(sql: Inventory.room("i", name, amount)))" }
-        return sql
-            + "AND (\(sql: rooms.joined(" OR "))) GROUP BY p.root_id HAVING COUNT(DISTINCT i.resource_class) = \(needed.count)"
+        return sql + """
+            AND (\(sql: rooms.joined(" OR "))) GROUP BY p.root_id
+            HAVING COUNT(DISTINCT i.resource_class) = \(needed.count)
+            """
     }
 
     private func solve(_ tree: [Supply], most: Int) -> [Candidate] {

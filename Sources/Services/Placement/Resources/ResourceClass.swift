@@ -106,8 +106,8 @@ extension ResourceClass {
         try await request.database.transaction { transaction throws(Fault) in
             if try transaction.count(Inventory.self, "resource_class = \(name)") > 0 {
                 throw .conflict(
-                    "Error in delete resource class: Cannot delete resource class \(name). Class is in use in inventory."
-                )
+                    "Error in delete resource class: Cannot delete resource class \(name). "
+                        + "Class is in use in inventory.")
             }
             try transaction.delete(ResourceClass.self, "name = \(name)", or: .notFound(Fault.noSuchClass(name)))
         }
