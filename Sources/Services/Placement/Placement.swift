@@ -16,7 +16,7 @@ package final class PlacementService: Service {
         bodyLimit: 16 << 20,
         resources: [
             Versions.self, Provider.self, Inventory.self, ResourceClass.self, Trait.self, ProviderTrait.self,
-            ProviderAggregate.self, Allocation.self, Usages.self, AllocationCandidates.self,
+            ProviderAggregate.self, Allocation.self, Usages.self, AllocationCandidates.self, Reshaper.self,
         ])
 
     package let database: Database

@@ -10,11 +10,18 @@ enum Ledger {
         let unknown = try await ResourceClass.unknown(names, request.database)
         let now = request.now
         try await request.database.transaction { transaction throws(Fault) in
-            var entry = try Entry(claims, transaction)
-            if let unknown { throw .badRequest(unable + Fault.noSuchClass(unknown)) }
-            try entry.place()
-            try entry.write(transaction, at: now)
+            try set(claims, unknown.map { unable + Fault.noSuchClass($0) }, transaction, at: now)
         }
+    }
+
+    /// - Parameter complaint: what is wrong with the classes, once the rest is known to be right.
+    static func set(
+        _ claims: [Claim], _ complaint: String?, _ transaction: Transaction, at now: Timestamp
+    ) throws(Fault) {
+        var entry = try Entry(claims, transaction)
+        if let complaint { throw .badRequest(complaint) }
+        try entry.place()
+        try entry.write(transaction, at: now)
     }
 }
 
