@@ -6,5 +6,5 @@ enum Records: Resource {
     static let routes: [Route] = []
     static let migrations: [Migration] =
         DecisionRecord.migrations + QuotaRecord.migrations + ComputeHost.migrations + ServerGroup.migrations
-        + Keypair.migrations + Aggregate.migrations
+        + Aggregate.migrations
 }
