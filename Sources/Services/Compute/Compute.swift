@@ -10,7 +10,8 @@ package final class ComputeService: Service {
         baseRules: ComputeRules.base, memberRules: ComputeRules.members,
         resources: [
             ComputeVersions.self, Flavor.self, Keypair.self, Server.self, ServerCreate.self, ServerActions.self,
-            ConsoleToken.self, InstanceAction.self, Records.self,
+            ConsoleToken.self, InstanceAction.self, ComputeServices.self, Hypervisors.self, Quotas.self, Limits.self,
+            AvailabilityZones.self, ServerExternalEvents.self, Records.self,
         ])
 
     package let database: Database
