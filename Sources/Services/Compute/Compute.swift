@@ -11,7 +11,7 @@ package final class ComputeService: Service {
         resources: [
             ComputeVersions.self, Flavor.self, Keypair.self, Server.self, ServerCreate.self, ServerActions.self,
             ConsoleToken.self, InstanceAction.self, ComputeServices.self, Hypervisors.self, Quotas.self, Limits.self,
-            AvailabilityZones.self, ServerExternalEvents.self, Records.self,
+            AvailabilityZones.self, ServerExternalEvents.self, DecisionRecord.self, Records.self,
         ])
 
     package let database: Database
