@@ -78,7 +78,7 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
-                "HypervisorLibvirt", "ImageFiles",
+                "HypervisorLibvirt", "ImageFiles", "OVSDB",
             ],
             path: "Sources/apus", swiftSettings: strict),
 

@@ -39,6 +39,53 @@ struct GuestTests {
         FileSystem.remove(cloud.folder)
     }
 
+    @Test("A guest's network card is a tap of the chassis' namespace, bound to its port by OVN")
+    func networkCard() async throws {
+        let cloud = try TestEngines(hypervisor: true)
+        try await cloud.with { engines in
+            let paths = engines.paths
+            try network(
+                engines, "ls-add net1 -- lsp-add net1 p1 -- lsp-set-addresses p1 fa:16:3e:00:00:01=10.0.0.11")
+            _ = try output(["ip", "-n", paths.prefix, "tuntap", "add", "dev", "tap1", "mode", "tap"])
+            _ = try output([
+                "ovs-vsctl", "--timeout=10", "--db=\(paths.switchDatabase)", "add-port", "br-int", "tap1", "--",
+                "set", "Interface", "tap1", "external-ids:iface-id=p1",
+            ])
+            let card = """
+                <interface type='ethernet'><mac address='fa:16:3e:00:00:01'/><target dev='tap1' managed='no'/>
+                <model type='virtio'/><mtu size='\(EngineOptions.tunnelMTU)'/></interface></devices>
+                """
+            let file = "\(paths.root)/card.xml"
+            let parts = Self.domain.split(separator: "</devices>", maxSplits: 1)
+            try FileSystem.write(parts[0] + card + parts[1], to: file)
+            _ = try virsh(paths, "create", file)
+            try network(engines, "wait-until Logical_Switch_Port p1 up=true")
+            _ = try output(["ip", "-n", paths.prefix, "link", "set", "tap1", "up"])
+            let link = try output(["ip", "-n", paths.prefix, "-o", "link", "show", "dev", "tap1"])
+            // Somebody holds the other end of the tap.
+            #expect(link.contains("LOWER_UP"))
+        }
+        #expect(cloud.leftNothing)
+        FileSystem.remove(cloud.folder)
+    }
+
+    @Test("A stop in the middle of libvirt's first look at QEMU leaves nothing either")
+    func interrupted() async throws {
+        var options = EngineOptions()
+        let folder = TestEngines.freshFolder()
+        options.cacheDirectory = "\(folder)/cache"
+        let cloud = try TestEngines(options, folder: folder, hypervisor: true)
+        try await cloud.with { engines in
+            await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await engines.run() }
+                while LibvirtDaemons.emulators(engines.paths).isEmpty { await Task.yield() }
+                group.cancelAll()
+            }
+        }
+        #expect(cloud.leftNothing)
+        FileSystem.remove(folder)
+    }
+
     @Test("Guests that are kept run on through a stop and are there after the next start")
     func kept() async throws {
         let folder = TestEngines.freshFolder()
@@ -66,10 +113,7 @@ struct GuestTests {
 
     @Test("The probe's guest runs to its end under emulation, so a failure under KVM is KVM's")
     func probe() throws {
-        let folder = TestEngines.freshFolder()
-        try FileSystem.makeDirectory(folder)
-        defer { FileSystem.remove(folder) }
-        let status = try KVMProbe.run("/usr/bin/qemu-system-x86_64", accelerator: "tcg", folder: folder)
+        let status = try KVMProbe.run("/usr/bin/qemu-system-x86_64", accelerator: "tcg")
         #expect(status == KVMProbe.success)
     }
 

@@ -16,7 +16,8 @@ enum Machine {
     static let hasEngines = isRoot && programs.allSatisfy { Subprocess.locate($0) != nil }
     static let why: String = {
         let missing = programs.filter { Subprocess.locate($0) == nil }
-        return "needs root\(isRoot ? "" : " (it is not)") and: \(missing.joined(separator: " "))"
+        let lacks = (isRoot ? [] : ["root"]) + missing
+        return "needs root, Open vSwitch, OVN, libvirt and QEMU; here is no \(lacks.joined(separator: ", no "))"
     }()
 }
 
@@ -35,8 +36,8 @@ final class TestEngines: Sendable {
         pool = BlockingPool(name: "test-engines", threads: 8, queue: 64)
         var options = options
         options.hypervisor = hypervisor
-        options.chassisName = "chassis"
-        options.cacheDirectory = "/tmp/apus-test-cache"
+        if options.southbound == nil { options.chassisName = "chassis" }
+        if !options.cacheDirectory.hasPrefix("/tmp/") { options.cacheDirectory = "/tmp/apus-test-cache" }
         let (stream, yield) = AsyncStream.makeStream(of: EngineEvent.self)
         told = stream
         let record: @Sendable (EngineEvent) -> Void = { yield.yield($0) }
@@ -73,4 +74,40 @@ final class TestEngines: Sendable {
 
 func output(_ argv: [String], _ place: Surroundings = .own) throws(Fault) -> String {
     try Subprocess.check(argv, timeout: .seconds(60), in: place).trimmedOfSpace
+}
+
+/// Carries out one transaction of ovn-nbctl, written as on its command line but with `=` for a space inside a word.
+func network(_ engines: Engines, _ transaction: String) throws(Fault) {
+    let words = transaction.split(whereSeparator: \.isWhitespace).map { word in
+        word.hasPrefix("fa:") ? String(word.map { $0 == "=" ? " " : $0 }) : String(word)
+    }
+    _ = try output(["ovn-nbctl", "--timeout=10", "--db=\(engines.paths.northbound)"] + words)
+}
+
+/// A guest without a machine: a namespace on a cable, as OVN sees it the same, with port `p<number>` and the address
+/// 10.0.0.1<number>. Its name makes it go with the cloud.
+func plugGuest(_ engines: Engines, number: Int) throws(Fault) -> NetworkNamespace {
+    let (chassis, guest) = (engines.paths.prefix, NetworkNamespace("\(engines.paths.prefix)-guest"))
+    let link = "g\(number)"
+    try guest.create()
+    let cable = ["type", "veth", "peer", "name", "eth0", "netns", guest.name]
+    _ = try output(["ip", "link", "add", link, "netns", chassis] + cable)
+    _ = try output(["ip", "-n", chassis, "link", "set", link, "up"])
+    let batch = """
+        link set eth0 address fa:16:3e:00:00:0\(number)
+        link set eth0 mtu \(EngineOptions.tunnelMTU)
+        link set eth0 up
+        addr add 10.0.0.1\(number)/24 dev eth0
+        route add default via 10.0.0.1
+
+        """
+    try Subprocess.check(["ip", "-n", guest.name, "-batch", "-"], input: Array(batch.utf8))
+    for (device, namespace) in [(link, engines.paths.chassisNamespace), ("eth0", guest)] {
+        _ = try output(["ethtool", "-K", device, "tx", "off"], Surroundings(network: namespace))
+    }
+    _ = try output([
+        "ovs-vsctl", "--timeout=10", "--db=\(engines.paths.switchDatabase)", "add-port", "br-int", link, "--",
+        "set", "Interface", link, "external-ids:iface-id=p\(number)",
+    ])
+    return guest
 }

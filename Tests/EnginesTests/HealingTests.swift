@@ -82,6 +82,43 @@ struct TwoCloudsTests {
         FileSystem.remove(right.folder)
     }
 
+    @Test("A second chassis joins the first one's cloud, and guests meet through the tunnel between them")
+    func tunnel() async throws {
+        let first = TestEngines.freshFolder()
+        let name = String(first.suffix(8))
+        let links = ["u\(name)1", "u\(name)2"]
+        _ = try output(["ip", "link", "add", links[0], "type", "veth", "peer", "name", links[1]])
+        _ = try output(["ethtool", "-K", links[1], "tx", "off"])
+        var (here, there) = (EngineOptions(), EngineOptions())
+        here.underlay = links[0]
+        there.underlay = links[1]
+        there.tunnelAddress = "192.0.2.2/24"
+        there.chassisName = "other"
+        let centre = try TestEngines(here, folder: first)
+        there.southbound = centre.paths.southbound
+        let other = try TestEngines(there)
+        try await centre.with { engines in
+            try await other.with { second in
+                try network(
+                    engines,
+                    """
+                    ls-add net1 -- lsp-add net1 p1 -- lsp-set-addresses p1 fa:16:3e:00:00:01=10.0.0.11
+                    -- lsp-add net1 p2 -- lsp-set-addresses p2 fa:16:3e:00:00:02=10.0.0.12
+                    """)
+                let (left, right) = (try plugGuest(engines, number: 1), try plugGuest(second, number: 2))
+                for port in ["p1", "p2"] { try network(engines, "wait-until Logical_Switch_Port \(port) up=true") }
+                try network(engines, "--wait=hv sync")
+                let listener = try right.openSocket(host: "10.0.0.12", port: 80)
+                defer { close(listener) }
+                close(try left.connect(host: "10.0.0.12", port: 80))
+            }
+        }
+        #expect(centre.leftNothing && other.leftNothing)
+        #expect(FileSystem.exists("/sys/class/net/\(links[0])"))
+        _ = try output(["ip", "link", "delete", links[0]])
+        for cloud in [centre, other] { FileSystem.remove(cloud.folder) }
+    }
+
     @Test("A second run on the same folder is refused")
     func locked() throws {
         let cloud = try TestEngines()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
 
-/// One OVN chassis in a network namespace: Open vSwitch's database and switch, and OVN's controller, which makes br-int.
+/// One OVN chassis in a network namespace: Open vSwitch's database and switch, and OVN's controller, which fills br-int.
 /// br-ul carries geneve (its address must be on a bridge of the datapath), br-ex the outside world.
 struct Chassis {
     static let schema = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -77,7 +77,8 @@ struct Chassis {
 
     private var controller: Daemon {
         daemon(
-            "ovn-controller", name: "ovn-controller", needs: ["ovs-vswitchd", "ovn-sb"],
+            "ovn-controller", name: "ovn-controller",
+            needs: options.southbound == nil ? ["ovs-vswitchd", "ovn-sb"] : ["ovs-vswitchd"],
             arguments: [paths.switchDatabase])
     }
 
@@ -88,15 +89,19 @@ struct Chassis {
         var argv = ["ovs-vsctl", "--timeout=10", "--db=\(paths.switchDatabase)", "--no-wait", "init"]
         argv += ["--", "set", "Open_vSwitch", "."]
         argv += [
-            "system-id": options.chassisName, "hostname": options.chassisName, "ovn-remote": paths.southbound,
+            "system-id": options.chassisName, "hostname": options.chassisName,
+            "ovn-remote": options.southbound ?? paths.southbound,
             "ovn-encap-type": "geneve", "ovn-encap-ip": String(tunnel), "ovn-bridge-datapath-type": kind,
             "ovn-bridge-mappings": "\(options.physicalNetwork):br-ex",
         ].map { "external-ids:\($0)=\"\($1)\"" }
-        for bridge in ["br-ul", "br-ex"] {
+        // OVN's controller would make br-int too, but only some time after it says that it is ready.
+        for (bridge, mode) in [("br-ul", "standalone"), ("br-ex", "standalone"), ("br-int", "secure")] {
             argv += ["--", "--may-exist", "add-br", bridge]
-            argv += ["--", "set", "Bridge", bridge, "datapath_type=\(kind)", "fail_mode=standalone"]
+            argv += ["--", "set", "Bridge", bridge, "datapath_type=\(kind)", "fail_mode=\(mode)"]
         }
+        argv += ["--", "set", "Bridge", "br-int", "other-config:disable-in-band=true"]
         argv += ["--", "--may-exist", "add-port", "br-ex", OutsideWorld.inner]
+        if let underlay = options.underlay { argv += ["--", "--may-exist", "add-port", "br-ul", underlay] }
         try Subprocess.check(argv, environment: paths.switchEnvironment)
         try FileSystem.write(namespaceMark, to: "\(paths.ovs)/namespace")
     }

@@ -2,7 +2,8 @@
 package import Base
 internal import Glibc
 
-/// Looks at a machine and says what it lacks for a cloud and how to mend it. Changes nothing but the KVM verdict's file.
+/// Looks at a machine and says what it lacks for a cloud and how to mend it. Changes nothing, but keeps the KVM verdict
+/// where a data directory is.
 package struct Doctor: Sendable {
     /// One finding.
     package struct Check: Sendable, Equatable {
@@ -47,7 +48,7 @@ package struct Doctor: Sendable {
         checks += kernel()
         checks += [memory(), disk()]
         let paths: EnginePaths
-        do throws(Fault) { paths = try EnginePaths(dataDirectory: dataDirectory) } catch {
+        do throws(Fault) { paths = try EnginePaths(dataDirectory: dataDirectory, create: false) } catch {
             return checks + [.fail("data directory", error.message, "Choose a short path that can be written.")]
         }
         checks += [running(paths), leftovers(paths), kvm(paths)]
@@ -192,7 +193,7 @@ package struct Doctor: Sendable {
             close(try TCPSocket.listen(host: "0.0.0.0", port: number))
             return .ok(name, "free")
         } catch {
-            if let paths = try? EnginePaths(dataDirectory: dataDirectory), Engines.isLocked(paths) {
+            if let paths = try? EnginePaths(dataDirectory: dataDirectory, create: false), Engines.isLocked(paths) {
                 return .ok(name, "in use, and the cloud is running")
             }
             let holder = PortHolder.find(number).map { "\($0.name) (process \($0.pid))" } ?? "another program"

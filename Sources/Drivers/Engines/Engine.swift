@@ -32,6 +32,8 @@ package enum EngineEvent: Sendable, Equatable {
     case restartFailed(name: String, Fault, next: Duration)
     case stopped(name: String, Duration)
     case stopFailed(name: String, Fault)
+    /// Something that would have made the first guest quicker did not work.
+    case notReady(String, Fault)
 }
 
 /// A daemon that detaches when it is ready and writes a pid file: this holds it by that file, whether it was started

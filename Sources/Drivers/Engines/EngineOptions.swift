@@ -26,6 +26,12 @@ package struct EngineOptions: Sendable, Hashable {
     /// The address of this chassis' tunnel end, with its prefix length.
     package var tunnelAddress = "192.0.2.1/24"
     package var datapath = Datapath.automatic
+    /// The southbound database of a cloud that runs elsewhere, which this machine joins as one more chassis
+    /// (`unix:PATH`, `ssl:ADDRESS:PORT`); nil runs OVN's centre here.
+    package var southbound: String?
+    /// The link that carries tunnels to other chassis: moved into the chassis' namespace while the engines run, and
+    /// given back. None is needed while there is one chassis.
+    package var underlay: String?
     /// Whether guests can run here: libvirt and its log daemon.
     package var hypervisor = true
     /// Outlives the data directory, so that libvirt's probe of QEMU (seconds) is done once per user and machine.

@@ -6,11 +6,12 @@ package struct EnginePaths: Sendable, Hashable {
     /// The cloud's data directory, without symbolic links.
     package let root: String
 
-    package init(dataDirectory: String) throws(Fault) {
+    /// - Parameter create: make the directory if it is not there.
+    package init(dataDirectory: String, create: Bool = true) throws(Fault) {
         guard dataDirectory.hasPrefix("/") else {
             throw .badRequest("The data directory must be an absolute path, not '\(dataDirectory)'.")
         }
-        try FileSystem.makeDirectory(dataDirectory)
+        if create { try FileSystem.makeDirectory(dataDirectory, mode: 0o700) }
         let path = FileSystem.resolved(dataDirectory)
         // A unix socket's address holds 107 bytes, the longest name below the root about 40.
         guard path.utf8.count <= 64 else {
@@ -41,6 +42,7 @@ package struct EnginePaths: Sendable, Hashable {
     var libvirt: String { "\(root)/libvirt" }
     var lock: String { "\(root)/engines.lock" }
     var kvmVerdict: String { "\(root)/kvm" }
+    var borrowedLink: String { "\(root)/borrowed-link" }
     var hostForwarding: String { "\(root)/host-forwarding" }
 
     /// The environment that points Open vSwitch's tools at this cloud's instance.

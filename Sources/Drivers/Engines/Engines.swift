@@ -35,7 +35,7 @@ package final class Engines: Sendable {
         lock = try Engines.lock(paths)
         let kernel = KernelDatapath(choice: options.datapath)
         var engines: [any Engine] = [OutsideWorld(paths: paths, options: options)]
-        engines += Central(paths: paths).engines
+        if options.southbound == nil { engines += Central(paths: paths).engines }
         engines += Chassis(paths: paths, options: options, kernelDatapath: { kernel.isUsed }).engines
         if options.hypervisor { engines += LibvirtDaemons(paths: paths, options: options).engines }
         supervisor = EngineSupervisor(engines: engines, pool: pool, clock: clock, report: report)
@@ -49,7 +49,8 @@ package final class Engines: Sendable {
     /// Keeps everything up until the task is cancelled; also finds out, beside it, what the first guest would wait for.
     package func run() async throws(Fault) {
         let failure = await withTaskGroup(of: Fault?.self) { group in
-            group.addTask { await self.prepareForGuests() }
+            group.addTask { await self.warmUp() }
+            group.addTask { await self.probe() }
             group.addTask {
                 do throws(Fault) { try await self.supervisor.watchOver() } catch { return error }
                 return nil
@@ -73,7 +74,11 @@ package final class Engines: Sendable {
         }
         try await pool.run { () throws(Fault) in LibvirtDaemons.endGuests(paths) }
         await supervisor.stop()
-        try await pool.run { () throws(Fault) in try Engines.sweep(paths) }
+        try await pool.run { () throws(Fault) in
+            // What libvirt had started and not yet told anybody about.
+            LibvirtDaemons.endGuests(paths)
+            try Engines.sweep(paths)
+        }
     }
 
     /// Whether every engine answers, by name.
@@ -89,16 +94,18 @@ package final class Engines: Sendable {
         return try await pool.run { () throws(Fault) in try probe.verdict() }
     }
 
-    private func prepareForGuests() async -> Fault? {
+    // What the two find out a first guest would find out itself, and meet the fault if it matters: only time is lost.
+
+    private func warmUp() async -> Fault? {
         guard options.hypervisor else { return nil }
         let libvirt = LibvirtDaemons(paths: paths, options: options)
-        do throws(Fault) {
-            _ = try await accelerator()
-            try await pool.run { () throws(Fault) in try libvirt.warmUp() }
-        } catch {
-            // Only time is lost: the first guest finds it all out itself, and meets the fault if it matters.
-            report(.restartFailed(name: "guest preparation", error, next: .zero))
-        }
+        do throws(Fault) { try await libvirt.warmUp(on: pool) } catch { report(.notReady("libvirt", error)) }
+        return nil
+    }
+
+    private func probe() async -> Fault? {
+        guard options.hypervisor else { return nil }
+        do throws(Fault) { _ = try await accelerator() } catch { report(.notReady("accelerator", error)) }
         return nil
     }
 
@@ -137,6 +144,7 @@ package final class Engines: Sendable {
     }
 
     static func isLocked(_ paths: EnginePaths) -> Bool {
+        guard FileSystem.exists(paths.lock) else { return false }
         guard let lock = try? lock(paths) else { return true }
         unlock(lock)
         return false

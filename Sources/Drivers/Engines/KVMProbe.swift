@@ -22,6 +22,8 @@ struct KVMProbe {
 
     /// Blocks; a second caller waits for the first one's verdict.
     func verdict() throws(Fault) -> (Accelerator, String) {
+        // The doctor looks before there is a data directory.
+        guard FileSystem.exists(paths.root) else { return try probe() }
         let lock = open("\(paths.kvmVerdict).lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw SystemError.fault("Cannot open \(paths.kvmVerdict).lock") }
         defer { close(lock) }
@@ -51,7 +53,7 @@ struct KVMProbe {
             return (.qemu, "qemu-system-x86_64 is not installed")
         }
         do throws(Fault) {
-            let status = try KVMProbe.run(qemu, accelerator: "kvm", folder: paths.root)
+            let status = try KVMProbe.run(qemu, accelerator: "kvm")
             return status == Self.success
                 ? (.kvm, "a guest ran under KVM") : (.qemu, "a guest under KVM ended at once (status \(status))")
         } catch {
@@ -61,10 +63,11 @@ struct KVMProbe {
     }
 
     /// Runs the guest; the exit status of QEMU tells how far it came.
-    static func run(_ qemu: String, accelerator: String, folder: String) throws(Fault) -> Int32 {
-        let file = "\(folder)/probe-\(accelerator).rom"
+    static func run(_ qemu: String, accelerator: String) throws(Fault) -> Int32 {
+        let folder = try FileSystem.makeTemporaryDirectory("apus-probe")
+        defer { FileSystem.remove(folder) }
+        let file = "\(folder)/rom"
         try FileSystem.write(firmware, to: file)
-        defer { FileSystem.remove(file) }
         return try Subprocess.runBlocking(
             [
                 qemu, "-accel", accelerator, "-machine", "pc", "-m", "16", "-nodefaults", "-no-user-config",

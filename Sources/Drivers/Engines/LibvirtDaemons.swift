@@ -41,7 +41,9 @@ struct LibvirtDaemons {
             name: "libvirtd", needs: ["virtlogd"],
             argv: ["libvirtd", "-d", "-f", "\(folder)/etc/libvirtd.conf", "-p", "\(folder)/run/libvirtd.pid"],
             place: place, pidFile: "\(folder)/run/libvirtd.pid", root: paths.root,
-            answers: { UnixSocket.accepts(socket) }, grace: .seconds(10))
+            answers: { UnixSocket.accepts(socket) },
+            // It does not end while it looks at a QEMU binary, and loses nothing when it is made to.
+            grace: .seconds(1))
     }
 
     /// Makes the folders, the points they are bound to, and the configuration.
@@ -94,9 +96,25 @@ struct LibvirtDaemons {
     private var sharedCapabilities: String { "\(options.cacheDirectory)/libvirt-capabilities" }
 
     /// Has libvirt look at the QEMU binaries now rather than in the first user's request, and keeps what it found.
-    /// Blocks: milliseconds when it was seeded, up to ten seconds when not.
-    func warmUp() throws(Fault) {
-        try Subprocess.check(["virsh", "--connect", paths.libvirtURI, "capabilities"], timeout: .seconds(120))
+    /// Takes milliseconds when it was seeded, up to ten seconds when not; ends at once when it is cancelled.
+    func warmUp(on pool: BlockingPool) async throws(Fault) {
+        let log = "\(paths.libvirt)/capabilities.log"
+        let child = try Subprocess.spawn(["virsh", "--connect", paths.libvirtURI, "capabilities"], log: log)
+        let status = await withTaskCancellationHandler {
+            await child.wait()
+        } onCancel: {
+            child.signal(SIGKILL)
+        }
+        if Task.isCancelled { return }
+        guard status == 0 else { throw .unavailable("libvirt did not tell its capabilities; see \(log).") }
+        try await pool.run { () throws(Fault) in
+            FileSystem.remove(log)
+            try share()
+        }
+    }
+
+    /// Keeps what was found for the next cloud.
+    private func share() throws(Fault) {
         let found = FileSystem.list(ownCapabilities)
         guard !found.isEmpty, newest(ownCapabilities) > newest(sharedCapabilities) else { return }
         let draft = "\(sharedCapabilities).\(paths.digest)"
@@ -116,14 +134,23 @@ struct LibvirtDaemons {
 
     // MARK: - Guests
 
-    /// The QEMU processes of this cloud: those in its own namespace.
+    /// The guests of this cloud: QEMU in its own namespace, unless it is one without a machine, which libvirt asks
+    /// what it can do.
     static func guests(_ paths: EnginePaths) -> [ProcessHandle] {
+        emulators(paths).filter { process in
+            let words = process.arguments
+            guard let at = words.firstIndex(of: "-machine"), at + 1 < words.count else { return !words.isEmpty }
+            return !words[at + 1].hasPrefix("none")
+        }
+    }
+
+    static func emulators(_ paths: EnginePaths) -> [ProcessHandle] {
         OwnProcess.inside(paths.chassisNamespace) { $0.hasPrefix("qemu-system-") }
     }
 
     /// Ends guests that nobody shut down. All are asked before any is waited for.
     static func endGuests(_ paths: EnginePaths) {
-        let guests = guests(paths)
+        let guests = emulators(paths)
         for guest in guests { guest.signal(SIGTERM) }
         for guest in guests { guest.end(grace: .seconds(3)) }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
+internal import Glibc
 
 /// The namespaces and the cable between them: the chassis inside, and outside it the network that floating IPs are
 /// reached from, in a namespace of its own or on the machine itself.
@@ -23,6 +24,7 @@ struct OutsideWorld: Engine {
     func start() throws(Fault) -> EngineStart {
         let fresh = try paths.chassisNamespace.create()
         if !onHost { try paths.externalNamespace.create() }
+        try takeUnderlay()
         guard fresh || !isHealthy() else { return .adopted }
         let chassis = paths.chassisNamespace.name
         // A cable to an outside that is gone, or left by another choice of outside.
@@ -48,9 +50,34 @@ struct OutsideWorld: Engine {
 
     func stop() throws(Fault) { try OutsideWorld.remove(paths) }
 
+    /// Moves the tunnels' link into the chassis' namespace, and notes its name for giving it back.
+    private func takeUnderlay() throws(Fault) {
+        guard let link = options.underlay, !isThere(link) else { return }
+        let chassis = paths.chassisNamespace
+        try FileSystem.write(link, to: paths.borrowedLink)
+        try Subprocess.check(["ip", "link", "set", "dev", link, "netns", chassis.name])
+        try Subprocess.check(["ip", "-n", chassis.name, "link", "set", "dev", link, "up"])
+        try disableOffload(link, in: chassis)
+    }
+
+    private func isThere(_ link: String) -> Bool {
+        let argv = ["ip", "-n", paths.chassisNamespace.name, "link", "show", "dev", link]
+        return (try? Subprocess.runBlocking(argv, timeout: .seconds(5)))?.status == 0
+    }
+
+    /// A physical link would find its way back by itself when its namespace ends, but to the machine's own network,
+    /// which need not be the one it was taken from; others would be gone.
+    private static func returnUnderlay(_ paths: EnginePaths) throws(Fault) {
+        guard let link = FileSystem.text(paths.borrowedLink) else { return }
+        let back = ["ip", "-n", paths.chassisNamespace.name, "link", "set", "dev", link, "netns", "\(getpid())"]
+        _ = try Subprocess.runBlocking(back, timeout: .seconds(5))
+        FileSystem.remove(paths.borrowedLink)
+    }
+
     /// Takes away every namespace and link that carries this cloud's prefix, whichever options made them.
     static func remove(_ paths: EnginePaths) throws(Fault) {
         try AddressTranslation.remove(paths)
+        try returnUnderlay(paths)
         for name in FileSystem.list("/sys/class/net") where name.hasPrefix(paths.prefix) {
             _ = try Subprocess.runBlocking(["ip", "link", "delete", name], timeout: .seconds(5))
         }

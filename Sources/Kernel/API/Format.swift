@@ -10,7 +10,7 @@ package struct Misfit: Error, Sendable {
 
 /// The format a member must have, and how it becomes a Swift value.
 package struct Format<Value>: Sendable {
-    let read: @Sendable (_ value: JSON, _ lenient: Bool) throws(Misfit) -> Value
+    package let read: @Sendable (_ value: JSON, _ lenient: Bool) throws(Misfit) -> Value
 
     package init(_ read: @escaping @Sendable (_ value: JSON, _ lenient: Bool) throws(Misfit) -> Value) {
         self.read = read

@@ -20,14 +20,14 @@ package struct TrustedCaller: Sendable {
 package struct OpenService: Sendable {
     package let index: ServiceIndex
     let service: any Service
-    let surroundings: Surroundings
+    let provisions: Provisions
     let router: Router
 
-    package init(_ service: any Service, _ surroundings: Surroundings) {
+    package init(_ service: any Service, _ provisions: Provisions) {
         index = type(of: service).index
         self.service = service
-        self.surroundings = surroundings
-        router = Router(index, surroundings.policy)
+        self.provisions = provisions
+        router = Router(index, provisions.policy)
     }
 }
 
@@ -117,7 +117,7 @@ extension Front {
             response = try await serve(http, by: service, prefix: prefix, version: version, id: id, trusted: trusted)
         } catch {
             if error.status >= 500 {
-                service.surroundings.log.error(
+                service.provisions.log.error(
                     "request failed",
                     [
                         "request_id": id, "service": service.index.type, "method": http.method, "path": http.path,
@@ -154,12 +154,12 @@ extension Front {
         let request = Request(
             http: http, caller: caller, version: version, id: id, json: json,
             root: Front.origin(http) + prefix, index: index, service: service.service,
-            surroundings: service.surroundings, route: bound, parameters: match.parameters,
+            provisions: service.provisions, route: bound, parameters: match.parameters,
             queries: http.query.isEmpty ? [] : try Front.queries(http.query))
         let reply = try await route.answer(request)
         let response = reply.response(status: route.status.at(version), request)
         if http.method != "GET", http.method != "HEAD" {
-            service.surroundings.log.info(
+            service.provisions.log.info(
                 route.summary,
                 [
                     "request_id": id, "service": index.type, "method": http.method, "path": http.path,

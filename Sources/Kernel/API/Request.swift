@@ -7,7 +7,7 @@ package import Observability
 package import SQL
 
 /// What every request of a service may use, put together once when the service is opened.
-package struct Surroundings: Sendable {
+package struct Provisions: Sendable {
     package let database: Database
     package let clock: any WallClock
     package let ids: any Identifiers
@@ -42,7 +42,7 @@ package final class Request: Sendable {
     package let root: String
     package let index: ServiceIndex
     package let log: Log
-    let surroundings: Surroundings
+    let provisions: Provisions
     private let service: any Service
     private let route: BoundRoute
     private let parameters: [(name: String, value: String)]
@@ -50,7 +50,7 @@ package final class Request: Sendable {
 
     init(
         http: HTTPRequest, caller: Caller, version: Microversion, id: String, json: JSON?, root: String,
-        index: ServiceIndex, service: any Service, surroundings: Surroundings,
+        index: ServiceIndex, service: any Service, provisions: Provisions,
         route: BoundRoute, parameters: [(name: String, value: String)], queries: [(String, String)]
     ) {
         self.http = http
@@ -63,16 +63,16 @@ package final class Request: Sendable {
         self.index = index
         self.service = service
         self.route = route
-        self.surroundings = surroundings
+        self.provisions = provisions
         self.parameters = parameters
         self.queries = queries
-        log = surroundings.log.with(["request_id": id])
+        log = provisions.log.with(["request_id": id])
     }
 
-    package var database: Database { surroundings.database }
-    package var clock: any WallClock { surroundings.clock }
-    package var ids: any Identifiers { surroundings.ids }
-    package var now: Timestamp { surroundings.clock.now() }
+    package var database: Database { provisions.database }
+    package var clock: any WallClock { provisions.clock }
+    package var ids: any Identifiers { provisions.ids }
+    package var now: Timestamp { provisions.clock.now() }
 
     /// A parameter of the path, decoded. The router guarantees the ones its pattern names.
     package subscript(_ name: String) -> String {
@@ -143,13 +143,13 @@ extension Request {
 extension Request {
     /// Whether the caller passes the rule, by its name without the service's prefix.
     package func may(_ rule: String, on target: some PolicyTarget) -> Bool {
-        surroundings.policy.allows(index.rulePrefix + rule, caller, target)
+        provisions.policy.allows(index.rulePrefix + rule, caller, target)
     }
 
     /// The rule of the route itself, looked up when the service was opened.
     func requireRule(on target: some PolicyTarget) throws(Fault) {
         guard let handle = route.handle else { return }
-        guard surroundings.policy.allows(handle, caller, target) else {
+        guard provisions.policy.allows(handle, caller, target) else {
             throw index.envelope.refusal(index.rulePrefix + route.route.ruleName)
         }
     }

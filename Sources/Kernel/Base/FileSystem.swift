@@ -59,6 +59,13 @@ package enum FileSystem {
         guard mkdir(path, mode) == 0 || errno == EEXIST else { throw SystemError.fault("Cannot make \(path)") }
     }
 
+    /// A new folder of ours alone under /tmp.
+    package static func makeTemporaryDirectory(_ prefix: String) throws(Fault) -> String {
+        var template = Array("/tmp/\(prefix)-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw SystemError.fault("Cannot make a folder under /tmp") }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// The names in a folder, sorted; none when it cannot be read.
     package static func list(_ path: String) -> [String] {
         guard let folder = opendir(path) else { return [] }
@@ -127,5 +134,15 @@ package enum FileSystem {
         var space = statvfs()
         guard statvfs(path, &space) == 0 else { return nil }
         return Int64(space.f_bavail) * Int64(space.f_frsize)
+    }
+}
+
+extension FileSystem {
+    /// A path from the root, for one that may be relative to where the program was started.
+    package static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/") else { return path }
+        let here = getcwd(nil, 0)
+        defer { free(here) }
+        return (here.map { String(cString: $0) } ?? "") + "/" + path
     }
 }

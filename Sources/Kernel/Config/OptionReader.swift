@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A section's options as a value: each read states name, default and a sentence, which is all that loading, checking and
-/// the sample file need.
+/// A section's options as a value: each read states name, default and a sentence, which is all that loading, checking
+/// and the sample file need.
 package protocol Options: Sendable {
     static var section: String { get }
     init(_ read: inout OptionReader)

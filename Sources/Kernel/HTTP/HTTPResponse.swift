@@ -61,3 +61,23 @@ package struct ResponseWriter: Sendable {
     /// Returns when the bytes have a place to go; throws when the reader is gone.
     package func write(_ bytes: [UInt8]) async throws(Fault) { try await sink(bytes) }
 }
+
+extension OpenFile {
+    /// A part of the file; fewer bytes than asked for at its end.
+    package func read(at offset: Int, count: Int) throws(Fault) -> [UInt8] {
+        var failure: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let got = pread(descriptor, buffer.baseAddress! + filled, count - filled, off_t(offset + filled))
+                if got < 0, errno == EINTR { continue }
+                if got < 0 { failure = errno }
+                guard got > 0 else { return }
+                filled += got
+            }
+        }
+        guard failure == 0 else {
+            throw .internalError("a file could not be read: \(String(cString: strerror(failure)))")
+        }
+        return bytes
+    }
+}

@@ -1,48 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// RFC 3986 percent-encoding.
+/// Percent-encoding (RFC 3986). Text that is not UTF-8 once decoded is refused, not repaired.
 package enum Percent {
-    private static let digits = Array("0123456789ABCDEF".utf8)
+    /// nil for a broken escape, or bytes that are not UTF-8.
+    package static func decode(_ segment: some StringProtocol) -> String? { decode(segment.utf8, plusIsSpace: false) }
 
-    /// Encodes everything but unreserved characters.
-    package static func encode(_ text: String) -> String {
-        guard text.utf8.contains(where: { !isUnreserved($0) }) else { return text }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count * 3)
-        for byte in text.utf8 {
-            if isUnreserved(byte) {
-                bytes.append(byte)
-            } else {
-                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
+    /// Everything but the unreserved characters is escaped.
+    package static func encode(_ text: some StringProtocol) -> String { encode(text, keeping: "") }
+
+    /// A path: `/` stays.
+    package static func encodePath(_ text: some StringProtocol) -> String { encode(text, keeping: "/") }
+
+    private static func encode(_ text: some StringProtocol, keeping kept: StaticString) -> String {
+        let bytes = text.utf8
+        let keep: (UInt8) -> Bool = { byte in
+            isUnreserved(byte) || kept.utf8CodeUnitCount == 1 && byte == kept.utf8Start.pointee
         }
-        return String(decoding: bytes, as: UTF8.self)
+        let escapes = bytes.reduce(0) { keep($1) ? $0 : $0 + 1 }
+        guard escapes > 0 else { return String(text) }
+        return String(unsafeUninitializedCapacity: bytes.count + 2 * escapes) { out in
+            var at = 0
+            for byte in bytes {
+                if keep(byte) {
+                    out[at] = byte
+                    at += 1
+                } else {
+                    out[at] = UInt8(ascii: "%")
+                    out[at + 1] = digit(byte >> 4)
+                    out[at + 2] = digit(byte & 15)
+                    at += 3
+                }
+            }
+            return at
+        }
     }
 
-    /// Decodes; nil when a `%` is not followed by two digits, or the result holds NUL or is no UTF-8.
-    package static func decode(_ text: some StringProtocol) -> String? {
-        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(value), let low = rest.popFirst().flatMap(value) else { return nil }
-            let decoded = high << 4 | low
-            guard decoded != 0 else { return nil }
-            bytes.append(decoded)
+    static func decode(_ bytes: some Collection<UInt8>, plusIsSpace: Bool) -> String? {
+        let fast = bytes.withContiguousStorageIfAvailable { decode($0, plusIsSpace) }
+        return fast ?? Array(bytes).withUnsafeBufferPointer { decode($0, plusIsSpace) }
+    }
+
+    private static func decode(_ bytes: UnsafeBufferPointer<UInt8>, _ plusIsSpace: Bool) -> String? {
+        guard bytes.contains(where: { $0 == UInt8(ascii: "%") || plusIsSpace && $0 == UInt8(ascii: "+") }) else {
+            return String(validating: bytes, as: UTF8.self)
         }
-        return String(validating: bytes, as: UTF8.self)
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bytes.count) { out in
+            var at = 0
+            var filled = 0
+            while at < bytes.count {
+                let byte = bytes[at]
+                at += 1
+                if byte == UInt8(ascii: "%") {
+                    guard at + 1 < bytes.count, let high = value(bytes[at]), let low = value(bytes[at + 1]) else {
+                        return nil
+                    }
+                    out[filled] = high << 4 | low
+                    at += 2
+                } else {
+                    out[filled] = plusIsSpace && byte == UInt8(ascii: "+") ? 32 : byte
+                }
+                filled += 1
+            }
+            return String(validating: UnsafeBufferPointer(rebasing: out[..<filled]), as: UTF8.self)
+        }
     }
 
     private static func isUnreserved(_ byte: UInt8) -> Bool {
         switch byte {
-        case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+        case 48...57, 65...90, 97...122, 45, 46, 95, 126: true
         default: false
         }
     }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 55 + value }
 
     private static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
@@ -54,20 +84,24 @@ package enum Percent {
     }
 }
 
-/// The query of a URL: `a=1&b&a=2`, `+` meaning a blank.
+/// The query of a URL as pairs in the order in which they came, forms' `+` read as a blank.
 package enum QueryString {
-    /// The pairs in their order; nil when one is not valid percent-encoded UTF-8.
-    package static func parse(_ raw: String) -> [(String, String)]? {
+    /// nil when a name or value is broken or no UTF-8. A name without `=` has an empty value.
+    package static func parse(_ raw: some StringProtocol) -> [(String, String)]? {
+        guard !raw.isEmpty else { return [] }
         var pairs: [(String, String)] = []
-        for part in raw.split(separator: "&", omittingEmptySubsequences: true) {
-            let pieces = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = decode(pieces[0]), let value = decode(pieces.count > 1 ? pieces[1] : "") else { return nil }
+        for part in raw.utf8.split(separator: UInt8(ascii: "&")) {
+            let mark = part.firstIndex(of: UInt8(ascii: "="))
+            let value = mark.map { part[part.index(after: $0)...] }
+            guard let name = Percent.decode(part[..<(mark ?? part.endIndex)], plusIsSpace: true),
+                let value = value.map({ Percent.decode($0, plusIsSpace: true) }) ?? ""
+            else { return nil }
             pairs.append((name, value))
         }
         return pairs
     }
 
-    private static func decode(_ text: Substring) -> String? {
-        Percent.decode(text.utf8.contains(UInt8(ascii: "+")) ? text.replacing("+", with: " ") : text)
+    package static func write(_ pairs: [(String, String)]) -> String {
+        pairs.map { "\(Percent.encode($0.0))=\(Percent.encode($0.1))" }.joined(separator: "&")
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Values of arrays and objects that are not closed yet; when one closes, its part moves into an array of just the right
-/// size. The reader that owns it must call `destroy`.
+/// Values of arrays and objects that are not closed yet; when one closes, its part moves into an array of just the
+/// right size. The reader that owns it must call `destroy`.
 struct JSONStack<Element> {
     private var base: UnsafeMutablePointer<Element>
     private var capacity: Int

@@ -2,14 +2,23 @@
 package import Base
 package import JSON
 
-/// Says what happened, one record per line. A child made by `with` carries fields (the request's id) into every line; all
-/// children share one sink. Asking for a level that is off costs a comparison: neither message nor fields are built.
+/// Says what happened, one record per line. A child made by `with` carries fields (the request's id) into every line;
+/// all children share one sink. Asking for a level that is off costs a comparison: neither message nor fields are
+/// built.
 package final class Log: Sendable {
     package enum Level: Int, Sendable, Comparable, CaseIterable {
         case debug, info, warning, error, off
 
         package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
-        package var name: String { "\(self)" }
+        package var name: String {
+            switch self {
+            case .debug: "debug"
+            case .info: "info"
+            case .warning: "warning"
+            case .error: "error"
+            case .off: "off"
+            }
+        }
 
         package init?(name: String) {
             guard let level = Level.allCases.first(where: { $0.name == name.lowercased() }) else { return nil }
@@ -88,7 +97,8 @@ package final class Log: Sendable {
     /// A log that adds these fields to whatever is said through it.
     package func with(_ fields: Fields) -> Log {
         guard level < .off else { return self }
-        return Log(parent: self, carried: carried + style.fields(fields))
+        let comma = style == .lines && !carried.isEmpty && !fields.isEmpty ? [UInt8(ascii: ",")] : []
+        return Log(parent: self, carried: carried + comma + style.fields(fields))
     }
 
     /// Returns when all that was said is with the operating system.
@@ -114,7 +124,7 @@ enum LogStyle: Sendable {
     {
         switch self {
         case .lines:
-            var writer = JSONWriter()
+            var writer = JSONWriter(capacity: 512)
             writer.beginObject()
             writer.key("time")
             writer.string(time.iso8601Micro)
@@ -122,10 +132,11 @@ enum LogStyle: Sendable {
             writer.string(level.name)
             writer.key("message")
             writer.string(message)
+            if !carried.isEmpty { writer.raw(carried) }
+            LogStyle.members(fields, &writer)
+            writer.endObject()
             var line = writer.finish()
-            line += carried
-            line += self.fields(fields)
-            line += [UInt8(ascii: "}"), UInt8(ascii: "\n")]
+            line.append(UInt8(ascii: "\n"))
             return line
         case .plain:
             let name = level.name
@@ -142,23 +153,26 @@ enum LogStyle: Sendable {
     /// The members as they stand in the middle of a line, so that a child log can keep them ready.
     func fields(_ fields: Log.Fields) -> [UInt8] {
         guard !fields.isEmpty else { return [] }
+        guard self == .plain else {
+            var writer = JSONWriter()
+            LogStyle.members(fields, &writer)
+            return writer.finish()
+        }
         var line: [UInt8] = []
         for (name, value) in fields {
             var writer = JSONWriter(capacity: 64)
             value.write(to: &writer)
-            switch self {
-            case .lines:
-                var member = JSONWriter(capacity: 64)
-                member.key(name)
-                line.append(UInt8(ascii: ","))
-                line += member.finish()
-                line += writer.finish()
-            case .plain:
-                line += " \(name)=".utf8
-                line += LogStyle.bare(writer.finish())
-            }
+            line += " \(name)=".utf8
+            line += LogStyle.bare(writer.finish())
         }
         return line
+    }
+
+    private static func members(_ fields: Log.Fields, _ writer: inout JSONWriter) {
+        for (name, value) in fields {
+            writer.key(name)
+            value.write(to: &writer)
+        }
     }
 
     /// A text keeps its quotes only when it holds what would make it hard to tell apart.

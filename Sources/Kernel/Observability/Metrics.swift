@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Synchronization
 
-/// The numbers a monitoring system collects. Asking for one by name and labels makes it, or finds it again; keep what was
-/// returned, for asking takes a lock and counting does not.
+/// The numbers a monitoring system collects. Asking for one by name and labels makes it, or finds it again; keep what
+/// was returned, for asking takes a lock and counting does not.
 package final class Metrics: Sendable {
     package typealias Labels = KeyValuePairs<String, String>
 

@@ -43,7 +43,7 @@ package final class TestCloud: Sendable {
             open.append(
                 OpenService(
                     service,
-                    Surroundings(
+                    Provisions(
                         database: database, clock: clock, ids: ids, log: log, metrics: metrics, policy: policy)))
         }
         let front = Front(open, authority: NobodyKnows(), ids: ids, log: log, metrics: metrics)

@@ -9,12 +9,7 @@ package final class ComputeService: Service {
         versions: .compute, envelope: .nova, wording: .nova, rulePrefix: "os_compute_api:", scopes: .project,
         baseRules: ComputeRules.base, memberRules: ComputeRules.members,
         resources: [
-            ComputeVersions.self, Flavor.self, FlavorExtraSpecs.self, FlavorAccess.self, Keypair.self, Server.self,
-            ServerCreate.self, ServerActions.self, ServerMetadata.self, ServerTags.self, ServerAddresses.self,
-            InstanceActions.self, ServerInterfaces.self, ServerPassword.self, ServerSecurityGroups.self,
-            ServerGroup.self, ServerDiagnostics.self, RemoteConsoles.self, Hypervisors.self, ComputeHost.self,
-            AvailabilityZones.self, Aggregate.self, Limits.self, QuotaSets.self, ServerExternalEvents.self,
-            SimpleTenantUsage.self, ServerMigrations.self, VolumeAttachments.self, ExtensionsList.self,
+            ComputeVersions.self, Flavor.self, Server.self, ServerCreate.self, InstanceAction.self, Records.self,
         ])
 
     package let database: Database

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+internal import Kernel
 
 /// What an operator may set, under upstream's sections and names.
 package struct ComputeOptions: Sendable {

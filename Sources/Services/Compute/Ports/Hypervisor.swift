@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// What Compute asks of a hypervisor. Every call may be repeated: a second one changes nothing. A call about a server that
-/// the host does not have is `Fault.guestNotFound`, except for `destroy`, `unplug` and `state`, which find it done.
+/// What Compute asks of a hypervisor. Every call may be repeated: a second one changes nothing. A call about a server
+/// that the host does not have is `Fault.guestNotFound`, except for `destroy`, `unplug` and `state`, which find it
+/// done.
 package protocol Hypervisor: Sendable {
     /// What the host has and how much of it is in use, measured now.
     func resources() async throws(Fault) -> HostResources
@@ -35,21 +36,10 @@ package protocol Hypervisor: Sendable {
     /// Takes the port with this id from a guest, running or not.
     func unplug(port: String, from server: String) async throws(Fault)
 
-    /// What happens to guests from now on, asked for or not. Each call gives its own stream, which keeps the newest
+    /// What happens to guests from now on, asked for or not, and sometimes in more steps than it was asked for (QEMU
+    /// starts a guest paused and lets it go). Each call gives its own stream, which keeps the newest
     /// `GuestEvent.backlog` events: a reader that was slow asks for `guests()` again.
     func events() async -> AsyncStream<GuestEvent>
-}
-
-/// The ability to reach an agent inside the guest.
-package protocol GuestAgent: Sendable {
-    /// Sets a user's password inside the guest. 409 when no agent answers.
-    func changePassword(of server: String, user: String, to password: String) async throws(Fault)
-}
-
-/// The ability to copy a guest's root disk into a file of its own, without its base image.
-package protocol GuestImaging: Sendable {
-    /// Writes the root disk as it is now to `path` as qcow2; the guest is paused for no longer than the copy needs.
-    func snapshot(_ server: String, to path: String) async throws(Fault)
 }
 
 /// What connects a guest's port to the host's network.
@@ -177,6 +167,9 @@ extension Fault {
     /// A domain that carries no mark of ours belongs to somebody else.
     package static func guestNotOurs(_ server: String) -> Fault {
         .conflict("Domain \(server) was not made by this service and is left alone.", code: "DomainNotOurs")
+    }
+    package static func diskShrinks(_ server: String) -> Fault {
+        .badRequest("The root disk of instance \(server) cannot be made smaller.", code: "ResizeError")
     }
     package static func guestState(_ server: String, _ state: GuestState, _ wanted: String) -> Fault {
         .conflict("Cannot \(wanted) instance \(server) while it is \(state).", code: "InstanceInvalidState")

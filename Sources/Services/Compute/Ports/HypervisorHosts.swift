@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+internal import Kernel
 
 /// The hypervisors this process reaches, by the name of their host.
 package struct HypervisorHosts: Sendable {

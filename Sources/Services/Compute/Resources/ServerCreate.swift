@@ -74,7 +74,7 @@ enum ServerCreate: Resource {
                 description: draft.description ?? (request.version < "2.19" ? name : nil),
                 hostname: hostname ?? Hostname.from(name, id), vmState: .building, taskState: .scheduling,
                 powerState: 0, imageID: image?.id, imageProperties: image?.guestProperties ?? [:], flavor: flavor,
-                metadata: draft.metadata, tags: draft.tags, keyName: key?.name, keyPublic: key?.publicKey,
+                vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags, keyName: key?.name, keyPublic: key?.publicKey,
                 userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
                 networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
                 scheduling: draft.scheduling, zone: draft.scheduling.zone, host: nil, node: nil,
@@ -100,12 +100,12 @@ extension ServerCreate {
             throw .badRequest("Can not find requested image")
         }
         guard image.status == "active" else { throw .badRequest("Image \(id) is not active.") }
-        if image.minRAM > flavor.memoryMiB {
+        if image.minRAM > flavor.memoryMB {
             throw .badRequest("Flavor's memory is too small for requested image.")
         }
-        if flavor.diskGiB > 0 {
-            let disk = flavor.diskGiB << 30
-            if image.minDisk > flavor.diskGiB {
+        if flavor.diskGB > 0 {
+            let disk = flavor.diskGB << 30
+            if image.minDisk > flavor.diskGB {
                 throw .badRequest(
                     "Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes.")
             }

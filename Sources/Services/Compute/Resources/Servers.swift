@@ -19,6 +19,9 @@ struct Server: Record {
     let imageID: String?
     var imageProperties: [String: String]
     var flavor: FlavorSnapshot
+    /// Of the flavor, as columns that quotas can be summed over.
+    var vcpus: Int
+    var memoryMB: Int
     var metadata: [String: String]
     var tags: [String]
     let keyName: String?
@@ -85,7 +88,7 @@ extension Server: Resource, ProjectOwned {
             user_id VARCHAR(64) NOT NULL, name VARCHAR(255) NOT NULL, description VARCHAR(255),
             hostname VARCHAR(255) NOT NULL, vm_state VARCHAR(32) NOT NULL, task_state VARCHAR(32),
             power_state INTEGER NOT NULL, image_id VARCHAR(36), image_properties TEXT NOT NULL, flavor TEXT NOT NULL,
-            metadata TEXT NOT NULL, tags TEXT NOT NULL, key_name VARCHAR(255), key_public TEXT, user_data TEXT,
+            vcpus INTEGER NOT NULL, memory_mb INTEGER NOT NULL, metadata TEXT NOT NULL, tags TEXT NOT NULL, key_name VARCHAR(255), key_public TEXT, user_data TEXT,
             has_config_drive INTEGER NOT NULL, requested TEXT NOT NULL, network_mode VARCHAR(8),
             security_groups TEXT NOT NULL, ports TEXT NOT NULL, scheduling TEXT NOT NULL, zone VARCHAR(255),
             host VARCHAR(255), node VARCHAR(255), reservation_id VARCHAR(16) NOT NULL, launch_index INTEGER NOT NULL,
@@ -223,9 +226,9 @@ extension Server {
     }
 
     /// Which host, without saying which: the same host gives one project the same text.
-    private var hostID: String {
+    var hostID: String {
         guard let host else { return "" }
-        return Digest.sha224(projectID + host)
+        return Digest.hex(.sha224, projectID + host)
     }
 
     private func image(_ view: inout View) {

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what budgets.tsv promises.   bench.py BINARY [--only start,idle,...] [--seconds 5] [--mib 512]"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from cloud import Cloud
+
+HERE = pathlib.Path(__file__).resolve().parent
+found = {}
+
+
+def note(figure, value, detail=""):
+    found[figure] = value
+    print(f"  {figure:<18} {value:>10.1f}  {detail}", flush=True)
+
+
+# ---------------------------------------------------------------------- CPU per request
+def wrk(url, headers, seconds, connections=16, lua=""):
+    script = "".join(f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}\n" for k, v in headers.items()) + lua
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as f:
+        f.write(script)
+        f.flush()
+        out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", f.name, url],
+                             capture_output=True, text=True, timeout=seconds + 60).stdout
+    m = re.search(r"(\d+) requests in", out)
+    if not m:
+        raise SystemExit(f"wrk: {out}")
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    if bad:
+        raise SystemExit(f"{url}: {bad[1]} of {m[1]} answers were errors")
+    return int(m[1]), re.search(r"99%\s+(\S+)", out)[1]
+
+
+def cpu_per_request(cloud, figure, url, options, headers=None, lua=""):
+    headers = {"X-Auth-Token": cloud.token, "OpenStack-API-Version": "compute 2.90", **(headers or {})}
+    wrk(url, headers, 1, lua=lua)
+    before, begin = cloud.cpu(), time.monotonic()
+    requests, p99 = wrk(url, headers, options.seconds, lua=lua)
+    used, wall = cloud.cpu() - before, time.monotonic() - begin
+    note(figure, 1e6 * used / requests, f"us CPU; {requests / wall:,.0f} req/s, p99 {p99}")
+
+
+# ---------------------------------------------------------------------- the figures
+def start(options):
+    times = []
+    for _ in range(3):
+        cloud = Cloud(options.binary)
+        for service in cloud.catalog:
+            status = cloud.call("GET", re.match(r"https?://[^/]+", cloud.url(service, ""))[0] + "/")[0]
+            if status >= 500:
+                raise SystemExit(f"{service} answers {status} although the cloud said it is ready")
+        times.append(cloud.start_ms)
+        cloud.stop()
+    note("start", statistics.median(times), "ms: " + ", ".join(f"{t:.0f}" for t in times))
+
+
+def idle(options):
+    cloud = Cloud(options.binary)
+    time.sleep(3)
+    before = cloud.cpu()
+    time.sleep(options.seconds)
+    rss, pss = cloud.memory()
+    note("idle_rss", rss, f"MiB (PSS {pss:.1f})")
+    note("idle_cpu", 100 * (cloud.cpu() - before) / options.seconds, "% of one core")
+    cloud.stop()
+
+
+def reads(options):
+    cloud = Cloud(options.binary)
+    tokens = [cloud.new_token()[0] for _ in range(32)]
+    lua = ("local subjects = {" + ",".join(json.dumps(t) for t in tokens) + "}\nlocal i = 0\n"
+           'request = function() i = i % #subjects + 1; wrk.headers["X-Subject-Token"] = subjects[i]; '
+           "return wrk.format() end\n")
+    cpu_per_request(cloud, "validate_token", cloud.auth_url + "/auth/tokens", options, lua=lua)
+    cpu_per_request(cloud, "read_project", f"{cloud.auth_url}/projects/{cloud.project}", options)
+    image, flavor, network = fixtures(cloud)
+    cpu_per_request(cloud, "read_flavor", cloud.url("compute", f"/flavors/{flavor}", "v2.1"), options)
+    cpu_per_request(cloud, "read_image", cloud.url("image", f"/images/{image}", "v2"), options)
+    cpu_per_request(cloud, "read_network", cloud.url("network", f"/networks/{network}", "v2.0"), options)
+    server = boot(cloud, "one", 1, (image, flavor, network))["id"]
+    settle(cloud, 1)
+    cpu_per_request(cloud, "read_server", cloud.url("compute", f"/servers/{server}", "v2.1"), options)
+    cloud.stop()
+
+
+def fixtures(cloud):
+    images = cloud.url("image", "/images", "v2")
+    image = cloud.json("POST", images, {"name": "bench", "disk_format": "raw", "container_format": "bare"})["id"]
+    status = cloud.call("PUT", f"{images}/{image}/file", b"x" * 65536, {"Content-Type": "application/octet-stream"})[0]
+    assert status == 204, status
+    flavor = cloud.json("POST", cloud.url("compute", "/flavors", "v2.1"), {
+        "flavor": {"name": "bench", "ram": 64, "vcpus": 1, "disk": 1}})["flavor"]["id"]
+    network = cloud.json("POST", cloud.url("network", "/networks", "v2.0"), {
+        "network": {"name": "bench"}})["network"]["id"]
+    cloud.json("POST", cloud.url("network", "/subnets", "v2.0"), {
+        "subnet": {"network_id": network, "ip_version": 4, "cidr": "10.64.0.0/16"}})
+    cloud.json("PUT", cloud.url("compute", f"/os-quota-sets/{cloud.project}", "v2.1"), {
+        "quota_set": {"instances": -1, "cores": -1, "ram": -1}})
+    cloud.json("PUT", cloud.url("network", f"/quotas/{cloud.project}", "v2.0"), {"quota": {"port": -1}})
+    return image, flavor, network
+
+
+def boot(cloud, name, count, what):
+    image, flavor, network = what
+    return cloud.json("POST", cloud.url("compute", "/servers", "v2.1"), {"server": {
+        "name": name, "imageRef": image, "flavorRef": flavor, "networks": [{"uuid": network}],
+        "min_count": count, "max_count": count}})["server"]
+
+
+def servers(cloud, query):
+    return cloud.json("GET", cloud.url("compute", f"/servers/detail?limit=1000{query}", "v2.1"))["servers"]
+
+
+def settle(cloud, total, limit=300):
+    """Wait until `total` servers are ACTIVE."""
+    end = time.monotonic() + limit
+    while True:
+        rows = servers(cloud, "")
+        if len(rows) == total and all(s["status"] == "ACTIVE" for s in rows):
+            return
+        wrong = [s.get("fault") for s in rows if s["status"] == "ERROR"]
+        if wrong or time.monotonic() > end:
+            raise SystemExit(f"{len(rows)} of {total} servers, {len(wrong)} in ERROR: {wrong[:1]}")
+        time.sleep(0.2)
+
+
+def burst(options):
+    cloud = Cloud(options.binary, hosts=1000)
+    what = fixtures(cloud)
+    begin = time.monotonic()
+    boot(cloud, "burst", 200, what)
+    accepted = time.monotonic() - begin
+    while True:
+        rows = servers(cloud, "")
+        if len(rows) == 200 and all(s.get("OS-EXT-SRV-ATTR:host") for s in rows):
+            break
+        if time.monotonic() - begin > 120:
+            raise SystemExit("not all of 200 servers have a host after 120 s")
+        time.sleep(0.02)
+    note("burst_accepted", accepted * 1000, "ms")
+    note("burst_scheduled", (time.monotonic() - begin) * 1000, "ms")
+    settle(cloud, 200)
+    note("burst_active", (time.monotonic() - begin) * 1000, "ms until all 200 are ACTIVE (no budget)")
+    for n in range(4):
+        boot(cloud, f"fill{n}", 200, what)
+        settle(cloud, 400 + 200 * n)
+    rounds, size = 20, 0
+    servers(cloud, "")
+    before, begin = cloud.cpu(), time.monotonic()
+    for _ in range(rounds):
+        status, _, body = cloud.call("GET", cloud.url("compute", "/servers/detail?limit=1000", "v2.1"))
+        size = len(body)
+    wall = (time.monotonic() - begin) / rounds
+    assert status == 200 and len(json.loads(body)["servers"]) == 1000
+    note("list_servers", 1000 * (cloud.cpu() - before) / rounds, f"ms CPU; {wall * 1000:.1f} ms, {size / 1e6:.2f} MB")
+    rss, pss = cloud.memory()
+    note("rss_1000_servers", rss, f"MiB (PSS {pss:.1f})")
+    cloud.stop()
+
+
+# ---------------------------------------------------------------------- transfer
+def loopback_copy(source, target):
+    """Seconds to send a file over a loopback socket (sendfile) into another file or nowhere."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send():
+        with socket.create_connection(listener.getsockname()) as s, open(source, "rb") as f:
+            s.sendfile(f)
+    sender = threading.Thread(target=send)
+    begin = time.monotonic()
+    sender.start()
+    peer, _ = listener.accept()
+    buffer = bytearray(1 << 20)
+    with peer, open(target, "wb") as out:
+        while n := peer.recv_into(buffer):
+            out.write(memoryview(buffer)[:n])
+    sender.join()
+    listener.close()
+    return time.monotonic() - begin
+
+
+def curl(cloud, *words):
+    begin = time.monotonic()
+    out = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:",
+         "-H", f"X-Auth-Token: {cloud.token}", *words], capture_output=True, text=True, timeout=600)
+    if not out.stdout.startswith("2"):
+        raise SystemExit(f"curl {words[-1]}: {out.stdout} {out.stderr}")
+    return time.monotonic() - begin
+
+
+def transfer(options):
+    with tempfile.TemporaryDirectory(prefix="apus-bench.") as folder:
+        source = os.path.join(folder, "source")
+        with open(source, "wb") as f:
+            block = os.urandom(1 << 20)
+            for i in range(options.mib):
+                f.write(i.to_bytes(8, "big") + block[8:])
+        cloud = Cloud(options.binary, parent=folder)
+        images = cloud.url("image", "/images", "v2")
+        seconds = {"copy": [], "up": [], "read": [], "down": []}
+        before = cloud.peak(reset=True)
+        for _ in range(3):
+            image = cloud.json("POST", images, {"name": "b", "disk_format": "raw", "container_format": "bare"})["id"]
+            seconds["copy"].append(loopback_copy(source, os.path.join(folder, "copy")))
+            seconds["up"].append(curl(cloud, "-X", "PUT", "-H", "Content-Type: application/octet-stream", "-T", source,
+                                      f"{images}/{image}/file"))
+            seconds["read"].append(loopback_copy(source, os.devnull))
+            seconds["down"].append(curl(cloud, f"{images}/{image}/file"))
+            cloud.json("DELETE", f"{images}/{image}")
+        mbs = {k: options.mib * 1.048576 / statistics.median(v) for k, v in seconds.items()}
+        note("upload_ratio", 100 * mbs["up"] / mbs["copy"], f"%; {mbs['up']:,.0f} of {mbs['copy']:,.0f} MB/s")
+        note("download_ratio", 100 * mbs["down"] / mbs["read"], f"%; {mbs['down']:,.0f} of {mbs['read']:,.0f} MB/s")
+        note("transfer_growth", cloud.peak() - before, f"MiB over {3 * options.mib} MiB each way")
+        cloud.stop()
+
+
+def verdict():
+    """The table; the number of budgets missed."""
+    missed = 0
+    print(f"\n{'figure':<18} {'measured':>10} {'':2} {'budget':>8} {'unit':<7} verdict")
+    for line in (HERE / "budgets.tsv").read_text().splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        figure, how, budget, unit, what = line.split("\t")
+        if figure not in found:
+            continue
+        kept = found[figure] <= float(budget) if how == "<=" else found[figure] >= float(budget)
+        missed += not kept
+        word = "kept" if kept else "MISSED"
+        print(f"{figure:<18} {found[figure]:>10.1f} {how} {budget:>8} {unit:<7} {word:<7} {what}")
+    return missed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("binary")
+    parser.add_argument("--only", default="start,idle,reads,burst,transfer")
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--mib", type=int, default=512)
+    options = parser.parse_args()
+    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "transfer": transfer}
+    for name in options.only.split(","):
+        print(name, flush=True)
+        parts[name](options)
+    sys.exit(1 if verdict() else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Compute
+internal import Glibc
+internal import Kernel
+
+/// Makes a guest's disks. Everything here blocks and runs on the pool.
+enum GuestFiles {
+    /// Makes all disks anew, whatever a boot that was cut off has left.
+    static func make(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
+        FileSystem.remove(folder.path)
+        try FileSystem.makeDirectory(folder.path, mode: 0o700)
+        try root(spec, in: folder, on: base)
+        if spec.ephemeralGiB > 0 {
+            try blank(folder.ephemeral, bytes: Int64(spec.ephemeralGiB) << 30)
+            try Subprocess.check(
+                ["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", folder.ephemeral], timeout: .seconds(300))
+        }
+        if spec.swapMiB > 0 {
+            try blank(folder.swap, bytes: Int64(spec.swapMiB) << 20)
+            try Subprocess.check(["mkswap", folder.swap])
+        }
+        if let base, base.isMedium {
+            // A link of its own: the cache may drop the image while the guest has it in the drive.
+            FileSystem.remove(folder.installer)
+            guard link(base.path, folder.installer) == 0 else {
+                throw SystemError.fault("Cannot link \(folder.installer)")
+            }
+        }
+        if let drive = spec.configDrive { try configDrive(drive, in: folder) }
+    }
+
+    /// The disks that the guest's folder holds, in the order in which the guest sees them.
+    static func disks(in folder: GuestFolder) -> [GuestDisk] {
+        [
+            GuestDisk(role: .root, path: folder.root, format: "qcow2"),
+            GuestDisk(role: .ephemeral, path: folder.ephemeral, format: "raw"),
+            GuestDisk(role: .swap, path: folder.swap, format: "raw"),
+            GuestDisk(role: .installer, path: folder.installer, format: "raw"),
+            GuestDisk(role: .configDrive, path: folder.configDrive, format: "raw"),
+        ].filter { FileSystem.exists($0.path) }
+    }
+
+    /// Grows the root disk; the guest finds the room at its next start.
+    static func grow(_ folder: GuestFolder, server: String, toGiB size: Int) throws(Fault) {
+        guard case .qcow2(let has, _, _) = try DiskHeader.read(folder.root) else {
+            throw .internalError("The root disk of \(server) cannot be read.")
+        }
+        let wanted = Int64(size) << 30
+        guard size == 0 || wanted >= has else { throw .diskShrinks(server) }
+        if wanted > has {
+            try Subprocess.check(
+                ["qemu-img", "resize", "-q", "-f", "qcow2", folder.root, "\(wanted)"], timeout: .seconds(60))
+        }
+    }
+
+    /// The root disk: its own writes over the shared image, or empty.
+    private static func root(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
+        let wanted = Int64(spec.rootDiskGiB) << 30
+        var argv = ["qemu-img", "create", "-q", "-f", "qcow2"]
+        if let base, !base.isMedium {
+            guard wanted == 0 || wanted >= base.virtualSize else {
+                throw .badRequest(
+                    "Flavor's disk is too small for requested image. Flavor disk is \(wanted) bytes, image is "
+                        + "\(base.virtualSize) bytes.")
+            }
+            argv += ["-b", base.path, "-F", base.format, folder.root, "\(max(wanted, base.virtualSize))"]
+        } else {
+            argv += [folder.root, "\(max(wanted, 1 << 20))"]
+        }
+        try Subprocess.check(argv, timeout: .seconds(60))
+    }
+
+    private static func blank(_ path: String, bytes: Int64) throws(Fault) {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw SystemError.fault("Cannot make \(path)") }
+        defer { close(file) }
+        guard ftruncate(file, off_t(bytes)) == 0 else { throw SystemError.fault("Cannot size \(path)") }
+    }
+
+    /// An ISO 9660 medium labelled `config-2`, which is what cloud-init looks for.
+    private static func configDrive(_ drive: ConfigDrive, in folder: GuestFolder) throws(Fault) {
+        let staging = folder.path + "/config-drive"
+        defer { FileSystem.remove(staging) }
+        for (path, bytes) in drive.files {
+            let parts = path.split(separator: "/")
+            guard !parts.isEmpty, !parts.contains(".."), !path.utf8.contains(0) else {
+                throw .badRequest("'\(path)' is no path within a config drive.")
+            }
+            try FileSystem.makeDirectory(staging + "/" + parts.dropLast().joined(separator: "/"))
+            try FileSystem.write(bytes, to: staging + "/" + parts.joined(separator: "/"), mode: 0o644)
+        }
+        try FileSystem.makeDirectory(staging)
+        try Subprocess.check(
+            [
+                "genisoimage", "-quiet", "-V", "config-2", "-J", "-joliet-long", "-r", "-allow-lowercase",
+                "-allow-multidot", "-l", "-o", folder.configDrive, staging,
+            ], timeout: .seconds(60))
+        chmod(folder.configDrive, 0o600)
+    }
+
+    /// Whether the path's file system lets the page cache be passed by; tmpfs and some network ones do not.
+    static func canBypassCache(in directory: String) -> Bool {
+        let path = directory + "/.direct"
+        // O_DIRECT, which the Glibc module hides, is 0o40000 on x86 and 0o200000 on ARM.
+        #if arch(arm64)
+            let direct: Int32 = 0o200000
+        #else
+            let direct: Int32 = 0o40000
+        #endif
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | direct, 0o600)
+        guard file >= 0 else { return false }
+        close(file)
+        unlink(path)
+        return true
+    }
+
+    /// The most of a console log that is ever read: Nova's limit.
+    private static let consoleLimit = 102_400
+
+    /// The end of the console's log. virtlogd rotates it, so what is missing is taken from the file before.
+    static func consoleTail(_ folder: GuestFolder) -> [UInt8] {
+        var bytes = tail(folder.consoleLog, consoleLimit)
+        if bytes.count < consoleLimit {
+            bytes = tail(folder.consoleLog + ".0", consoleLimit - bytes.count) + bytes
+        }
+        return bytes
+    }
+
+    private static func tail(_ path: String, _ limit: Int) -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else { return [] }
+        defer { close(file) }
+        let size = lseek(file, 0, SEEK_END)
+        let start = max(0, size - limit)
+        return [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+            filled = max(0, pread(file, buffer.baseAddress, min(limit, size - start), off_t(start)))
+        }
+    }
+}

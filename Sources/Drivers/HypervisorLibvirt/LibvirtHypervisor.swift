@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLibvirt
+package import Compute
+package import Kernel
+
+/// Guests as libvirt domains on QEMU. It remembers nothing: what is true is asked of libvirt each time, so a restarted
+/// process finds its guests as they are, running ones included.
+package final class LibvirtHypervisor: Hypervisor {
+    let settings: LibvirtSettings
+    let session: LibvirtSession
+    let plug: any NetworkPlug
+    let pool: BlockingPool
+    let clock: any WallClock
+    let images: ImageCache
+    let relay = EventRelay()
+    /// One change at a time per guest.
+    let turnstile = Turnstile()
+
+    /// - Parameter pool: threads for libvirt, disks and tools; stopping a guest holds one for a second or two.
+    package init(
+        _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock(),
+        log: Log = .silent
+    ) {
+        self.settings = settings
+        self.plug = plug
+        self.pool = pool
+        self.clock = clock
+        session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay, log: log)
+        images = ImageCache(directory: settings.dataDirectory + "/images", pool: pool, log: log)
+    }
+
+    func folder(of server: String) throws(Fault) -> GuestFolder {
+        try GuestFolder(of: server, in: settings.dataDirectory)
+    }
+
+    /// Keeps the connection, and with it the events, alive until the task is cancelled: a daemon that was restarted is
+    /// found within five seconds even if nobody asks for anything.
+    package func run() async {
+        while !Task.isCancelled {
+            // Why it fails is told by whoever needs it.
+            try? await session.refresh()
+            try? await clock.sleep(.seconds(5))
+        }
+    }
+
+    // MARK: Making and removing
+
+    package func boot(_ guest: GuestSpec, image: ImageSource?) async throws(Fault) {
+        let folder = try folder(of: guest.server)
+        try await turnstile.pass(guest.server) { () async throws(Fault) in
+            let found = try await session.call { connection throws(Fault) in
+                guard let domain = try Domain(guest.server, on: connection) else { return nil as GuestState? }
+                guard domain.isOurs else { throw .guestNotOurs(guest.server) }
+                return try domain.state()
+            }
+            switch found {
+            case nil: try await make(guest, in: folder, image: image)
+            // A domain is defined only after its disks are complete, so one that exists needs no more than a start.
+            case .shutdown, .crashed: break
+            default: return
+            }
+            try await start(guest.server)
+        }
+    }
+
+    private func make(_ guest: GuestSpec, in folder: GuestFolder, image: ImageSource?) async throws(Fault) {
+        var base: BaseImage?
+        if let image { base = try await images.base(for: image) }
+        let (settings, source) = (settings, base)
+        try await pool.run { () throws(Fault) in
+            try FileSystem.makeDirectory(settings.dataDirectory + "/vnc", mode: 0o700)
+            try GuestFiles.make(guest, in: folder, on: source)
+        }
+        try await define(guest, in: folder)
+    }
+
+    /// Defines the domain, or defines it anew, from its description and the disks in its folder.
+    func define(_ guest: GuestSpec, in folder: GuestFolder) async throws(Fault) {
+        let settings = settings
+        let xml = try await pool.run { () throws(Fault) in
+            let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
+            let disks = GuestFiles.disks(in: folder)
+            return DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
+        }
+        try await session.call { connection throws(Fault) in
+            guard let domain = virDomainDefineXML(connection, xml) else {
+                throw LibvirtError.last("define \(guest.server)", server: guest.server)
+            }
+            virDomainFree(domain)
+        }
+    }
+
+    package func destroy(_ server: String) async throws(Fault) {
+        let folder = try folder(of: server)
+        try await turnstile.pass(server) { () async throws(Fault) in
+            // The domain goes last but for its files: until then it tells a second attempt which ports are to be
+            // removed.
+            let nics = try await session.call { connection throws(Fault) in
+                guard let domain = try Domain(server, on: connection) else { return [GuestNIC]() }
+                guard domain.isOurs else { throw .guestNotOurs(server) }
+                try domain.switchOff()
+                return try domain.nics()
+            }
+            for nic in nics { try await plug.unplug(nic) }
+            try await session.call { connection throws(Fault) in
+                guard let domain = try Domain(server, on: connection) else { return }
+                let flags =
+                    VIR_DOMAIN_UNDEFINE_MANAGED_SAVE.rawValue | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA.rawValue
+                    | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA.rawValue | VIR_DOMAIN_UNDEFINE_NVRAM.rawValue
+                try domain.check(virDomainUndefineFlags(domain.raw, flags), "undefine")
+            }
+            try await pool.run { () throws(Fault) in
+                FileSystem.remove(folder.path)
+                FileSystem.remove(folder.vncSocket)
+            }
+        }
+    }
+
+    // MARK: Looking
+
+    package func state(of server: String) async throws(Fault) -> GuestState? {
+        try await session.call { connection throws(Fault) in
+            guard let domain = try Domain(server, on: connection) else { return nil }
+            return try domain.state()
+        }
+    }
+
+    package func guests() async throws(Fault) -> [String: GuestState] {
+        try await session.call { connection throws(Fault) in
+            var guests: [String: GuestState] = [:]
+            try eachDomain(on: connection) { raw throws(Fault) in
+                guard let server = Domain.uuid(of: raw) else { return }
+                // A domain that goes while we look is no mistake.
+                if let state = try? Domain.state(of: raw, server: server) { guests[server] = state }
+            }
+            return guests
+        }
+    }
+
+    package func consoleOutput(of server: String, lines: Int?) async throws(Fault) -> [UInt8] {
+        let folder = try folder(of: server)
+        try await session.call { connection throws(Fault) in _ = try Domain.ours(server, on: connection) }
+        return try await pool.run { () throws(Fault) in lastLines(lines, of: GuestFiles.consoleTail(folder)) }
+    }
+
+    package func display(of server: String) async throws(Fault) -> ConsoleEndpoint {
+        let folder = try folder(of: server)
+        let state = try await session.call { connection throws(Fault) in
+            try Domain.ours(server, on: connection).state()
+        }
+        guard state == .running || state == .paused else { throw .guestState(server, state, "show the screen of") }
+        return .unix(path: folder.vncSocket)
+    }
+
+    package func events() async -> AsyncStream<GuestEvent> {
+        let stream = relay.events()
+        // Events begin with a connection; when there is none now, the next call that works makes it.
+        try? await session.call { _ in }
+        return stream
+    }
+}
+
+/// Walks all domains of a host, running or not.
+func eachDomain(
+    on connection: virConnectPtr, _ body: (virDomainPtr) throws(Fault) -> Void
+) throws(Fault) {
+    var list: UnsafeMutablePointer<virDomainPtr?>?
+    let count = virConnectListAllDomains(connection, &list, 0)
+    guard count >= 0, let list else { throw LibvirtError.last("list domains") }
+    defer {
+        for at in 0..<Int(count) { virDomainFree(list[at]) }
+        list.deallocate()
+    }
+    for at in 0..<Int(count) {
+        if let domain = list[at] { try body(domain) }
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLibvirt
+package import Compute
+package import Kernel
+
+extension LibvirtHypervisor: GuestImaging {
+    /// Of a running guest by a push backup: the copy is of one moment and the guest goes on writing meanwhile.
+    package func snapshot(_ server: String, to path: String) async throws(Fault) {
+        let folder = try folder(of: server)
+        try await turnstile.pass(server) { () async throws(Fault) in
+            let isRunning = try await session.call { connection throws(Fault) in
+                let domain = try Domain.ours(server, on: connection)
+                guard domain.isActive else { return false }
+                let disks = try domain.xml(running: true)["devices"]?.all("disk") ?? []
+                // A repeated call finds its job begun.
+                guard try Self.job(of: domain) == nil else { return true }
+                let xml = Self.backup(of: disks, root: folder.root, to: path)
+                try domain.check(virDomainBackupBegin(domain.raw, xml, nil, 0), "begin to copy the disk of")
+                return true
+            }
+            guard isRunning else { return try await copyStopped(folder, to: path) }
+            do throws(Fault) { try await waitForCopy(of: server) } catch {
+                _ = try? await session.call { connection throws(Fault) in
+                    _ = virDomainAbortJob(try Domain.ours(server, on: connection).raw)
+                }
+                throw error
+            }
+        }
+    }
+
+    private func copyStopped(_ folder: GuestFolder, to path: String) async throws(Fault) {
+        try await pool.run { () throws(Fault) in
+            _ = try Subprocess.check(
+                ["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", folder.root, path],
+                timeout: .seconds(3600))
+        }
+    }
+
+    private func waitForCopy(of server: String) async throws(Fault) {
+        while true {
+            let running = try await session.call { connection throws(Fault) in
+                try Self.job(of: try Domain.ours(server, on: connection))
+            }
+            if running == nil { break }
+            do { try await clock.sleep(.milliseconds(200)) } catch {
+                throw .unavailable("Copying the disk of \(server) was cancelled.")
+            }
+        }
+        let outcome = try await session.call { connection throws(Fault) in
+            let domain = try Domain.ours(server, on: connection)
+            var list: virTypedParameterPtr?
+            var count: Int32 = 0
+            var kind: Int32 = 0
+            let flags = VIR_DOMAIN_JOB_STATS_COMPLETED.rawValue
+            try domain.check(
+                virDomainGetJobStats(domain.raw, &kind, &list, &count, flags), "tell how the copy went of")
+            virTypedParamsFree(list, count)
+            return UInt32(bitPattern: kind)
+        }
+        guard outcome == VIR_DOMAIN_JOB_COMPLETED.rawValue else {
+            throw .unavailable("Copying the disk of \(server) failed.")
+        }
+    }
+
+    /// The kind of job that runs on a domain; nil when none does.
+    private static func job(of domain: borrowing Domain) throws(Fault) -> Int32? {
+        var facts = virDomainJobInfo()
+        try domain.check(virDomainGetJobInfo(domain.raw, &facts), "tell what is being done to")
+        return UInt32(bitPattern: facts.type) == VIR_DOMAIN_JOB_NONE.rawValue ? nil : facts.type
+    }
+
+    private static func backup(of disks: [XMLElement], root: String, to path: String) -> String {
+        var xml = XMLWriter()
+        xml.element("domainbackup", ["mode": "push"]) { xml in
+            xml.element("disks") { xml in
+                for disk in disks {
+                    guard let name = disk["target"]?.attributes["dev"], disk.attributes["device"] == "disk" else {
+                        continue
+                    }
+                    guard disk["source"]?.attributes["file"] == root else {
+                        xml.element("disk", ["name": name, "backup": "no"])
+                        continue
+                    }
+                    xml.element("disk", ["name": name, "backup": "yes", "type": "file"]) { xml in
+                        xml.element("driver", ["type": "qcow2"])
+                        xml.element("target", ["file": path])
+                    }
+                }
+            }
+        }
+        return xml.text
+    }
+}
+
+extension LibvirtHypervisor: GuestResizing {
+    package func resize(_ guest: GuestSpec) async throws(Fault) {
+        let server = guest.server
+        let folder = try folder(of: server)
+        try await turnstile.pass(server) { () async throws(Fault) in
+            let nics = try await session.call { connection throws(Fault) in
+                let domain = try Domain.ours(server, on: connection)
+                let state = try domain.state()
+                guard state == .shutdown || state == .crashed else { throw .guestState(server, state, "resize") }
+                return try domain.nics()
+            }
+            var resized = guest
+            // The domain knows which ports the guest has; the description knows their addresses.
+            resized.nics = nics.map { nic in guest.nics.first { $0.portID == nic.portID } ?? nic }
+            try await pool.run { () throws(Fault) in
+                try GuestFiles.grow(folder, server: server, toGiB: guest.rootDiskGiB)
+            }
+            try await define(resized, in: folder)
+        }
+    }
+}
+
+extension LibvirtHypervisor: ImageKeeping {
+    package func keep(_ image: ImageSource) async throws(Fault) { _ = try await images.base(for: image) }
+
+    @discardableResult
+    package func pruneImages(unusedFor age: Duration) async throws(Fault) -> Int {
+        let instances = settings.dataDirectory + "/instances"
+        return try await images.prune(unusedSince: clock.now() - age) {
+            Set(FileSystem.list(instances).compactMap { DiskHeader.backingFile(of: "\(instances)/\($0)/disk") })
+        }
+    }
+}

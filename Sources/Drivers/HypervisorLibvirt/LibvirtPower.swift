@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLibvirt
+package import Compute
+package import Kernel
+
+// MARK: - Power
+
+extension LibvirtHypervisor {
+    package func power(_ server: String, _ change: PowerChange) async throws(Fault) {
+        let grace: Duration? =
+            switch change {
+            case .stop(let grace), .rebootSoft(let grace): grace
+            default: nil
+            }
+        if let grace, grace > .zero {
+            // Outside of the turnstile: a guest that takes its time must not keep anybody from destroying it.
+            guard try await verdict(server, change) == .apply else { return }
+            try await askToShutDown(server, within: grace)
+        }
+        try await turnstile.pass(server) { () async throws(Fault) in
+            // A soft reboot that waited finds the guest down, from where it is no less allowed.
+            let isDown = try await session.call { connection throws(Fault) in
+                try !Domain.ours(server, on: connection).isActive
+            }
+            if case .rebootSoft = change, grace != .zero, isDown {
+                try await start(server)
+            } else if try await verdict(server, change) == .apply {
+                try await apply(change, to: server)
+            }
+        }
+    }
+
+    private func verdict(_ server: String, _ change: PowerChange) async throws(Fault) -> PowerVerdict {
+        try await session.call { connection throws(Fault) in
+            let state = try Domain.ours(server, on: connection).state()
+            let verdict = change.verdict(from: state)
+            if verdict == .refuse { throw .guestState(server, state, change.verb) }
+            return verdict
+        }
+    }
+
+    private func apply(_ change: PowerChange, to server: String) async throws(Fault) {
+        switch change {
+        case .start, .resume:
+            try await start(server)
+        case .stop:
+            try await onDomain(server) { domain throws(Fault) in try domain.switchOff() }
+        case .rebootSoft, .rebootHard:
+            try await onDomain(server) { domain throws(Fault) in
+                try domain.switchOff()
+                // What was in memory is what a hard reboot gets rid of.
+                if virDomainHasManagedSaveImage(domain.raw, 0) == 1 {
+                    try domain.check(virDomainManagedSaveRemove(domain.raw, 0), "drop the saved memory of")
+                }
+            }
+            try await start(server)
+        case .pause:
+            try await onDomain(server) { domain throws(Fault) in
+                try domain.check(virDomainSuspend(domain.raw), "pause")
+            }
+        case .unpause:
+            try await onDomain(server) { domain throws(Fault) in
+                try domain.check(virDomainResume(domain.raw), "unpause")
+            }
+        case .suspend:
+            try await onDomain(server) { domain throws(Fault) in
+                // Resumed it runs, even if it was paused before.
+                let flags = VIR_DOMAIN_SAVE_RUNNING.rawValue
+                try domain.check(virDomainManagedSave(domain.raw, flags), "suspend")
+            }
+        }
+    }
+
+    private func onDomain(
+        _ server: String, _ body: @Sendable @escaping (borrowing Domain) throws(Fault) -> Void
+    ) async throws(Fault) {
+        try await session.call { connection throws(Fault) in try body(try Domain.ours(server, on: connection)) }
+    }
+
+    /// Starts or restores a domain that is down, its ports first: after the host restarted they are gone.
+    func start(_ server: String) async throws(Fault) {
+        let nics = try await session.call { connection throws(Fault) in
+            try Domain.ours(server, on: connection).nics()
+        }
+        for nic in nics { try await plug.plug(nic) }
+        try await onDomain(server) { domain throws(Fault) in
+            guard !domain.isActive else { return }
+            try domain.check(virDomainCreate(domain.raw), "start")
+        }
+    }
+
+    /// Asks a guest to shut down and waits until it is down or the time is over. It is asked again every ten seconds:
+    /// an operating system that is just starting hears nothing.
+    private func askToShutDown(_ server: String, within grace: Duration) async throws(Fault) {
+        let watch = Stopwatch()
+        var asked: Duration?
+        while watch.elapsed < grace {
+            let again = asked.map { watch.elapsed - $0 >= .seconds(10) } ?? true
+            let isDone = try await session.call { connection throws(Fault) in
+                let domain = try Domain.ours(server, on: connection)
+                guard domain.isActive else { return true }
+                // One that is paused hears nothing, and one that cannot be asked is switched off in the end.
+                guard try domain.state() == .running else { return true }
+                if again {
+                    domain.limitAgent()
+                    virDomainShutdown(domain.raw)
+                }
+                return false
+            }
+            if isDone { return }
+            if again { asked = watch.elapsed }
+            let pause = min(.milliseconds(250), grace - watch.elapsed)
+            do { try await clock.sleep(max(pause, .milliseconds(1))) } catch {
+                throw .unavailable("Stopping \(server) was cancelled.")
+            }
+        }
+    }
+}
+
+extension Domain {
+    /// By default libvirt waits for the agent in the guest for ever, and so would our thread.
+    func limitAgent() { virDomainAgentSetResponseTimeout(raw, 10, 0) }
+
+    /// Ends the guest at once, but lets QEMU write what it has in hand.
+    func switchOff() throws(Fault) {
+        guard isActive else { return }
+        guard virDomainDestroyFlags(raw, VIR_DOMAIN_DESTROY_GRACEFUL.rawValue) < 0 else { return }
+        // It refused to end in time, or was gone already.
+        guard isActive else { return }
+        try check(virDomainDestroy(raw), "stop")
+    }
+}
+
+// MARK: - Ports
+
+extension LibvirtHypervisor {
+    package func plug(_ nic: GuestNIC, into server: String) async throws(Fault) {
+        let settings = settings
+        try await turnstile.pass(server) { () async throws(Fault) in
+            _ = try await session.call { connection throws(Fault) in _ = try Domain.ours(server, on: connection) }
+            try await plug.plug(nic)
+            try await onDomain(server) { domain throws(Fault) in
+                let card = try domain.xml(running: false)["metadata", "apus:guest"]?.attributes["card"]
+                var xml = XMLWriter()
+                nic.write(to: &xml, model: card ?? "virtio", offloads: !settings.userspaceDatapath)
+                for isRunning in domain.isActive ? [true, false] : [false] {
+                    let nics = GuestNIC.all(in: try domain.xml(running: isRunning))
+                    guard !nics.contains(where: { $0.portID == nic.portID }) else { continue }
+                    let scope = isRunning ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG
+                    try domain.check(
+                        virDomainAttachDeviceFlags(domain.raw, xml.text, scope.rawValue), "attach a port to")
+                }
+            }
+        }
+        relay.tell(GuestEvent(server: server, kind: .portPlugged, state: try await state(of: server) ?? .none))
+    }
+
+    package func unplug(port: String, from server: String) async throws(Fault) {
+        let settings = settings
+        try await turnstile.pass(server) { () async throws(Fault) in
+            let found = try await session.call { connection throws(Fault) in
+                guard let domain = try Domain(server, on: connection) else { return nil as GuestNIC? }
+                guard domain.isOurs else { throw .guestNotOurs(server) }
+                return try domain.nics().first { $0.portID == port }
+            }
+            guard let nic = found else { return }
+            var xml = XMLWriter()
+            nic.write(to: &xml, model: "virtio", offloads: !settings.userspaceDatapath)
+            let text = xml.text
+            try await onDomain(server) { domain throws(Fault) in
+                guard GuestNIC.all(in: try domain.xml(running: false)).contains(where: { $0.portID == port }) else {
+                    return
+                }
+                let scope = VIR_DOMAIN_AFFECT_CONFIG.rawValue
+                try domain.check(virDomainDetachDeviceFlags(domain.raw, text, scope), "detach a port from")
+            }
+            try await detachRunning(nic, xml: text, from: server)
+            try await plug.unplug(nic)
+        }
+        relay.tell(GuestEvent(server: server, kind: .portUnplugged, state: try await state(of: server) ?? .none))
+    }
+
+    /// A running guest has to let a card go, and says so by its going: nothing else tells of success.
+    private func detachRunning(_ nic: GuestNIC, xml: String, from server: String) async throws(Fault) {
+        let watch = Stopwatch()
+        let patience = Duration.seconds(20)
+        repeat {
+            let isGone = try await session.call { connection throws(Fault) in
+                let domain = try Domain.ours(server, on: connection)
+                guard domain.isActive else { return true }
+                guard GuestNIC.all(in: try domain.xml(running: true)).contains(where: { $0.portID == nic.portID })
+                else { return true }
+                // Asking while an earlier request is open is refused, and harmless.
+                virDomainDetachDeviceFlags(domain.raw, xml, VIR_DOMAIN_AFFECT_LIVE.rawValue)
+                return false
+            }
+            if isGone { return }
+            do { try await clock.sleep(.milliseconds(250)) } catch {
+                throw .unavailable("Detaching port \(nic.portID) was cancelled.")
+            }
+        } while watch.elapsed < patience
+        throw .conflict(
+            "Port \(nic.portID) could not be detached: the guest of \(server) did not release the device.",
+            code: "DeviceDetachFailed")
+    }
+}
+
+extension LibvirtHypervisor: GuestAgent {
+    package func changePassword(of server: String, user: String, to password: String) async throws(Fault) {
+        try await onDomain(server) { domain throws(Fault) in
+            let state = try domain.state()
+            guard state == .running else { throw .guestState(server, state, "change the password of") }
+            domain.limitAgent()
+            try domain.check(virDomainSetUserPassword(domain.raw, user, password, 0), "change a password in")
+        }
+    }
+}

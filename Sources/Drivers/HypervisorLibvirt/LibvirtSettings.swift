@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+
+/// How guests' instructions are run.
+package enum Accelerator: String, Sendable, Hashable {
+    /// The processor's own virtualisation. That /dev/kvm exists does not prove that it works: probe before choosing it.
+    case kvm
+    /// QEMU's translator: everywhere, and slow.
+    case tcg
+
+    var domainType: String { self == .kvm ? "kvm" : "qemu" }
+}
+
+/// What the driver must be told about its host.
+package struct LibvirtSettings: Sendable, Hashable {
+    /// `qemu:///system`, or `qemu+unix:///system?socket=PATH` for a private daemon.
+    package var uri: String
+    /// Disks, images, logs and sockets live below it, on a path that the libvirt daemon sees as well.
+    package var dataDirectory: String
+    package var accelerator: Accelerator
+    package var hostName: String
+    package var hostIP = "127.0.0.1"
+    package var architecture = "x86_64"
+    /// A CPU model by name, or `host-model`, `host-passthrough`, `maximum`. Nil takes what suits the accelerator.
+    package var cpuModel: String?
+    /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads
+    /// of the guest's card must be off then.
+    package var userspaceDatapath = true
+
+    package init(uri: String, dataDirectory: String, accelerator: Accelerator, hostName: String) {
+        self.uri = uri
+        self.dataDirectory = dataDirectory
+        self.accelerator = accelerator
+        self.hostName = hostName
+    }
+}
+
+/// Where a guest's files are.
+struct GuestFolder: Sendable, Hashable {
+    let path: String
+    let vncSocket: String
+
+    /// A server's id becomes part of paths, so nothing but a UUID is let through.
+    init(of server: String, in dataDirectory: String) throws(Fault) {
+        guard Hex.isUUID(server), server.utf8.count == 36 else { throw .badRequest("'\(server)' is not a UUID.") }
+        path = "\(dataDirectory)/instances/\(server)"
+        vncSocket = "\(dataDirectory)/vnc/\(server)"
+        // sun_path has 108 bytes with its NUL, and QEMU appends nothing.
+        guard vncSocket.utf8.count < 108 else {
+            throw .internalError("The data directory's path is too long for a socket in it: \(vncSocket)")
+        }
+    }
+
+    var root: String { path + "/disk" }
+    var ephemeral: String { path + "/disk.eph0" }
+    var swap: String { path + "/disk.swap" }
+    var installer: String { path + "/disk.iso" }
+    var configDrive: String { path + "/disk.config" }
+    var consoleLog: String { path + "/console.log" }
+}

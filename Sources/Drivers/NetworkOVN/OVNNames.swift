@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Network
+
+/// How Neutron's ML2/OVN driver names rows, so that its tools and habits apply.
+enum OVNNames {
+    static func device(_ id: String) -> String { "neutron-\(id)" }
+    static func routerPort(_ portID: String) -> String { "lrp-\(portID)" }
+    static func provider(_ networkID: String) -> String { "provnet-\(networkID)" }
+    /// Port groups are used in match expressions, where a hyphen is no part of a name.
+    static func group(_ id: String) -> String { "pg_" + String(id.map { $0 == "-" ? "_" : $0 }) }
+    /// The address set that northd derives from a port group's members.
+    static func members(_ groupID: String, _ version: IPVersion) -> String { "$\(group(groupID))_\(version.word)" }
+    static let dropGroup = "neutron_pg_drop"
+    static let dropKey = NBKey("Port_Group", dropGroup)
+
+    static func `switch`(_ id: String) -> NBKey { NBKey("Logical_Switch", id) }
+    static func port(_ id: String) -> NBKey { NBKey("Logical_Switch_Port", id) }
+    static func router(_ id: String) -> NBKey { NBKey("Logical_Router", id) }
+    static func routerPortKey(_ portID: String) -> NBKey { NBKey("Logical_Router_Port", portID) }
+    static func groupKey(_ id: String) -> NBKey { NBKey("Port_Group", id) }
+    static func dhcp(_ subnetID: String) -> NBKey { NBKey("DHCP_Options", subnetID) }
+    static func dhcp(_ subnetID: String, port: String) -> NBKey { NBKey("DHCP_Options", "\(subnetID) \(port)") }
+}
+
+/// What of OVN a site decides.
+package struct OVNOptions: Sendable, Hashable {
+    /// Appended to guests' names when their network has no domain of its own.
+    package var dnsDomain: String
+    /// Told to guests of subnets that name no servers.
+    package var dnsServers: [IPAddress]
+    package var leaseTime: Int
+    /// Floating addresses leave from the guest's own host instead of the gateway's.
+    package var distributedFloatingIPs: Bool
+    /// How many hosts stand by for a router's gateway.
+    package var gatewayChassisMax: Int
+
+    package init(
+        dnsDomain: String = "", dnsServers: [IPAddress] = [], leaseTime: Int = 43_200,
+        distributedFloatingIPs: Bool = false, gatewayChassisMax: Int = 5
+    ) {
+        self.dnsDomain = dnsDomain
+        self.dnsServers = dnsServers
+        self.leaseTime = leaseTime
+        self.distributedFloatingIPs = distributedFloatingIPs
+        self.gatewayChassisMax = gatewayChassisMax
+    }
+}

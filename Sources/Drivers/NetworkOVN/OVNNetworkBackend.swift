@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+package import Network
+package import OVSDB
+
+/// Networks made of OVN: a change becomes one northbound transaction, computed from the pieces that it touches.
+package actor OVNNetworkBackend: NetworkBackend {
+    private let northbound: OVSDBClient
+    private let southbound: OVSDBClient
+    private let options: OVNOptions
+    private let log: Log
+    private var graph = TopologyGraph()
+    /// The hosts that gateways were last placed on.
+    private var hosts: [ChassisFact] = []
+    private var listeners: [Int: AsyncStream<PortEvent>.Continuation] = [:]
+    private var lastListener = 0
+    /// The ports that are known to be up, and where.
+    private var carried: [String: String] = [:]
+    private var isBusy = false
+    private var queue: [CheckedContinuation<Void, Never>] = []
+
+    package init(
+        northbound: [OVSDBEndpoint], southbound: [OVSDBEndpoint], options: OVNOptions = OVNOptions(),
+        log: Log = .silent
+    ) {
+        self.northbound = OVSDBClient(
+            northbound, database: Northbound.database, monitors: Northbound.monitors, log: log)
+        self.southbound = OVSDBClient(
+            southbound, database: Southbound.database, monitors: Southbound.monitors, log: log)
+        self.options = options
+        self.log = log
+        self.northbound.start()
+        self.southbound.start()
+    }
+
+    /// Follows the hosts and the ports until the task is cancelled: passes events on and moves gateways.
+    package func run() async {
+        let changes = southbound.changes()
+        // What came up before anybody followed is told first.
+        let replica = southbound.replica
+        for row in replica.rows("Port_Binding") {
+            let found = OVSDBChange(table: "Port_Binding", uuid: row.uuid, old: nil, new: row)
+            if let event = Southbound.event(found, replica) { pass(event) }
+        }
+        await reschedule()
+        for await batch in changes {
+            let replica = southbound.replica
+            for event in batch.compactMap({ Southbound.event($0, replica) }) { pass(event) }
+            if batch.contains(where: { $0.table != "Port_Binding" }) { await reschedule() }
+        }
+        for listener in listeners.values { listener.finish() }
+        listeners = [:]
+    }
+
+    // MARK: - NetworkBackend
+
+    package func apply(_ change: TopologyChange) async throws(Fault) {
+        await enter()
+        defer { leave() }
+        try await northbound.ready()
+        var next = graph
+        next.apply(change)
+        let references = change.references
+        let pieces = graph.affected(by: references, comparedTo: next)
+            .union(next.affected(by: references, comparedTo: graph))
+        let plan = Differ.plan(
+            northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
+            after: Translator(next, options, chassis: hosts).rows(pieces))
+        try await make(plan, within: .seconds(20))
+        graph = next
+    }
+
+    package func synchronize(_ whole: Topology) async throws(Fault) -> DriftReport {
+        await enter()
+        defer { leave() }
+        try await northbound.ready()
+        try await southbound.ready()
+        let next = TopologyGraph(whole)
+        let now = Southbound.hosts(southbound.replica)
+        let rows = Translator(next, options, chassis: now).everything()
+        let plan = Differ.plan(northbound.replica, whole: rows)
+        try await make(plan, within: .seconds(120))
+        graph = next
+        hosts = now
+        return plan.drift
+    }
+
+    package func events() async -> AsyncStream<PortEvent> {
+        let (stream, listener) = AsyncStream<PortEvent>.makeStream(bufferingPolicy: .bufferingNewest(100_000))
+        lastListener += 1
+        listeners[lastListener] = listener
+        return stream
+    }
+
+    package func chassis() async throws(Fault) -> [ChassisFact] {
+        try await southbound.ready()
+        return Southbound.hosts(southbound.replica)
+    }
+
+    /// Returns once every host has put into effect what has been applied so far.
+    package func settle(within limit: Duration = .seconds(30)) async throws(Fault) {
+        let global = [OVSDBCondition("nb_cfg", .greaterOrEqual, 0)]
+        let results = try await northbound.transact([
+            .mutate(table: "NB_Global", where: global, [OVSDBMutation("nb_cfg", .add, 1)]),
+            .select(table: "NB_Global", where: global, columns: ["nb_cfg"]),
+        ])
+        guard let goal = results.last?.rows.first?["nb_cfg"]?.integer else {
+            throw .unavailable("The northbound database has not been initialised.")
+        }
+        try await northbound.wait(within: limit, for: "the hosts to follow the network changes") { replica in
+            replica.rows("NB_Global").contains { ($0["hv_cfg"].integer ?? 0) >= goal }
+        }
+    }
+
+    // MARK: - Inside
+
+    private func make(_ plan: Plan, within limit: Duration) async throws(Fault) {
+        guard !plan.isEmpty else { return }
+        try await northbound.transact(plan.operations + [.comment("apus")], within: limit)
+    }
+
+    /// Places gateways anew when the hosts have changed.
+    private func reschedule() async {
+        await enter()
+        defer { leave() }
+        let now = Southbound.hosts(southbound.replica)
+        guard now != hosts else { return }
+        let topology = graph.topology
+        let pieces =
+            topology.routers.values.filter { $0.gateway != nil }.map { Piece.router($0.id) }
+            + topology.ports.values.filter { $0.kind == .external }.map { Piece.port($0.id) }
+        do throws(Fault) {
+            try await northbound.ready()
+            let plan = Differ.plan(
+                northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
+                after: Translator(graph, options, chassis: now).rows(pieces))
+            try await make(plan, within: .seconds(20))
+            hosts = now
+        } catch {
+            // The next change of a host, or the next synchronisation, tries again.
+            log.warning("Gateways could not be placed.", ["error": error.description])
+        }
+    }
+
+    /// Whatever the topology says: a port that waits plugged is up before the transaction that made it is answered.
+    private func pass(_ event: PortEvent) {
+        let known = carried[event.portID]
+        guard event.isUp ? known != event.host ?? "" : known != nil else { return }
+        carried[event.portID] = event.isUp ? event.host ?? "" : nil
+        for listener in listeners.values { listener.yield(event) }
+    }
+
+    /// One transaction at a time: each is computed from the replica that the one before it left.
+    private func enter() async {
+        guard isBusy else {
+            isBusy = true
+            return
+        }
+        await withCheckedContinuation { queue.append($0) }
+    }
+
+    private func leave() {
+        if queue.isEmpty { isBusy = false } else { queue.removeFirst().resume() }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import Network
+package import OVSDB
+
+/// What the southbound database tells: the hosts, and which of them carries which port.
+package enum Southbound {
+    package static let database = "OVN_Southbound"
+
+    package static let monitors = [
+        OVSDBMonitor("Chassis", columns: ["name", "hostname", "encaps", "external_ids", "other_config"]),
+        OVSDBMonitor("Encap", columns: ["ip", "type"]),
+        OVSDBMonitor("Port_Binding", columns: ["logical_port", "chassis", "up", "type"]),
+    ]
+
+    static func hosts(_ replica: OVSDBReplica) -> [ChassisFact] {
+        replica.rows("Chassis").map { row in
+            // Newer controllers write to other_config, older ones to external_ids.
+            func setting(_ key: String) -> String { row["other_config"][key] ?? row["external_ids"][key] ?? "" }
+            let tunnels = row["encaps"].uuids.compactMap { replica.row("Encap", $0)?["ip"].string }
+            return ChassisFact(
+                id: row["name"].string ?? "", hostname: row["hostname"].string ?? "",
+                tunnelAddresses: Set(tunnels).sorted(),
+                physicalNetworks: setting("ovn-bridge-mappings").split(separator: ",")
+                    .compactMap { $0.split(separator: ":").first.map(String.init) }.sorted(),
+                isGateway: setting("ovn-cms-options").split(separator: ",").contains("enable-chassis-as-gw"))
+        }
+        .sorted { $0.id < $1.id }
+    }
+
+    /// What a changed binding means for whoever waits for the port; nil when it means nothing.
+    static func event(_ change: OVSDBChange, _ replica: OVSDBReplica) -> PortEvent? {
+        guard change.table == "Port_Binding" else { return nil }
+        let old = carrier(change.old)
+        let new = carrier(change.new)
+        guard old != new, let row = change.new ?? change.old, let port = row["logical_port"].string,
+            isPlugged(row)
+        else { return nil }
+        let host = new.flatMap { replica.row("Chassis", $0) }
+        let name = host?["hostname"].string.flatMap { $0.isEmpty ? nil : $0 } ?? host?["name"].string
+        return PortEvent(portID: port, isUp: new != nil, host: name)
+    }
+
+    /// Guests' ports, as against those that routers, physical networks and the metadata service have.
+    private static func isPlugged(_ binding: OVSDBRow) -> Bool {
+        ["", "external"].contains(binding["type"].string ?? "")
+    }
+
+    /// The row of the host that carries a port, while its flows are in place.
+    private static func carrier(_ binding: OVSDBRow?) -> String? {
+        guard let binding, binding["up"].bool == true else { return nil }
+        return binding["chassis"].uuid
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Network
+import OVSDB
+
+/// From what should be to the northbound rows that make it so. Pure: the same topology and hosts give the same rows.
+package struct Translator: Sendable {
+    let graph: TopologyGraph
+    let options: OVNOptions
+    let chassis: [ChassisFact]
+
+    package init(_ graph: TopologyGraph, _ options: OVNOptions = OVNOptions(), chassis: [ChassisFact] = []) {
+        self.graph = graph
+        self.options = options
+        self.chassis = chassis
+    }
+
+    var topology: Topology { graph.topology }
+
+    package func rows(_ pieces: some Sequence<Piece>) -> [NBRow] {
+        dropRows + pieces.flatMap { rows($0) }
+    }
+
+    package func everything() -> [NBRow] { rows(graph.pieces) }
+
+    private func rows(_ piece: Piece) -> [NBRow] {
+        switch piece {
+        case .network(let id): topology.networks[id].map { networkRows($0) } ?? []
+        case .names(let id): topology.networks[id].map { nameRows($0) } ?? []
+        case .port(let id): topology.ports[id].map { portRows($0) } ?? []
+        case .router(let id): topology.routers[id].map { routerRows($0) } ?? []
+        case .securityGroup(let id): topology.securityGroups[id].map { groupRows($0) } ?? []
+        }
+    }
+}
+
+// MARK: - Networks
+
+extension Translator {
+    private func networkRows(_ network: SwitchSpec) -> [NBRow] {
+        var ids = [
+            "neutron:network_name": network.name, "neutron:mtu": "\(network.mtu)",
+            "neutron:revision_number": "\(network.generation)", "neutron:provnet-network-type": network.provider.word,
+        ]
+        ids["neutron:provnet-physical-network"] = network.provider.physicalNetwork
+        let config: OVSDBValue = [
+            "mcast_snoop": "false", "mcast_flood_unregistered": "false", "vlan-passthru": "false",
+        ]
+        let device = NBRow(
+            "Logical_Switch", network.id, ["name": .string(OVNNames.device(network.id)), "other_config": config],
+            ids: ids)
+        let subnets = network.subnets.filter { dhcpOptions($0, network) != nil }
+        return [device] + providerRows(network)
+            + subnets.map { subnet in
+                NBRow(
+                    "DHCP_Options", OVNNames.dhcp(subnet.id).id,
+                    [
+                        "cidr": .string(subnet.cidr.description),
+                        "options": .strings(dhcpOptions(subnet, network) ?? [:]),
+                    ],
+                    ids: ["subnet_id": subnet.id, "neutron:network_id": network.id])
+            }
+    }
+
+    private func providerRows(_ network: SwitchSpec) -> [NBRow] {
+        guard let physical = network.provider.physicalNetwork else { return [] }
+        let port = NBRow(
+            "Logical_Switch_Port", OVNNames.provider(network.id),
+            [
+                "name": .string(OVNNames.provider(network.id)), "type": "localnet", "addresses": "unknown",
+                "tag_request": .optional(network.provider.vlan),
+                "options": [
+                    "network_name": .string(physical), "mcast_flood_reports": "true", "mcast_flood": "false",
+                    "localnet_learn_fdb": "false",
+                ],
+            ],
+            ids: ["neutron:provnet-physical-network": physical], in: [(OVNNames.switch(network.id), "ports")])
+        return [port]
+    }
+
+    func domain(_ network: SwitchSpec) -> String {
+        let domain = network.dnsDomain.isEmpty ? options.dnsDomain : network.dnsDomain
+        return (domain.hasSuffix(".") ? String(domain.dropLast()) : domain).lowercased()
+    }
+
+    /// OVN answers for these names itself, whichever server the guest asks. It looks them up in lower case.
+    private func nameRows(_ network: SwitchSpec) -> [NBRow] {
+        let domain = domain(network)
+        var records: [String: [String]] = [:]
+        for port in graph.ports(on: network.id) where !port.dnsName.isEmpty && !port.addresses.isEmpty {
+            let host = port.dnsName.lowercased()
+            let full = domain.isEmpty ? host : "\(host).\(domain)"
+            let addresses = port.addresses.map(\.address).sorted()
+            for name in Set([host, full]) { records[name, default: []] += addresses.map(\.description) }
+            for address in addresses { records[address.reverseName] = [full] }
+        }
+        guard !records.isEmpty else { return [] }
+        return [
+            NBRow(
+                "DNS", network.id, ["records": .strings(records.mapValues { $0.joined(separator: " ") })],
+                ids: ["ls_name": OVNNames.device(network.id)], in: [(OVNNames.switch(network.id), "dns_records")])
+        ]
+    }
+}
+
+extension SwitchProvider {
+    fileprivate var word: String {
+        switch self {
+        case .overlay: "geneve"
+        case .flat: "flat"
+        case .vlan: "vlan"
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import Network
+import OVSDB
+
+extension Translator {
+    func routerRows(_ router: RouterSpec) -> [NBRow] {
+        let ids = [
+            "neutron:router_name": router.name, "neutron:revision_number": "\(router.generation)",
+        ]
+        let device = NBRow(
+            "Logical_Router", router.id,
+            [
+                "name": .string(OVNNames.device(router.id)), "enabled": .bool(router.enabled),
+                "options": ["always_learn_from_arp_request": "false", "dynamic_neigh_routers": "true"],
+            ], ids: ids)
+        let interfaces = router.interfaces.compactMap { Attachment($0, topology) }
+        let gateway = (router.gateway?.portID).flatMap { Attachment($0, topology) }
+        var rows = [device] + interfaces.flatMap { portRows($0, of: router, gateway: nil) }
+        if let gateway {
+            rows += portRows(gateway, of: router, gateway: interfaces.map(\.network.mtu).min())
+            rows += defaultRoutes(router, gateway) + natRows(router, gateway, interfaces)
+        }
+        return rows + routeRows(router)
+    }
+
+    /// A router's port with its network and the subnets it has addresses of.
+    private struct Attachment {
+        let port: PortSpec
+        let network: SwitchSpec
+        let places: [(address: IPAddress, subnet: SubnetSpec)]
+
+        init?(_ portID: String, _ topology: Topology) {
+            guard let port = topology.ports[portID], let network = topology.networks[port.networkID] else { return nil }
+            self.port = port
+            self.network = network
+            places = port.addresses.compactMap { fixed in
+                network.subnet(fixed.subnetID).map { (fixed.address, $0) }
+            }
+            if places.isEmpty { return nil }
+        }
+    }
+
+    /// The router's end of a port. `gateway` is the smallest MTU behind the router, for its way out.
+    private func portRows(_ here: Attachment, of router: RouterSpec, gateway: Int?) -> [NBRow] {
+        let isGateway = router.gateway?.portID == here.port.id
+        var options: [String: String] = [:]
+        // Larger packets from outside get an answer (fragmentation needed) instead of vanishing in the tunnel.
+        if let gateway, gateway < here.network.mtu { options["gateway_mtu"] = "\(gateway)" }
+        if !isGateway, here.network.provider.physicalNetwork != nil, router.gateway != nil {
+            // Routing for networks without tunnels happens where the gateway is: the fabric sees one place per MAC.
+            options["reside-on-redirect-chassis"] = "true"
+        }
+        let ids = [
+            "neutron:revision_number": "\(here.port.generation)",
+            "neutron:subnet_ids": here.places.map(\.subnet.id).joined(separator: " "),
+            "neutron:network_name": OVNNames.device(here.network.id), "neutron:is_ext_gw": isGateway ? "True" : "False",
+            "neutron:router_name": OVNNames.device(router.id),
+        ]
+        let row = NBRow(
+            "Logical_Router_Port", here.port.id,
+            [
+                "name": .string(OVNNames.routerPort(here.port.id)), "mac": .string(here.port.mac.description),
+                "networks": .strings(here.places.map { "\($0.address)/\($0.subnet.cidr.prefix)" }),
+                "options": .strings(options), "ipv6_ra_configs": .strings(advertisement(here, isGateway: isGateway)),
+            ],
+            ids: ids, in: [(OVNNames.router(router.id), "ports")])
+        return [row] + (isGateway ? chassisRows(here, row.key) : [])
+    }
+
+    private func advertisement(_ here: Attachment, isGateway: Bool) -> [String: String] {
+        guard let mode = here.places.compactMap({ $0.subnet.cidr.version == .v6 ? $0.subnet.addressMode : nil }).first
+        else { return [:] }
+        let word =
+            switch mode {
+            case .slaac: "slaac"
+            case .stateless: "dhcpv6_stateless"
+            case .stateful: "dhcpv6_stateful"
+            }
+        // Never on an external network: it is not ours to number.
+        let isPeriodic = !(isGateway && here.network.isExternal)
+        return ["address_mode": word, "send_periodic": isPeriodic ? "true" : "false", "mtu": "\(here.network.mtu)"]
+    }
+
+    private func chassisRows(_ here: Attachment, _ parent: NBKey) -> [NBRow] {
+        let hosts = gateways(for: here.port.id, physicalNetwork: here.network.provider.physicalNetwork)
+        return hosts.enumerated().map { place, host in
+            NBRow(
+                "Gateway_Chassis", "\(here.port.id) \(host)",
+                [
+                    "name": .string("\(OVNNames.routerPort(here.port.id))_\(host)"), "chassis_name": .string(host),
+                    "priority": .integer(hosts.count - place),
+                ], in: [(parent, "gateway_chassis")])
+        }
+    }
+
+    // MARK: Routes
+
+    private func defaultRoutes(_ router: RouterSpec, _ gateway: Attachment) -> [NBRow] {
+        gateway.places.compactMap { place in
+            guard let hop = place.subnet.gateway, hop != place.address else { return nil }
+            return NBRow(
+                "Logical_Router_Static_Route", "\(router.id) default \(place.subnet.id)",
+                [
+                    "ip_prefix": .string(CIDR.everything(place.subnet.cidr.version).description),
+                    "nexthop": .string(hop.description), "output_port": .string(OVNNames.routerPort(gateway.port.id)),
+                ],
+                ids: ["neutron:is_ext_gw": "true", "neutron:subnet_id": place.subnet.id],
+                in: [(OVNNames.router(router.id), "static_routes")])
+        }
+    }
+
+    private func routeRows(_ router: RouterSpec) -> [NBRow] {
+        Set(router.routes).map { route in
+            NBRow(
+                "Logical_Router_Static_Route", "\(router.id) \(route.destination) \(route.nextHop)",
+                [
+                    "ip_prefix": .string(route.destination.description),
+                    "nexthop": .string(route.nextHop.description), "output_port": .empty,
+                ],
+                ids: ["neutron:is_static_route": "true"], in: [(OVNNames.router(router.id), "static_routes")])
+        }
+    }
+
+    // MARK: Address translation
+
+    private func natRows(_ router: RouterSpec, _ gateway: Attachment, _ interfaces: [Attachment]) -> [NBRow] {
+        let parent = [(OVNNames.router(router.id), "nat")]
+        var rows: [NBRow] = []
+        let outside = gateway.places.map(\.address).first { $0.version == .v4 }
+        if router.gateway?.snat == true, let outside {
+            let inside = Set(interfaces.flatMap { $0.places.map(\.subnet.cidr) }.filter { $0.version == .v4 })
+            rows += inside.map { block in
+                NBRow(
+                    "NAT", "\(router.id) snat \(block)",
+                    [
+                        "type": "snat", "external_ip": .string(outside.description),
+                        "logical_ip": .string(block.description), "logical_port": .empty, "external_mac": .empty,
+                    ], in: parent)
+            }
+        }
+        rows += router.floatingIPs.map { floating in
+            let mac = options.distributedFloatingIPs ? floating.mac?.description : nil
+            return NBRow(
+                "NAT", floating.id,
+                [
+                    "type": "dnat_and_snat", "external_ip": .string(floating.address.description),
+                    "logical_ip": .string(floating.fixedAddress.description),
+                    "logical_port": .string(floating.portID), "external_mac": .optional(mac),
+                ],
+                ids: ["neutron:fip_id": floating.id, "neutron:fip_port_id": floating.portID], in: parent)
+        }
+        return rows
+    }
+
+    // MARK: Gateway hosts
+
+    /// The hosts that may carry a gateway, best first. Rendezvous hashing: a host that comes or goes moves only the
+    /// gateways that it wins or held, and every process computes the same.
+    func gateways(for portID: String, physicalNetwork: String?) -> [String] {
+        let reachable = chassis.filter { physicalNetwork.map($0.physicalNetworks.contains) ?? true }
+        let meant = reachable.filter(\.isGateway)
+        let ranked = (meant.isEmpty ? reachable : meant).map { (StableHash.of("\(portID) \($0.id)"), $0.id) }
+        return ranked.sorted { $0 > $1 }.prefix(options.gatewayChassisMax).map(\.1)
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// Limits an operator set for one project or for the class `default`; nil is the configured value, -1 no limit.
+struct QuotaRecord: Record {
+    static let table = "compute_quotas"
+
+    /// A project's id, or `class:default`.
+    let owner: String
+    let resource: String
+    let hardLimit: Int
+
+    static let migrations: [Migration] = [
+        """
+        2026-11-21 compute quotas
+        CREATE TABLE compute_quotas (
+            owner VARCHAR(64) NOT NULL, resource VARCHAR(64) NOT NULL, hard_limit INTEGER NOT NULL,
+            PRIMARY KEY (owner, resource))
+        """
+    ]
+}
+
+extension QuotaLimits {
+    /// The configured value of a resource by Nova's name.
+    func configured(_ resource: String) -> Int {
+        switch resource {
+        case "instances": instances
+        case "cores": cores
+        case "ram": ram
+        case "metadata_items": metadataItems
+        case "key_pairs": keyPairs
+        case "server_groups": serverGroups
+        case "server_group_members": serverGroupMembers
+        default: -1
+        }
+    }
+
+    /// The limit in force for a project: its own, else the default class's, else the configured one.
+    func limit(_ resource: String, _ project: String, _ transaction: Transaction) throws(Fault) -> Int {
+        let set = try transaction.all(
+            QuotaRecord.self, "owner IN \([project, "class:default"]) AND resource = \(resource)")
+        return (set.first { $0.owner == project } ?? set.first)?.hardLimit ?? configured(resource)
+    }
+
+    /// How many of the servers the project may have; a fault when that is fewer than it insists on. Usage is counted from
+    /// rows in the transaction that inserts, so it cannot drift.
+    func admit(_ servers: [Server], atLeast minimum: Int, _ transaction: Transaction) throws(Fault) -> Int {
+        let (project, flavor) = (servers[0].projectID, servers[0].flavor)
+        let used = try QuotaUsage.of(project, transaction)
+        var most = servers.count
+        let wanted = [("instances", used.instances, 1), ("cores", used.cores, flavor.vcpus), ("ram", used.ram, flavor.memoryMiB)]
+        for (resource, usage, each) in wanted {
+            let limit = try limit(resource, project, transaction)
+            guard limit >= 0, each > 0 else { continue }
+            let room = max(0, (limit - usage) / each)
+            if room < minimum {
+                throw .forbidden(
+                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used \(usage) of \(limit) \(resource)")
+            }
+            most = min(most, room)
+        }
+        let items = try limit("metadata_items", project, transaction)
+        if items >= 0, servers[0].metadata.count > items {
+            throw .forbidden("Quota exceeded, too many metadata items: at most \(items)")
+        }
+        return most
+    }
+}
+
+/// What a project has now, counted from rows.
+struct QuotaUsage: Sendable {
+    let instances: Int
+    let cores: Int
+    let ram: Int
+
+    static func of(_ project: String, _ transaction: Transaction) throws(Fault) -> QuotaUsage {
+        let row = try transaction.rows(
+            """
+            SELECT COUNT(*) AS instances, COALESCE(SUM(vcpus), 0) AS cores, COALESCE(SUM(memory_mb), 0) AS ram
+            FROM compute_servers WHERE project_id = \(project) AND deleted_at IS NULL
+            """
+        ).first
+        return QuotaUsage(
+            instances: row?.int("instances") ?? 0, cores: row?.int("cores") ?? 0, ram: row?.int("ram") ?? 0)
+    }
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// Tables that no route is about.
+enum Records: Resource {
+    static let routes: [Route] = []
+    static let migrations: [Migration] =
+        DecisionRecord.migrations + QuotaRecord.migrations + ComputeHost.migrations + ServerGroup.migrations
+        + Keypair.migrations + Aggregate.migrations
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Every operation of Compute, for the worker that runs them.
+package enum ComputeKinds {
+    package static func all(_ room: ComputeService) -> [OperationKind] {
+        let site: BootServer.SiteMaker = { context async throws(Fault) in ComputeSite(room: room, context: context) }
+        return [
+            .of(ScheduleServers.self, site: site),
+            .of(BootServer.self, site: site),
+            .of(DeleteServer.self, site: site),
+            .of(PowerServer.self, site: site),
+        ]
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Compute
+import Engines
+import HypervisorLibvirt
+import Identity
+import Image
+import ImageFiles
+import Kernel
+import Network
+import NetworkOVN
+import OVSDB
+import Placement
+
+/// The rooms of one cloud, each with the drivers it was given.
+struct Rooms: Sendable {
+    let identity: IdentityService
+    let image: ImageService
+    let placement: PlacementService
+    let network: NetworkService
+    let compute: ComputeService
+    let queue: OperationQueue
+    /// The OVN back end's own loop; nil with the made-up network.
+    let ovn: OVNNetworkBackend?
+
+    /// What rooms are built from.
+    struct Ground: Sendable {
+        let settings: UpSettings
+        let directory: DataDirectory
+        let database: Database
+        let clock: any WallClock
+        let ids: any Identifiers
+        let log: Log
+        let pool: BlockingPool
+        let passwords: BlockingPool
+        let engines: Engines?
+        let transport: any Transport
+    }
+
+    init(_ ground: Ground) async throws(Fault) {
+        let (database, clock, ids, log) = (ground.database, ground.clock, ground.ids, ground.log)
+        var options = IdentityOptions()
+        options.passwordRounds = ground.settings.passwordRounds
+        identity = try IdentityService(
+            database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
+            keyDirectory: ground.directory.path + "/keys/fernet", options: options)
+        placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
+        image = ImageService(
+            database: database, clock: clock, ids: ids, log: log,
+            store: try ImageFiles(directory: ground.directory.path + "/images", pool: ground.pool))
+        let backend = try Rooms.backend(ground)
+        ovn = backend as? OVNNetworkBackend
+        network = NetworkService(
+            database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
+            caller: Rooms.caller("neutron"), backend: backend)
+        queue = OperationQueue(database: database, clock: clock, ids: ids)
+        var computing = ComputeOptions()
+        computing.consoleURL = ground.settings.url(Cloud.consolePort)
+        compute = ComputeService(
+            database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
+            caller: Rooms.caller("nova"), hosts: try await Rooms.hosts(ground), options: computing)
+    }
+
+    /// A service acting for itself, in the project that services share.
+    private static func caller(_ name: String) -> Caller {
+        Caller(
+            userID: name, userName: name, projectID: "service", projectName: "service", projectDomainID: "default",
+            projectDomainName: "Default", roles: ["admin", "service"])
+    }
+
+    private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
+        guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
+        return OVNNetworkBackend(
+            northbound: try OVSDBEndpoint.list(engines.paths.northbound),
+            southbound: try OVSDBEndpoint.list(engines.paths.southbound), log: ground.log)
+    }
+
+    private static func hosts(_ ground: Ground) async throws(Fault) -> HypervisorHosts {
+        guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else {
+            var hosts: [String: any Hypervisor] = [:]
+            for number in 1...ground.settings.hosts {
+                let name = "fake-\(number)"
+                hosts[name] = FakeHypervisor(host: .fake(name))
+            }
+            return HypervisorHosts(hosts)
+        }
+        let host = engines.options.chassisName
+        let (accelerator, _) = try await engines.accelerator()
+        let settings = LibvirtSettings(
+            uri: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests",
+            accelerator: accelerator == .kvm ? .kvm : .tcg, hostName: host)
+        let plug = OpenVSwitchPlug(
+            namespace: engines.paths.chassisNamespace.name,
+            database: String(engines.paths.switchDatabase.dropFirst("unix:".count)), pool: ground.pool)
+        let pool = BlockingPool(name: "libvirt", threads: 8, queue: 1024)
+        return HypervisorHosts([host: LibvirtHypervisor(settings, plug: plug, pool: pool, log: ground.log)])
+    }
+
+    /// Opens the rooms for requests, each under its policy.
+    func open(_ ground: Ground, metrics: Metrics) throws(Fault) -> [OpenService] {
+        let services: [any Service] = [identity, image, placement, network, compute]
+        return try services.mapping { service throws(Fault) in
+            let policy: Policy
+            do {
+                policy = try Policy(type(of: service).index.rules, log: ground.log)
+            } catch {
+                throw .internalError("the policy has mistakes:\n\(error)")
+            }
+            return OpenService(
+                service,
+                Provisions(
+                    database: ground.database, clock: ground.clock, ids: ground.ids, log: ground.log, metrics: metrics,
+                    policy: policy))
+        }
+    }
+
+    /// Every loop that lives as long as the cloud.
+    func run(_ log: Log) async {
+        await withDiscardingTaskGroup { group in
+            if let ovn { group.addTask { await ovn.run() } }
+            group.addTask { await network.sync.run() }
+            group.addTask { await HostReporter(compute).run() }
+            group.addTask { await GuestWatch(compute).run() }
+            group.addTask {
+                await Worker(
+                    queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true
+                ).run()
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import Compute
+import Glibc
+import HypervisorLibvirt
+import Kernel
+import Testing
+
+/// With an operating system inside: what needs a guest's help. `APUS_TEST_GUEST` names the image that `make guest`
+/// builds.
+@Suite(
+    .serialized,
+    .enabled(
+        if: PrivateLibvirt.isPossible && Environment.variable("APUS_TEST_GUEST") != nil,
+        "needs root, libvirtd, QEMU and a guest image in APUS_TEST_GUEST"))
+struct RealGuestTests {
+    /// Waits until the guest's console says something; its size at that point is where to look on from.
+    @discardableResult
+    static func hear(_ words: String, from start: Int = 0, on hypervisor: LibvirtHypervisor, _ server: String)
+        async throws -> Int
+    {
+        let watch = Stopwatch()
+        while watch.elapsed < .seconds(120) {
+            let heard = try await hypervisor.consoleOutput(of: server, lines: nil)
+            if String(decoding: heard.dropFirst(start), as: UTF8.self).contains(words) { return heard.count }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        let heard = try await hypervisor.consoleOutput(of: server, lines: 30)
+        throw Fault.timeout("The guest never said '\(words)': \(String(decoding: heard, as: UTF8.self))")
+    }
+
+    @Test("A guest reads its config drive, gets and loses a card, changes a password, reboots and shuts down")
+    func life() async throws {
+        let path = try #require(Environment.variable("APUS_TEST_GUEST"))
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            let image = ImageSource(id: RandomIdentifiers().uuid(), checksum: "1", format: .qcow2) {
+                to throws(Fault) in
+                try Subprocess.check(["cp", path, to])
+            }
+            var spec = host.spec(1)
+            spec.memoryMiB = 128
+            let metadata = """
+                {"uuid": "\(spec.server)", "name": "lion", "hostname": "lion.local"}
+                """
+            spec.configDrive = ConfigDrive(files: [
+                "openstack/latest/meta_data.json": Array(metadata.utf8),
+                "openstack/latest/user_data": Array("#!/bin/sh\necho guest: roared > /dev/console\n".utf8),
+            ])
+            try await hypervisor.boot(spec, image: image)
+            let server = spec.server
+            try await Self.hear("guest: roared", on: hypervisor, server)
+            let ready = try await Self.hear("guest: ready after", on: hypervisor, server)
+
+            let nic = GuestNIC(portID: RandomIdentifiers().uuid(), mac: "fa:16:3e:00:02:01", mtu: 1442)
+            try await hypervisor.plug(nic, into: server)
+            #expect(try host.devices().contains(nic.tap))
+            try await hypervisor.unplug(port: nic.portID, from: server)
+            #expect(try !host.devices().contains(nic.tap))
+
+            try await hypervisor.changePassword(of: server, user: "apus", to: "s3cret")
+            try await hypervisor.snapshot(server, to: host.directory + "/copy.qcow2")
+            let facts = try Subprocess.check(["qemu-img", "info", "-U", host.directory + "/copy.qcow2"])
+            #expect(!facts.contains("backing file") && facts.contains("virtual size: 1 GiB"))
+            #expect(try await hypervisor.state(of: server) == .running)
+
+            try await hypervisor.power(server, .rebootSoft(grace: .seconds(60)))
+            try await Self.hear("guest: ready after", from: ready, on: hypervisor, server)
+            try await hypervisor.power(server, .stop(grace: .seconds(60)))
+            #expect(try await hypervisor.state(of: server) == .shutdown)
+            try await hypervisor.snapshot(server, to: host.directory + "/cold.qcow2")
+            #expect(FileSystem.exists(host.directory + "/cold.qcow2"))
+            try await hypervisor.destroy(server)
+        }
+    }
+}
