@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// A note that an object was written and the back end does not know yet; made in the transaction that wrote it.
 /// The generation tells a note from a newer one of the same object.

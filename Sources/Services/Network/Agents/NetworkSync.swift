@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Clients
 package import Kernel
 
 /// Makes what is written real: hands changed objects to the back end, and writes down what the back end tells of ports.

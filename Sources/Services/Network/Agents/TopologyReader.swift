@@ -101,9 +101,11 @@ extension Network {
 extension Subnet {
     func spec(_ metadata: Port?) -> SubnetSpec {
         SubnetSpec(
-            id: id, cidr: cidr, gateway: gatewayIP, dhcp: enableDHCP, dnsServers: dnsServers.compactMap { IPAddress($0) },
+            id: id, cidr: cidr, gateway: gatewayIP, dhcp: enableDHCP,
+            dnsServers: dnsServers.compactMap { IPAddress($0) },
             hostRoutes: hostRoutes,
-            metadataAddress: metadata?.fixedIPs.entries.first { $0.subnetID == id && $0.address.version == .v4 }?.address,
+            metadataAddress: metadata?.fixedIPs.entries.first { $0.subnetID == id && $0.address.version == .v4 }?
+                .address,
             addressMode: ipv6AddressMode, advertisementMode: ipv6RAMode)
     }
 }

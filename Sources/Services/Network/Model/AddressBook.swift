@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// An address that a port holds; the key keeps any address from being given twice.
 struct HeldAddress: Record {
@@ -71,7 +71,8 @@ struct AddressBook {
                 result.append(try entry(for: ip, mac: mac, owner: owner, kept: kept, port: port))
             }
             if !asked.isEmpty, !DeviceOwner.isRouter(owner) {
-                for subnet in subnets where subnet.isAutomatic && !result.contains(where: { $0.subnetID == subnet.id }) {
+                for subnet in subnets where subnet.isAutomatic && !result.contains(where: { $0.subnetID == subnet.id })
+                {
                     result += try automatic(subnet, mac, port)
                 }
             }

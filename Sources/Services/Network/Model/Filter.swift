@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// A member that lists may be narrowed by, and how.
 package struct Filter: Sendable {

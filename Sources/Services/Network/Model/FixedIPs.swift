@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// A port's addresses, kept in its row as one short text: a list of ports is then one query.
 package struct FixedIPs: Sendable, Hashable {

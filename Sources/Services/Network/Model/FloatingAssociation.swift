@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// What a request says of the port that a floating address shall stand for.
 struct FloatingAssociation: Sendable {

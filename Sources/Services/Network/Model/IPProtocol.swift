@@ -11,7 +11,9 @@ enum IPProtocol {
     static let withPorts: Set<Int> = [6, 17, 33, 132, 136]
     static let onlyV6: Set<Int> = [41, 43, 44, 58, 59, 60]
 
-    static func number(_ text: String) -> Int? { numbers[text] ?? Int(text).flatMap { (0...255).contains($0) ? $0 : nil } }
+    static func number(_ text: String) -> Int? {
+        numbers[text] ?? Int(text).flatMap { (0...255).contains($0) ? $0 : nil }
+    }
 
     /// What two spellings of one protocol have in common.
     static func canonical(_ text: String) -> String { number(text).map(String.init) ?? text }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// Upstream's rules and their default checks, in oslo.policy's language.
 enum NetworkRules {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// The members that both a new port and a changed one may have; nil is what was not said.
 struct PortMembers: Sendable {

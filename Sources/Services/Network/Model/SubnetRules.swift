@@ -46,7 +46,8 @@ enum SubnetRules {
                     "Invalid input for \(member). Reason: destination and nexthop are of two address families.")
             }
             guard !routes.contains(route) else {
-                throw .httpBadRequest("Invalid input for \(member). Reason: Duplicate hostroute '\(route.destination)'.")
+                throw .httpBadRequest(
+                    "Invalid input for \(member). Reason: Duplicate hostroute '\(route.destination)'.")
             }
             routes.append(route)
         }

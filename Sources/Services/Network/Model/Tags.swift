@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+import Kernel
 
 /// A word put on a row, kept apart from it so that lists can be narrowed by it.
 struct Tag: Record {

@@ -83,7 +83,8 @@ extension AddressScope {
                 id: request.ids.uuid(), projectID: project, name: try body.need("name", .string()), description: "",
                 ipVersion: version,
                 shared: try body.take(
-                    "shared", .truth, rule: "create_address_scope:shared", on: OwnedTarget(projectID: project)) ?? false,
+                    "shared", .truth, rule: "create_address_scope:shared", on: OwnedTarget(projectID: project))
+                    ?? false,
                 tags: [], createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
         }
     }

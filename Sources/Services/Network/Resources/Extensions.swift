@@ -82,10 +82,12 @@ package enum Extensions: Resource {
             "filter-validation", "Filter parameters validation", "Provides validation on filter parameters.",
             "2018-07-04T10:00:00-00:00"),
         Entry(
-            "fip-port-details", "Floating IP Port Details Extension", "Add port_details attribute to Floating IP resource",
+            "fip-port-details", "Floating IP Port Details Extension",
+            "Add port_details attribute to Floating IP resource",
             "2018-04-09T10:00:00-00:00"),
         Entry(
-            "ip-substring-filtering", "IP address substring filtering", "Provides IP address substring filtering when listing ports",
+            "ip-substring-filtering", "IP address substring filtering",
+            "Provides IP address substring filtering when listing ports",
             "2017-11-28T09:00:00-00:00"),
         Entry("net-mtu", "Network MTU", "Provides MTU attribute for a network resource.", "2015-03-25T10:00:00-00:00"),
         Entry(
@@ -152,7 +154,9 @@ package enum Extensions: Resource {
         Entry(
             "service-type", "Neutron Service Type Management",
             "API for retrieving service providers for Neutron advanced services", "2013-01-20T00:00:00-00:00"),
-        Entry("sorting", "Sorting support", "Extension that indicates that sorting is enabled.", "2016-06-12T00:00:00-00:00"),
+        Entry(
+            "sorting", "Sorting support", "Extension that indicates that sorting is enabled.",
+            "2016-06-12T00:00:00-00:00"),
         Entry(
             "standard-attr-description", "standard-attr-description",
             "Extension to add descriptions to standard attributes", "2016-02-10T10:00:00-00:00"),

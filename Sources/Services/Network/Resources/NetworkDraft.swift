@@ -29,12 +29,14 @@ extension Network {
             zoneHints = try body.take("availability_zone_hints", .strings(.string())) ?? []
             tags = try body.takeTags()
             shared = try body.take("shared", .truth, rule: "create_network:shared", on: self) ?? false
-            external = try body.take("router:external", .truth, rule: "create_network:router:external", on: self) ?? false
+            external =
+                try body.take("router:external", .truth, rule: "create_network:router:external", on: self) ?? false
             isDefault = try body.take("is_default", .truth, rule: "create_network:is_default", on: self) ?? false
             portSecurity =
                 try body.take("port_security_enabled", .truth, rule: "create_network:port_security_enabled", on: self)
                 ?? true
-            type = try body.take("provider:network_type", .string(), rule: "create_network:provider:network_type", on: self)
+            type = try body.take(
+                "provider:network_type", .string(), rule: "create_network:provider:network_type", on: self)
             physicalNetwork = try body.take(
                 "provider:physical_network", .string(64), rule: "create_network:provider:physical_network", on: self)
             segmentationID = try body.take(
@@ -58,7 +60,9 @@ extension Network {
 
         private func checkProvider(_ options: NetworkOptions) throws(Fault) {
             guard let type else {
-                guard physicalNetwork == nil, segmentationID == nil else { throw .invalidInput("network_type required") }
+                guard physicalNetwork == nil, segmentationID == nil else {
+                    throw .invalidInput("network_type required")
+                }
                 return
             }
             switch type {
@@ -100,7 +104,8 @@ extension Network.Draft {
         let segment = try claimSegment(transaction, type, network: id, options)
         let network = Network(
             id: id, projectID: projectID, name: name, description: description, adminStateUp: adminStateUp,
-            status: "ACTIVE", shared: shared, external: external, isDefault: isDefault, portSecurityEnabled: portSecurity,
+            status: "ACTIVE", shared: shared, external: external, isDefault: isDefault,
+            portSecurityEnabled: portSecurity,
             mtu: mtu ?? (type == "geneve" ? options.overlayMTU : options.globalMTU), networkType: type,
             physicalNetwork: physicalNetwork, segmentationID: segment, dnsDomain: dnsDomain, zoneHints: zoneHints,
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)

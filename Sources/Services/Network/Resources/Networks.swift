@@ -139,13 +139,15 @@ extension Network {
         shared = try body.take("shared", .truth, rule: "update_network:shared", on: self) ?? shared
         if wasShared, !shared { try checkUnsharing(transaction) }
         let wasExternal = external
-        external = try body.take("router:external", .truth, rule: "update_network:router:external", on: self) ?? external
+        external =
+            try body.take("router:external", .truth, rule: "update_network:router:external", on: self) ?? external
         if wasExternal, !external,
             try transaction.count(Port.self, "network_id = \(id) AND device_owner = \(DeviceOwner.routerGateway)") > 0
         {
             throw .neutron(
                 409, "ExternalNetworkInUse",
-                "External network \(id) cannot be updated to be made non-external, since it has existing gateway ports.")
+                "External network \(id) cannot be updated to be made non-external, since it has existing gateway ports."
+            )
         }
         isDefault = try body.take("is_default", .truth, rule: "update_network:is_default", on: self) ?? isDefault
         portSecurityEnabled =

@@ -94,7 +94,9 @@ extension Port: Resource {
             if values.contains("ovs") { kinds.append("host <> ''") }
             return kinds.isEmpty ? "1 = 0" : kinds.joined(" OR ")
         },
-        .other("security_groups") { "id IN (SELECT port_id FROM network_port_groups WHERE security_group_id IN \($0))" },
+        .other("security_groups") {
+            "id IN (SELECT port_id FROM network_port_groups WHERE security_group_id IN \($0))"
+        },
         .other("fixed_ips", fixedIPs),
     ])
 

@@ -15,9 +15,11 @@ extension Quotas: Resource {
         .get("/quotas/tenant", "Show the caller's project", of: OwnScope.from, allow: .rule("get_quota", get), whose),
         .get("/quotas/{project}", "Show quotas", of: Named.from, allow: .rule("get_quota", get), show),
         .get(
-            "/quotas/{project}/default", "Show default quotas", of: Named.from, allow: .rule("get_quota", get), defaults),
+            "/quotas/{project}/default", "Show default quotas", of: Named.from, allow: .rule("get_quota", get), defaults
+        ),
         .get(
-            "/quotas/{project}/details", "Show quotas and usage", of: Named.from, allow: .rule("get_quota", get), details),
+            "/quotas/{project}/details", "Show quotas and usage", of: Named.from, allow: .rule("get_quota", get),
+            details),
         .get(
             "/quotas/{project}/details.json", "Show quotas and usage, as older clients ask", of: Named.from,
             allow: .rule("get_quota", get), details),

@@ -188,7 +188,8 @@ extension RBACPolicy {
                 guard left == 0 || policy.action != "access_as_shared" else {
                     throw .neutron(
                         409, "RbacPolicyInUse",
-                        "RBAC policy on object \(policy.objectID) cannot be removed because other objects depend on it.")
+                        "RBAC policy on object \(policy.objectID) cannot be removed because other objects depend on it."
+                    )
                 }
             }
             try transaction.delete(RBACPolicy.self, "id = \(policy.id)", or: notFound(policy.id))

@@ -38,7 +38,8 @@ extension Router: Resource {
                 "/routers", "Create routers", of: drafts, allow: .rule("create_router", NetworkRules.adminOrMember),
                 create),
             .get(
-                "/routers/{id}", "Show router", of: visible, allow: .rule("get_router", NetworkRules.adminOrReader), show
+                "/routers/{id}", "Show router", of: visible, allow: .rule("get_router", NetworkRules.adminOrReader),
+                show
             ),
             .put(
                 "/routers/{id}", "Update router", of: visible,

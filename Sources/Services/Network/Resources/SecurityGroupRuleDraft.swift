@@ -73,7 +73,9 @@ extension SecurityGroupRule {
         }
 
         private static func prefix(_ body: inout Body, _ ethertype: String) throws(Fault) -> String? {
-            guard let said = try body.take("remote_ip_prefix", .any), !said.isNull, said.string != "" else { return nil }
+            guard let said = try body.take("remote_ip_prefix", .any), !said.isNull, said.string != "" else {
+                return nil
+            }
             guard let text = said.string, let block = CIDR(loose: text) else {
                 throw .neutron(400, "InvalidCIDR", "Invalid CIDR \(said.bare) given as IP prefix.")
             }
@@ -137,7 +139,8 @@ extension SecurityGroupRule {
         }
 
         private func checkICMP() throws(Fault) {
-            for (attribute, field, value) in [("port_range_min", "type", portMin), ("port_range_max", "code", portMax)] {
+            for (attribute, field, value) in [("port_range_min", "type", portMin), ("port_range_max", "code", portMax)]
+            {
                 guard let value, value > 255 else { continue }
                 throw .invalidInput(
                     "Invalid value for ICMP \(field) (\(attribute)) \(value). It must be 0 to 255.",

@@ -97,10 +97,12 @@ extension SubnetPool {
             let pool = SubnetPool(
                 id: request.ids.uuid(), projectID: project, name: try body.need("name", .string()),
                 description: try body.take("description", .string()) ?? "", ipVersion: version.rawValue,
-                prefixes: CIDR.joined(prefixes), prefixDefault: try body.take("default_prefixlen", .whole(0...128)) ?? low,
+                prefixes: CIDR.joined(prefixes),
+                prefixDefault: try body.take("default_prefixlen", .whole(0...128)) ?? low,
                 prefixMin: low, prefixMax: high, addressScopeID: try body.option("address_scope_id", .id),
                 shared: try body.take("shared", .truth, rule: "create_subnetpool:shared", on: owned) ?? false,
-                isDefault: try body.take("is_default", .truth, rule: "create_subnetpool:is_default", on: owned) ?? false,
+                isDefault: try body.take("is_default", .truth, rule: "create_subnetpool:is_default", on: owned)
+                    ?? false,
                 quotaDefault: try body.option("default_quota", .whole(0...Int(Int32.max))),
                 tags: try body.takeTags(), createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
             try await pool.check(request)
@@ -196,7 +198,9 @@ extension SubnetPool {
         let others = try transaction.count(
             SubnetPool.self, "is_default = 1 AND ip_version = \(ipVersion) AND id <> \(id)")
         guard others == 0 else {
-            throw .invalidInput("A default subnetpool for this IP family has already been set. Only one default may exist per IP family")
+            throw .invalidInput(
+                "A default subnetpool for this IP family has already been set. Only one default may exist per IP family"
+            )
         }
     }
 }
@@ -215,7 +219,8 @@ extension SubnetPool {
             let pool = try await request.database.one(
                 SubnetPool.self, "id = \(id) AND (\(sql: request.scope(SubnetPool.self)))", or: notFound(id))
             guard pool.ipVersion == version else {
-                throw .badResource("subnets", "Cannot allocate IPv\(version) subnet from IPv\(pool.ipVersion) subnet pool")
+                throw .badResource(
+                    "subnets", "Cannot allocate IPv\(version) subnet from IPv\(pool.ipVersion) subnet pool")
             }
             return pool.id
         }
