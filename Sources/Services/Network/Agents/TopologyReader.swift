@@ -41,7 +41,7 @@ package struct TopologyReader: Sendable {
     private func specs(_ networks: [Network]) async throws(Fault) -> [SwitchSpec] {
         let ids = networks.map(\.id)
         let subnets = Dictionary(
-            grouping: try await database.all(Subnet.self, "network_id", in: ids, and: "1 = 1 ORDER BY created_at, id"),
+            grouping: try await database.all(Subnet.self, "network_id", in: ids).sorted { $0.id < $1.id },
             by: \.networkID)
         let metadata = Dictionary(
             try await database.all(Port.self, "device_id", in: ids.map(MetadataPort.device)).map { ($0.networkID, $0) }

@@ -25,11 +25,19 @@ package protocol Noun: Record, Resource, PolicyTarget {
     static func scope(_ project: String) -> SQL
     static func extra(_ request: Request, _ rows: [Self]) async throws(Fault) -> Extra
     func write(_ view: inout View, _ extra: Extra)
+    /// Marks a row of another project's that the caller was let in to (RBAC) as shared, which for them it is.
+    mutating func lend()
 }
 
 extension Noun {
     package static var collection: String { plural }
     package static func scope(_ project: String) -> SQL { "project_id = \(project)" }
+    package mutating func lend() {}
+
+    fileprivate mutating func adapt(to request: Request) {
+        guard projectID != request.project, policyAttribute("router:external") != true, !request.seesAll else { return }
+        lend()
+    }
 
     package func policyAttribute(_ name: String) -> JSON? {
         name == "project_id" || name == "tenant_id" ? .string(projectID) : nil
@@ -79,8 +87,9 @@ extension Noun {
     /// The row the path names, as far as the caller may see it.
     package static func visible(_ request: Request) async throws(Fault) -> Self {
         let id = request["id"]
-        let row = try await request.database.one(
+        var row = try await request.database.one(
             Self.self, "id = \(id) AND (\(sql: request.scope(Self.self)))", or: notFound(id))
+        row.adapt(to: request)
         guard request.may("get_\(noun)", on: row) else { throw notFound(id) }
         return row
     }
@@ -97,7 +106,10 @@ extension Noun {
         var rows = try await request.database.all(Self.self, page.condition(condition, table: table))
         let ids = rows.map(\.id)
         if page.isReversed { rows.reverse() }
-        if !request.seesAll { rows = rows.filter { request.may("get_\(noun)", on: $0) } }
+        if !request.seesAll {
+            for at in rows.indices { rows[at].adapt(to: request) }
+            rows = rows.filter { request.may("get_\(noun)", on: $0) }
+        }
         let extra = try await extra(request, rows)
         let items = rows.map { row in { (view: inout View) in row.write(&view, extra) } }
         return .list(plural, items, page: page, ids: page.isReversed ? ids.reversed() : ids)

@@ -62,6 +62,8 @@ extension AddressScope: Resource {
         .neutron(404, "AddressScopeNotFound", "Address scope \(id) could not be found.")
     }
 
+    package mutating func lend() { shared = true }
+
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
         case "project_id", "tenant_id": .string(projectID)

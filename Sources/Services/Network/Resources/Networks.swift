@@ -95,6 +95,8 @@ extension Network: Resource {
         .neutron(404, "NetworkNotFound", "Network \(id) could not be found.")
     }
 
+    package mutating func lend() { shared = true }
+
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
         case "project_id", "tenant_id", "network:project_id", "ext_parent:project_id": .string(projectID)

@@ -35,7 +35,7 @@ package struct RBACPolicy: Noun {
 
     /// What each kind of object may be granted for.
     private static let actions: [String: [String]] = [
-        "network": ["access_as_shared", "access_as_external"], "security_group": ["access_as_shared"],
+        "network": ["access_as_shared"], "security_group": ["access_as_shared"],
         "subnetpool": ["access_as_shared"], "address_scope": ["access_as_shared"],
     ]
 }

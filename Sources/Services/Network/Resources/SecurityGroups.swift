@@ -64,6 +64,8 @@ extension SecurityGroup: Resource {
         .neutron(404, "SecurityGroupNotFound", "Security group \(id) does not exist")
     }
 
+    package mutating func lend() { shared = true }
+
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
         case "project_id", "tenant_id", "security_group:project_id", "ext_parent:project_id": .string(projectID)

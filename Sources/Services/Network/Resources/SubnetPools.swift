@@ -16,7 +16,7 @@ package struct SubnetPool: Noun {
     var prefixMin: Int
     var prefixMax: Int
     var addressScopeID: String?
-    let shared: Bool
+    var shared: Bool
     var isDefault: Bool
     var quotaDefault: Int?
     package var tags: [String]
@@ -71,6 +71,8 @@ extension SubnetPool: Resource {
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "SubnetPoolNotFound", "Subnet pool \(id) could not be found.")
     }
+
+    package mutating func lend() { shared = true }
 
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
