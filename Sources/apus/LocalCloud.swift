@@ -68,7 +68,7 @@ final class LocalCloud: Sendable {
         switchboard.connect(
             .init(
                 front: front, metadata: MetadataService(rooms.compute),
-                console: { [rooms] request in await ConsoleProxy(rooms.compute).handle(request) }))
+                console: { _ in HTTPResponse(status: 404) }))
         try await HostReporter(rooms.compute).report()
         for index in Cloud.indexes { try listen(index.port, tag: index.type) }
         try listen(Cloud.gatewayPort, tag: "gateway")
