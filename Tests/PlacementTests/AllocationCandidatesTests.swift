@@ -82,6 +82,8 @@ struct AllocationCandidatesTests {
         await fixture.provider(3, ["DISK_GB": 100], traits: ["MISC_SHARES_VIA_AGGREGATE"], aggregates: [100])
         #expect(await fixture.candidates("resources=VCPU:1,DISK_GB:5") == ["1:VCPU=1 3:DISK_GB=5"])
         #expect(await fixture.candidates("resources=DISK_GB:5") == ["3:DISK_GB=5"])
+        #expect(await fixture.candidates("resources=DISK_GB:5&limit=5") == ["3:DISK_GB=5"])
+        #expect(await fixture.candidates("resources=VCPU:1,DISK_GB:5&in_tree=\(Fixture.id(1))") == [])
     }
 
     @Test("Each named group is served by one provider; isolate keeps groups apart")

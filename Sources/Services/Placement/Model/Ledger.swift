@@ -7,9 +7,9 @@ enum Ledger {
     /// - Parameter unable: how the complaint about a missing class begins.
     static func set(_ claims: [Claim], _ unable: String, _ request: Request) async throws(Fault) {
         let names = Set(claims.flatMap { $0.parts.map(\.resourceClass) })
-        let unknown = try await ResourceClass.unknown(names, request.database)
         let now = request.now
         try await request.database.transaction { transaction throws(Fault) in
+            let unknown = try ResourceClass.unknown(names, transaction)
             try set(claims, unknown.map { unable + Fault.noSuchClass($0) }, transaction, at: now)
         }
     }

@@ -103,12 +103,12 @@ extension Inventory {
         let row = try Inventory(&body, known.id, name, request)
         let unable = "Unable to create inventory for resource provider \(known.id): "
         try row.requireCapacity(unable, request)
-        if try await ResourceClass.unknown([name], request.database) != nil {
-            throw .badRequest(unable + Fault.noSuchClass(name))
-        }
         let now = request.now
         let provider = try await request.database.transaction { transaction throws(Fault) in
             var provider = try Provider.one(transaction, known.id)
+            if try ResourceClass.unknown([name], transaction) != nil {
+                throw .badRequest(unable + Fault.noSuchClass(name))
+            }
             try transaction.insert(row, or: .generationConflict("Update conflict: \(name) is there already."))
             try provider.bump(transaction, at: now)
             return provider
@@ -152,10 +152,6 @@ extension Inventory {
         guard generation == known.generation else { throw .generationConflict() }
         for row in rows {
             try row.requireCapacity("Unable to update inventory for resource provider \(known.id): ", request)
-        }
-        if let unknown = try await ResourceClass.unknown(rows.map(\.resourceClass), request.database) {
-            throw .badRequest(
-                "Unknown resource class in inventory for resource provider \(known.id): \(Fault.noSuchClass(unknown))")
         }
         let provider = try await replaceRows(rows, of: known, generation, request)
         return listed(rows, provider, request)
@@ -207,6 +203,11 @@ extension Inventory {
         return try await request.database.transaction { transaction throws(Fault) in
             var provider = try Provider.one(transaction, known.id)
             if let generation, generation != provider.generation { throw .generationConflict() }
+            if let unknown = try ResourceClass.unknown(rows.map(\.resourceClass), transaction) {
+                throw .badRequest(
+                    "Unknown resource class in inventory for resource provider \(known.id): "
+                        + Fault.noSuchClass(unknown))
+            }
             try replace(rows, of: &provider, transaction, at: now, generation == nil ? "" : "update conflict: ")
             return provider
         }

@@ -28,13 +28,13 @@ enum Reshaper: Resource {
         for (id, value) in inventories { shapes.append(try shape(id, value, request)) }
         let claims = try Allocation.claims(allocations, request)
         let names = shapes.flatMap { $0.rows.map(\.resourceClass) } + claims.flatMap { $0.parts.map(\.resourceClass) }
-        let unknown = try await ResourceClass.unknown(names, request.database)
-        let complaint = unknown.map { "malformed reshaper data: \(Fault.noSuchClass($0))" }
         let given = shapes
         let now = request.now
         try await request.database.transaction { transaction throws(Fault) in
             var providers = try given.mapping { shape throws(Fault) in try provider(shape, transaction) }
-            if let complaint { throw .badRequest(complaint) }
+            if let unknown = try ResourceClass.unknown(names, transaction) {
+                throw .badRequest("malformed reshaper data: \(Fault.noSuchClass(unknown))")
+            }
             // What goes must stay until nothing is held of it, and what comes must be there to be held.
             for (at, shape) in given.enumerated() where !shape.rows.isEmpty {
                 try Inventory.replace(

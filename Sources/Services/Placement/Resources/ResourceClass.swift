@@ -149,4 +149,12 @@ extension ResourceClass {
         let known = try await database.all(ResourceClass.self, "name", in: odd.sorted()).map(\.name)
         return odd.subtracting(known).min()
     }
+
+    /// The same where the answer must hold until what depends on it is written.
+    static func unknown(_ names: some Sequence<String>, _ transaction: Transaction) throws(Fault) -> String? {
+        let odd = Set(names).subtracting(StandardClasses.set)
+        if odd.isEmpty { return nil }
+        let known = try transaction.all(ResourceClass.self, "name", in: odd.sorted()).map(\.name)
+        return odd.subtracting(known).min()
+    }
 }
