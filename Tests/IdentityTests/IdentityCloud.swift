@@ -23,9 +23,10 @@ final class IdentityCloud: Sendable {
         service = IdentityService(
             database: database, clock: clock, ids: ids, log: .silent,
             pool: pool ?? BlockingPool(name: "passwords", threads: 1, queue: 64), keys: FernetKeys([.random(ids)]),
+            credentialKeys: FernetKeys([.random(ids)]),
             options: options)
         let metrics = Metrics()
-        let surroundings = Surroundings(
+        let surroundings = Provisions(
             database: database, clock: clock, ids: ids, log: .silent, metrics: metrics,
             policy: try Policy(index.rules))
         front = Front(

@@ -15,6 +15,12 @@ struct Bearer: Sendable {
     var domain: Project?
     var isSystem = false
     var roles: [RoleName] = []
+    /// What the token was made from when it was not a password.
+    var trust: Trust?
+    var credential: ApplicationCredential?
+
+    /// When trust or credential end, whatever the token says.
+    var endsAt: Timestamp? { trust?.expiresAt ?? credential?.expiresAt }
 
     /// The keys of revocations that concern such a token, its own apart.
     let revocations: [String]

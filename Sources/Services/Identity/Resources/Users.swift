@@ -158,6 +158,10 @@ extension Transaction {
     func remove(_ user: User) throws(Fault) {
         try delete(Assignment.self, "actor_id = \(user.id)")
         try delete(Membership.self, "user_id = \(user.id)")
+        try delete(Credential.self, "user_id = \(user.id)")
+        try delete(ApplicationCredential.self, "user_id = \(user.id)")
+        try delete(StoredAccessRule.self, "user_id = \(user.id)")
+        try delete(Trust.self, "trustor_user_id = \(user.id) OR trustee_user_id = \(user.id)")
         try delete(User.self, "id = \(user.id)")
     }
 }
