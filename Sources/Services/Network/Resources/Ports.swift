@@ -50,7 +50,9 @@ package struct Port: Noun {
 extension Port: Resource {
     package static let routes: [Route] =
         [
-            .get("/ports", "List ports", of: OwnScope.from, allow: .rule("get_port", NetworkRules.getPort), index),
+            .get(
+                "/ports", "List ports", of: OwnScope.from,
+                allow: .anyone("list_ports"), index),
             .post(
                 "/ports", "Create ports", of: drafts, allow: .rule("create_port", NetworkRules.createPort), create),
             .get("/ports/{id}", "Show port", of: visible, allow: .rule("get_port", NetworkRules.getPort), show),

@@ -55,8 +55,8 @@ extension Subnet: Resource {
     package static let routes: [Route] =
         [
             .get(
-                "/subnets", "List subnets", of: OwnScope.from, allow: .rule("get_subnet", NetworkRules.getSubnet),
-                index),
+                "/subnets", "List subnets", of: OwnScope.from,
+                allow: .anyone("list_subnets"), index),
             .post(
                 "/subnets", "Create subnets", of: drafts,
                 allow: .rule("create_subnet", NetworkRules.adminOrNetworkMember), create),
