@@ -125,12 +125,14 @@ struct SubnetsTests {
     func metadata() async throws {
         let cloud = try await NetworkCloud()
         let network = try await cloud.network()
-        #expect(try await cloud.service.metadataEndpoints() == [])
+        #expect(try await cloud.service.metadataPorts() == [])
         let subnet = try await cloud.subnet(network)
-        let endpoint = try #require(try await cloud.service.metadataEndpoints().first)
+        let endpoint = try #require(try await cloud.service.metadataPorts().first)
         #expect(endpoint.networkID == network)
-        #expect(endpoint.addresses.map { "\($0.subnet)" } == ["10.0.0.0/24"])
+        #expect(endpoint.addresses[0].hasPrefix("10.0.0."))
+        #expect(endpoint.addresses[0].hasSuffix("/24"))
+        #expect(endpoint.mtu == 1442)
         _ = await cloud.call("PUT", "/subnets/\(subnet)", ["subnet": ["enable_dhcp": false]])
-        #expect(try await cloud.service.metadataEndpoints() == [])
+        #expect(try await cloud.service.metadataPorts() == [])
     }
 }

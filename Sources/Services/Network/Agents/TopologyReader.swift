@@ -44,7 +44,7 @@ package struct TopologyReader: Sendable {
             grouping: try await database.all(Subnet.self, "network_id", in: ids).sorted { $0.id < $1.id },
             by: \.networkID)
         let metadata = Dictionary(
-            try await database.all(Port.self, "device_id", in: ids.map(MetadataPort.device)).map { ($0.networkID, $0) }
+            try await database.all(Port.self, "device_id", in: ids.map(MetadataPorts.device)).map { ($0.networkID, $0) }
         ) { first, _ in first }
         return networks.map { network in
             SwitchSpec(

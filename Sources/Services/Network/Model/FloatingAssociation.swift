@@ -60,7 +60,8 @@ struct FloatingAssociation: Sendable {
         guard port.projectID == floating.projectID || request.seesAll else {
             throw .badResource(
                 "floatingip",
-                "Cannot process floating IP association with Port \(id), since that port is owned by a different project"
+                "Cannot process floating IP association with Port \(id), since that port is owned by a "
+                    + "different project"
             )
         }
         guard !DeviceOwner.isServed.contains(port.deviceOwner), port.deviceOwner != DeviceOwner.metadata else {

@@ -68,7 +68,10 @@ extension Request {
     var project: String { caller.projectID ?? "" }
 
     /// The condition that hides other projects' rows.
-    func scope<N: Noun>(_ type: N.Type) -> SQL { seesAll ? "1 = 1" : N.scope(project) }
+    /// A caller without a project owns nothing, not even what has no project.
+    func scope<N: Noun>(_ type: N.Type) -> SQL {
+        seesAll ? "1 = 1" : N.scope(caller.projectID.flatMap { $0.isEmpty ? nil : $0 } ?? "-")
+    }
 
     /// `If-Match: revision_number=7`.
     func constraint() throws(Fault) -> Int? {
@@ -106,10 +109,10 @@ extension Noun {
         var rows = try await request.database.all(Self.self, page.condition(condition, table: table))
         let ids = rows.map(\.id)
         if page.isReversed { rows.reverse() }
-        if !request.seesAll {
-            for at in rows.indices { rows[at].adapt(to: request) }
-            rows = rows.filter { request.may("get_\(noun)", on: $0) }
-        }
+        // Anybody may list; what they may not see is not there.
+        for at in rows.indices { rows[at].adapt(to: request) }
+        let rule = "get_\(noun)"
+        rows = rows.filter { request.may(rule, on: $0) }
         let extra = try await extra(request, rows)
         let items = rows.map { row in { (view: inout View) in row.write(&view, extra) } }
         return .list(plural, items, page: page, ids: page.isReversed ? ids.reversed() : ids)

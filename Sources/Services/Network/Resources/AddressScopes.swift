@@ -27,7 +27,8 @@ extension AddressScope: Resource {
 
     package static let routes: [Route] = [
         .get(
-            "/address-scopes", "List address scopes", of: OwnScope.from, allow: .rule("get_address_scope", get), index),
+            "/address-scopes", "List address scopes", of: OwnScope.from,
+            allow: .anyone("list_address_scopes"), index),
         .post(
             "/address-scopes", "Create address scopes", of: drafts,
             allow: .rule("create_address_scope", NetworkRules.adminOrMember), create),

@@ -133,8 +133,8 @@ package enum Extensions: Resource {
             "Extension indicating that If-Match based on revision_number is supported.", "2016-12-11T00:00:00-00:00"),
         Entry(
             "router", "Neutron L3 Router",
-            "Router abstraction for basic L3 forwarding between L2 Neutron networks and access to external networks via "
-                + "a NAT gateway.", "2012-07-20T10:00:00-00:00"),
+            "Router abstraction for basic L3 forwarding between L2 Neutron networks and access to external networks "
+                + "via a NAT gateway.", "2012-07-20T10:00:00-00:00"),
         Entry(
             "router_availability_zone", "Router Availability Zone", "Availability zone support for router.",
             "2015-01-01T10:00:00-00:00"),

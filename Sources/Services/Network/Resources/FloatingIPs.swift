@@ -32,7 +32,7 @@ extension FloatingIP: Resource {
         [
             .get(
                 "/floatingips", "List floating IPs", of: OwnScope.from,
-                allow: .rule("get_floatingip", NetworkRules.adminOrReader), index),
+                allow: .anyone("list_floatingips"), index),
             .post(
                 "/floatingips", "Create floating IPs", of: drafts,
                 allow: .rule("create_floatingip", NetworkRules.adminOrMember), create),
@@ -196,6 +196,17 @@ extension FloatingIP {
             try transaction.touch(.router, routerID, request)
         }
         if let portID { try transaction.touch(.addresses, portID, request) }
+    }
+
+    /// Deletes the floating addresses of a network that goes away which stand for nothing.
+    static func removeUnused(_ transaction: Transaction, of network: String, _ request: Request) throws(Fault) {
+        for floating in try transaction.all(FloatingIP.self, "floating_network_id = \(network) AND port_id IS NULL") {
+            try transaction.delete(FloatingIP.self, "id = \(floating.id)")
+            try Tag.set(transaction, floating.id, [])
+            if let port = try transaction.first(Port.self, "id = \(floating.floatingPortID)") {
+                try port.remove(transaction, request)
+            }
+        }
     }
 
     /// Frees the floating addresses of a port whose fixed address is not kept.

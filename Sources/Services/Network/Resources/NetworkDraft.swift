@@ -111,7 +111,7 @@ extension Network.Draft {
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)
         try transaction.insert(network)
         if !tags.isEmpty { try Tag.set(transaction, id, tags) }
-        try MetadataPort.create(transaction, network, request)
+        try MetadataPorts.create(transaction, network, request)
         try transaction.touch(.network, id, request)
         return network
     }

@@ -42,7 +42,7 @@ extension Network: Resource {
         [
             .get(
                 "/networks", "List networks", of: OwnScope.from,
-                allow: .rule("get_network", NetworkRules.getNetwork), index),
+                allow: .anyone("list_networks"), index),
             .post(
                 "/networks", "Create networks", of: drafts,
                 allow: .rule("create_network", NetworkRules.adminOrMember), create),
@@ -183,12 +183,14 @@ extension Network {
         try await request.database.transaction { transaction throws(Fault) in
             let network = try transaction.one(Network.self, "id = \(id)", or: notFound(id))
             try network.checkConstraint(expected)
+            try FloatingIP.removeUnused(transaction, of: id, request)
             let ports = try transaction.all(Port.self, "network_id = \(id)")
             guard ports.allSatisfy({ DeviceOwner.goesWithNetwork.contains($0.deviceOwner) }) else {
+                let left = ports.filter { !DeviceOwner.goesWithNetwork.contains($0.deviceOwner) }.map(\.id)
                 throw .neutron(
                     409, "NetworkInUse",
-                    "Unable to complete operation on network \(id). "
-                        + "There are one or more ports still in use on the network.")
+                    "Unable to complete operation on network \(id). There are one or more ports still in use on the "
+                        + "network, id for these ports is: \(left.joined(separator: ",")).")
             }
             for port in ports { try port.remove(transaction, request) }
             for subnet in try transaction.all(Subnet.self, "network_id = \(id)") {

@@ -156,7 +156,7 @@ extension Port {
 }
 
 /// The port of each network behind which the metadata service listens on every host.
-package enum MetadataPort {
+enum MetadataPorts {
     static func device(_ network: String) -> String { "ovnmeta-\(network)" }
 
     static func create(_ transaction: Transaction, _ network: Network, _ request: Request) throws(Fault) {
@@ -165,7 +165,7 @@ package enum MetadataPort {
         _ = try wish.make(transaction, network, request)
     }
 
-    /// Gives the port an address in every IPv4 subnet that serves DHCP, and takes back those of subnets that no longer do.
+    /// Gives the port an address in every IPv4 subnet that serves DHCP, and takes back those of subnets that do not.
     static func refresh(_ transaction: Transaction, network id: String, _ request: Request) throws(Fault) {
         guard
             var port = try transaction.first(

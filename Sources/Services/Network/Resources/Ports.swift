@@ -50,14 +50,18 @@ package struct Port: Noun {
 extension Port: Resource {
     package static let routes: [Route] =
         [
-            .get("/ports", "List ports", of: OwnScope.from, allow: .rule("get_port", NetworkRules.getPort), index),
+            .get(
+                "/ports", "List ports", of: OwnScope.from,
+                allow: .anyone("list_ports"), index),
             .post(
                 "/ports", "Create ports", of: drafts, allow: .rule("create_port", NetworkRules.createPort), create),
             .get("/ports/{id}", "Show port", of: visible, allow: .rule("get_port", NetworkRules.getPort), show),
             .put(
-                "/ports/{id}", "Update port", of: visible, allow: .rule("update_port", NetworkRules.updatePort), update),
+                "/ports/{id}", "Update port", of: visible, allow: .rule("update_port", NetworkRules.updatePort),
+                update),
             .delete(
-                "/ports/{id}", "Delete port", of: visible, allow: .rule("delete_port", NetworkRules.deletePort), delete),
+                "/ports/{id}", "Delete port", of: visible, allow: .rule("delete_port", NetworkRules.deletePort),
+                delete),
         ] + tagRoutes(read: NetworkRules.getPort, write: NetworkRules.updatePort, delete: NetworkRules.deletePort)
 
     package static let migrations: [Migration] = [

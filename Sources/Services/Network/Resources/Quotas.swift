@@ -27,7 +27,8 @@ extension Quotas: Resource {
             "/quotas/{project}", "Update quotas", of: Named.from, allow: .rule("update_quota", "rule:admin_only"),
             update),
         .delete(
-            "/quotas/{project}", "Reset quotas", of: Named.from, allow: .rule("delete_quota", "rule:admin_only"), reset),
+            "/quotas/{project}", "Reset quotas", of: Named.from, allow: .rule("delete_quota", "rule:admin_only"),
+            reset),
     ]
 
     package static let migrations: [Migration] = [

@@ -44,7 +44,7 @@ extension RBACPolicy: Resource {
     package static let routes: [Route] = [
         .get(
             "/rbac-policies", "List RBAC policies", of: OwnScope.from,
-            allow: .rule("get_rbac_policy", NetworkRules.adminOrReader), index),
+            allow: .anyone("list_rbac_policies"), index),
         .post(
             "/rbac-policies", "Create RBAC policy", of: drafts,
             allow: .rule("create_rbac_policy", NetworkRules.adminOrMember), create),

@@ -93,8 +93,8 @@ extension RouterInterfaces {
         guard port.deviceID.isEmpty else {
             throw .neutron(
                 409, "PortInUse",
-                "Unable to complete operation on port \(id) for network \(port.networkID). Port already has an attached "
-                    + "device \(port.deviceID).")
+                "Unable to complete operation on port \(id) for network \(port.networkID). Port already has an "
+                    + "attached device \(port.deviceID).")
         }
         guard !port.fixedIPs.isEmpty else {
             throw .badResource("router", "Router port must have at least one fixed IP")

@@ -32,8 +32,8 @@ extension Router: Resource {
     package static let routes: [Route] =
         [
             .get(
-                "/routers", "List routers", of: OwnScope.from, allow: .rule("get_router", NetworkRules.adminOrReader),
-                index),
+                "/routers", "List routers", of: OwnScope.from,
+                allow: .anyone("list_routers"), index),
             .post(
                 "/routers", "Create routers", of: drafts, allow: .rule("create_router", NetworkRules.adminOrMember),
                 create),

@@ -76,8 +76,8 @@ extension SecurityGroupRule: Resource {
 
     package static let routes: [Route] = [
         .get(
-            "/security-group-rules", "List security group rules", of: GroupScope.from,
-            allow: .rule("get_security_group_rule", read), list),
+            "/security-group-rules", "List security group rules", of: OwnScope.from,
+            allow: .anyone("list_security_group_rules"), index),
         .post(
             "/security-group-rules", "Create security group rules", of: drafts,
             allow: .rule("create_security_group_rule", edit), create),
@@ -122,24 +122,11 @@ extension SecurityGroupRule: Resource {
         default: nil
         }
     }
-
-    /// The caller's project as the owner of groups.
-    package struct GroupScope: Asked {
-        let own: OwnScope
-        package init(_ request: Request) { own = OwnScope(request) }
-        package func policyAttribute(_ name: String) -> JSON? {
-            name == "security_group:project_id" ? .string(own.projectID) : own.policyAttribute(name)
-        }
-    }
 }
 
 // MARK: - Handlers
 
 extension SecurityGroupRule {
-    static func list(_ request: Request, _ scope: GroupScope) async throws(Fault) -> Reply {
-        try await index(request, scope.own)
-    }
-
     static func drafts(_ request: Request) async throws(Fault) -> Drafts<Draft> {
         let drafts = try await Drafts(request, noun, plural) { body async throws(Fault) in
             try await Draft(request, &body)

@@ -27,7 +27,7 @@ extension SecurityGroup: Resource {
         [
             .get(
                 "/security-groups", "List security groups", of: OwnScope.from,
-                allow: .rule("get_security_group", NetworkRules.getGroup), list),
+                allow: .anyone("list_security_groups"), list),
             .post(
                 "/security-groups", "Create security groups", of: drafts,
                 allow: .rule("create_security_group", NetworkRules.adminOrMember), create),

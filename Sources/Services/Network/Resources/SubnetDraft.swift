@@ -119,7 +119,7 @@ extension Subnet.Draft {
             createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
         try transaction.insert(subnet)
         if !tags.isEmpty { try Tag.set(transaction, subnet.id, tags) }
-        try MetadataPort.refresh(transaction, network: network.id, request)
+        try MetadataPorts.refresh(transaction, network: network.id, request)
         if subnet.isAutomatic { try subnet.joinPorts(transaction, request) }
         try Network.bump(transaction, network.id, at: request.now)
         try transaction.touch(.network, network.id, request)

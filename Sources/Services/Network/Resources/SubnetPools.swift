@@ -32,7 +32,9 @@ extension SubnetPool: Resource {
 
     package static let routes: [Route] =
         [
-            .get("/subnetpools", "List subnet pools", of: OwnScope.from, allow: .rule("get_subnetpool", get), index),
+            .get(
+                "/subnetpools", "List subnet pools", of: OwnScope.from,
+                allow: .anyone("list_subnetpools"), index),
             .post(
                 "/subnetpools", "Create subnet pools", of: drafts,
                 allow: .rule("create_subnetpool", NetworkRules.adminOrMember), create),

@@ -55,8 +55,8 @@ extension Subnet: Resource {
     package static let routes: [Route] =
         [
             .get(
-                "/subnets", "List subnets", of: OwnScope.from, allow: .rule("get_subnet", NetworkRules.getSubnet),
-                index),
+                "/subnets", "List subnets", of: OwnScope.from,
+                allow: .anyone("list_subnets"), index),
             .post(
                 "/subnets", "Create subnets", of: drafts,
                 allow: .rule("create_subnet", NetworkRules.adminOrNetworkMember), create),
@@ -92,13 +92,15 @@ extension Subnet: Resource {
         .truth("enable_dhcp"), .text("ipv6_address_mode"), .text("ipv6_ra_mode"), .text("subnetpool_id"),
         .truth("dns_publish_fixed_ip"),
         .other("segment_id") { _ in "1 = 0" },
-        .other("router:external") { values in
-            "network_id IN (SELECT id FROM network_networks WHERE external IN \(values.compactMap { Format<Bool>.truth($0) }))"
-        },
-        .other("shared") { values in
-            "network_id IN (SELECT id FROM network_networks WHERE shared IN \(values.compactMap { Format<Bool>.truth($0) }))"
-        },
+        .other("router:external") { onNetwork("external", $0) },
+        .other("shared") { onNetwork("shared", $0) },
     ])
+
+    /// Those whose network is marked so.
+    private static func onNetwork(_ mark: String, _ values: [String]) -> SQL {
+        let wanted = values.compactMap { Format<Bool>.truth($0) }
+        return "network_id IN (SELECT id FROM network_networks WHERE \(raw: mark) IN \(wanted))"
+    }
 
     package static func scope(_ project: String) -> SQL {
         """
@@ -148,7 +150,7 @@ extension Subnet {
             // The metadata port is served by what this subnet now says of DHCP.
             let later = subnet
             try transaction.replace(later, where: "id = \(later.id)", or: notFound(later.id))
-            try MetadataPort.refresh(transaction, network: later.networkID, request)
+            try MetadataPorts.refresh(transaction, network: later.networkID, request)
         }
         return try await subnet.reply(request)
     }
