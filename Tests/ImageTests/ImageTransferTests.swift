@@ -22,7 +22,7 @@ private final class Chunks: BodySource {
     }
 }
 
-struct ImageDataTests {
+struct ImageTransferTests {
     private static func stream(
         _ cloud: ImageCloud, _ id: String, _ chunks: [[UInt8]], announced: Int? = nil,
         last: @escaping @Sendable () async throws(Fault) -> Void = {}
