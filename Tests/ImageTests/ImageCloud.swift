@@ -2,6 +2,8 @@
 import Image
 import Kernel
 import Simulation
+import Synchronization
+import Testing
 
 /// An Image room with a store in memory, and the calls that tests make most.
 struct ImageCloud {
@@ -10,20 +12,16 @@ struct ImageCloud {
     let service: ImageService
 
     init(store: FakeImageStore = FakeImageStore(), options: ImageOptions = ImageOptions()) async throws {
-        let box = Box()
+        let box = Mutex<ImageService?>(nil)
         self.store = store
         cloud = try await TestCloud(rooms: { parts in
             let service = ImageService(
                 database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log, store: store,
                 options: options)
-            box.service = service
+            box.withLock { $0 = service }
             return service
         })
-        service = box.service!
-    }
-
-    private final class Box: @unchecked Sendable {
-        var service: ImageService?
+        service = try #require(box.withLock { $0 })
     }
 
     static let raw: JSON = ["name": "cirros", "disk_format": "raw", "container_format": "bare"]

@@ -8,7 +8,8 @@ package final class ImageService: Service {
         versions: .fixed("2.17"), envelope: .glance, wording: .glance, scopes: .project,
         baseRules: ImageRules.base, memberRules: ImageRules.members,
         resources: [
-            ImageDiscovery.self, ImageSchemas.self, ImageRecord.self, ImageData.self, ImageImport.self, ImageTags.self,
+            ImageDiscovery.self, ImageSchemas.self, ImageRecord.self, ImageTransfer.self, ImageImport.self,
+            ImageTags.self,
             ImageActions.self, ImageMember.self,
         ])
 

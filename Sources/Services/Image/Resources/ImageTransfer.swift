@@ -2,7 +2,7 @@
 package import Kernel
 
 /// The bytes of an image.
-package enum ImageData: Resource {
+package enum ImageTransfer: Resource {
     package static let routes: [Route] = [
         .put(
             "/images/{image_id}/file", "Upload image data", of: SeenImage.find,
