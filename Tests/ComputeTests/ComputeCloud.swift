@@ -26,6 +26,7 @@ struct ComputeCloud {
         }
         let (hosts, network, held) = (drivers, FakeNetwork(), Held())
         cloud = try await TestCloud(
+            log: Log(sink: .stderr, level: .error, clock: MachineClock()),
             rooms: { _ in FakeImages() }, { _ in network },
             { PlacementService(database: $0.database, clock: $0.clock, ids: $0.ids, log: $0.log) },
             { parts in
