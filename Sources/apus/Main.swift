@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Kernel
 
 /// The binary. It holds no logic: a word picks a command, and a command puts the cloud together.
 @main
 enum Main {
-    static func main() async {
+    /// Not `async`: signals must be blocked before the runtime starts its threads, which inherit the mask.
+    static func main() {
+        Signals.block()
         let words = CommandLine.arguments.dropFirst()
-        do throws(Fault) {
-            try await run(words.first ?? "help", Array(words.dropFirst()))
-        } catch {
-            Terminal.complain(error.message)
-            Terminal.exit(error.status == 400 ? 2 : 1)
+        Task {
+            do throws(Fault) {
+                try await run(words.first ?? "help", Array(words.dropFirst()))
+            } catch {
+                Terminal.complain(error.message)
+                Terminal.exit(error.status == 400 ? 2 : 1)
+            }
+            Terminal.exit(0)
         }
+        while true { pause() }
     }
 
     private static func run(_ command: String, _ words: [String]) async throws(Fault) {

@@ -12,7 +12,8 @@ struct Signals: Sendable {
         return set
     }
 
-    init() {
+    /// For the main thread, before there is another one.
+    static func block() {
         var set = Signals.set
         pthread_sigmask(SIG_BLOCK, &set, nil)
         signal(SIGPIPE, SIG_IGN)
