@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Network
+internal import Network
 
 /// How Neutron's ML2/OVN driver names rows, so that its tools and habits apply.
 enum OVNNames {
