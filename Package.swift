@@ -98,7 +98,7 @@ let package = Package(
         tests("ImageTests", "Image", "ImageFiles", "Kernel", "Clients", "Simulation"),
         tests("PlacementTests", "Placement", "Kernel", "Clients", "Simulation"),
         tests("NetworkTests", "Network", "Kernel", "Clients", "Simulation"),
-        tests("ComputeTests", "Compute", "Kernel", "Clients", "Simulation"),
+        tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
         tests("EnginesTests", "Engines", "Base"),

@@ -83,7 +83,7 @@ final class LocalCloud: Sendable {
         switchboard.connect(
             .init(
                 front: front, metadata: MetadataService(rooms.compute),
-                console: { [rooms] request in await ConsoleProxy(rooms.compute).handle(request) }))
+                console: { _ in HTTPResponse(status: 404) }))
     }
 
     /// Takes over what may change while the cloud runs: the log's file and level, the policies, the origins of CORS.

@@ -9,7 +9,7 @@ enum Main {
     static func main() {
         Signals.block()
         let words = CommandLine.arguments.dropFirst()
-        Task {
+        Task.detached {
             do throws(Fault) {
                 try await run(words.first ?? "help", Array(words.dropFirst()))
             } catch {

@@ -46,12 +46,13 @@ struct Rooms: Sendable {
         placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
-            store: try ImageFiles(directory: ground.directory.path + "/images", pool: ground.pool))
+            store: try FileImageStore(folder: ground.directory.path + "/images"), options: options[ImageOptions.self])
+        try await image.recover()
         let backend = try Rooms.backend(ground)
         ovn = backend as? OVNNetworkBackend
         network = NetworkService(
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
-            caller: Rooms.caller("neutron"), backend: backend)
+            caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
         queue = OperationQueue(database: database, clock: clock, ids: ids)
         var computing = options[ComputeOptions.self]
         computing.consoleURL = ground.settings.url(Cloud.consolePort)
@@ -118,7 +119,6 @@ struct Rooms: Sendable {
             if let ovn { group.addTask { await ovn.run() } }
             group.addTask { await network.sync.run() }
             group.addTask { await HostReporter(compute).run() }
-            group.addTask { await GuestWatch(compute).run() }
             group.addTask {
                 await Worker(
                     queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true

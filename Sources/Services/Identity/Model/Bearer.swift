@@ -77,7 +77,8 @@ struct RoleBook: Sendable {
 
 extension Database {
     /// The roles that a user was given on a target: directly, through groups, and inherited from above.
-    func roleIDs(of userID: String, _ target: Assignment.Target, _ targetID: String, above: [String]) async throws(Fault)
+    func roleIDs(of userID: String, _ target: Assignment.Target, _ targetID: String, above: [String])
+        async throws(Fault)
         -> [String]
     {
         let inherited: SQL =
