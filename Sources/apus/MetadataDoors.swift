@@ -26,7 +26,7 @@ struct MetadataDoors: Sendable {
     }
 
     private struct Open {
-        let port: MetadataEndpoint
+        let port: MetadataPort
         let listener: ListenerID
     }
 
@@ -44,13 +44,11 @@ struct MetadataDoors: Sendable {
     }
 
     private func adjust(_ open: inout [String: Open]) async throws(Fault) {
-        let wanted = try await network.metadataEndpoints()
+        let wanted = try await network.metadataPorts()
         for port in wanted where open[port.networkID]?.port != port {
             if let old = open.removeValue(forKey: port.networkID) { server.close(listener: old.listener) }
             let socket = try await door.open(
-                network: port.networkID, port: port.portID, mac: "\(port.mac)",
-                addresses: port.addresses.map { "\($0.address)/\($0.subnet.prefix)" },
-                mtu: EngineOptions.tunnelMTU)
+                network: port.networkID, port: port.portID, mac: port.mac, addresses: port.addresses, mtu: port.mtu)
             let listener = try server.listen(socket: socket, tag: Self.tag + port.networkID)
             open[port.networkID] = Open(port: port, listener: listener)
             log.info("metadata door opened", ["network": port.networkID])

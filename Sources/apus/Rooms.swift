@@ -71,9 +71,11 @@ struct Rooms: Sendable {
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
         guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
         let options = ground.settings.configuration[OVNOptions.self]
+        let (ownNorth, ownSouth) = (
+            try OVSDBEndpoint.list(engines.paths.northbound), try OVSDBEndpoint.list(engines.paths.southbound)
+        )
         return OVNNetworkBackend(
-            northbound: try options.northbound ?? OVSDBEndpoint.list(engines.paths.northbound),
-            southbound: try options.southbound ?? OVSDBEndpoint.list(engines.paths.southbound), options: options,
+            northbound: options.northbound ?? ownNorth, southbound: options.southbound ?? ownSouth, options: options,
             log: ground.log)
     }
 
