@@ -101,6 +101,8 @@ extension Request {
         guard limit >= 0 else {
             throw index.wording.invalid("limit", .integer(Int64(limit)), "limit must not be negative")
         }
+        // To Neutron no items at all means no bound.
+        if limit == 0, index.envelope.pageLinks == .neutron { return nil }
         return maximum.map { min($0, limit) } ?? limit
     }
 
@@ -150,8 +152,8 @@ extension Page {
         case .neutron:
             guard isAsked, let first = ids.first, let last = ids.last else { return }
             var list: [(String, String)] = []
-            if full { list.append(("next", address(marker: last))) }
-            if marker != nil { list.append(("previous", address(marker: first, reversed: true))) }
+            if full || isReversed { list.append(("next", address(marker: last))) }
+            if full || !isReversed { list.append(("previous", address(marker: first, reversed: true))) }
             if !list.isEmpty { links(&view, collection, list) }
         case .glance:
             view.put("first", path(marker: nil))

@@ -92,7 +92,7 @@ extension SubnetPool {
         try await Drafts(request, noun, plural) { body async throws(Fault) in
             let project = try body.takeProject(request)
             let owned = OwnedTarget(projectID: project)
-            let prefixes = try body.need("prefixes", Format<[CIDR]>.list(.cidr))
+            let prefixes = try body.need("prefixes", Format<[CIDR]>.list(.looseCIDR))
             guard let version = prefixes.first?.version else {
                 throw .neutron(400, "EmptySubnetPoolPrefixList", "Empty subnet pool prefix list.")
             }
@@ -121,6 +121,10 @@ extension SubnetPool {
                     "subnetpool", SubnetPool.self, project: pool.projectID, transaction, request.network.options)
                 try pool.checkDefault(transaction)
                 try transaction.insert(pool)
+                if pool.shared {
+                    try RBACPolicy.open(
+                        transaction, "subnetpool", pool.id, "access_as_shared", project: pool.projectID, request)
+                }
                 if !pool.tags.isEmpty { try Tag.set(transaction, pool.id, pool.tags) }
             }
         }
@@ -132,7 +136,7 @@ extension SubnetPool {
             var body = try request.body("subnetpool")
             pool.name = try body.take("name", .string()) ?? pool.name
             pool.description = try body.take("description", .string()) ?? pool.description
-            if let prefixes = try body.take("prefixes", Format<[CIDR]>.list(.cidr)) {
+            if let prefixes = try body.take("prefixes", Format<[CIDR]>.list(.looseCIDR)) {
                 let more = CIDR.joined(prefixes)
                 guard pool.prefixes.allSatisfy({ old in more.contains { $0.contains(old) } }) else {
                     throw .neutron(
