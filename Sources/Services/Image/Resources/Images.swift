@@ -34,7 +34,8 @@ extension ImageRecord: Resource {
     package static let routes: [Route] = [
         .get("/images", "List images", of: OwnScope.from, allow: .rule("get_images", ImageRules.reader), index),
         .post(
-            "/images", "Create image", of: ImageDraftRequest.from, allow: .rule("add_image", ImageRules.create), create),
+            "/images", "Create image", of: ImageDraftRequest.from, allow: .rule("add_image", ImageRules.create),
+            create),
         .get("/images/{image_id}", "Show image", of: SeenImage.find, allow: .rule("get_image", ImageRules.show), show),
         .patch(
             "/images/{image_id}", "Update image", of: SeenImage.find, allow: .rule("modify_image", ImageRules.member),
