@@ -94,6 +94,15 @@ package struct PlacementClient: Sendable {
         }
     }
 
+    /// Forgets a provider that nothing is taken of; one that is gone already is fine.
+    package func deleteProvider(_ id: String, requestID: String) async throws(Fault) {
+        do throws(Fault) {
+            try await client.call("DELETE", "/resource_providers/\(id)", requestID: requestID)
+        } catch {
+            if error.status != 404 { throw error }
+        }
+    }
+
     /// Sets a provider's whole inventory unless it is that already.
     /// - Parameter inventory: by class: total, reserved, allocation ratio.
     package func setInventory(

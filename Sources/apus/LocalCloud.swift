@@ -2,6 +2,7 @@
 import Clients
 import Compute
 import Engines
+import Glibc
 import Identity
 import Kernel
 import Network
@@ -18,6 +19,7 @@ final class LocalCloud: Sendable {
     private let pool = BlockingPool(name: "blocking", threads: 16, queue: 4096)
     private let engines: Engines?
     private let rooms: Rooms
+    private let authority: TokenCache
     private let ground: Rooms.Ground
     private let switchboard = Switchboard()
     private let server: HTTPServer
@@ -26,9 +28,9 @@ final class LocalCloud: Sendable {
     init(_ settings: UpSettings, _ directory: DataDirectory) async throws(Fault) {
         self.settings = settings
         self.directory = directory
-        let log = Log(sink: .file(directory.path + "/log/apus.log"), level: .info, clock: clock)
+        let log = settings.log(clock)
         self.log = log
-        database = try Database.sqlite(path: directory.path + "/apus.db", log: log)
+        database = try Database.sqlite(path: settings.databasePath, log: log)
         try await database.migrate(Cloud.migrations)
         adminPassword = try directory.secret("admin-password", ids)
         engines = try LocalCloud.engines(settings, directory, pool, log)
@@ -42,6 +44,7 @@ final class LocalCloud: Sendable {
             passwords: BlockingPool(name: "passwords", threads: HTTPServer.cores, queue: 64), engines: engines,
             transport: InProcess { switchboard.front })
         rooms = try await Rooms(ground)
+        authority = TokenCache(rooms.identity.authority, clock: clock)
         server = try HTTPServer { request in await switchboard.answer(request) }
     }
 
@@ -49,10 +52,7 @@ final class LocalCloud: Sendable {
         _ settings: UpSettings, _ directory: DataDirectory, _ pool: BlockingPool, _ log: Log
     ) throws(Fault) -> Engines? {
         guard settings.needsEngines else { return nil }
-        var options = EngineOptions()
-        options.hypervisor = settings.hypervisor == .libvirt
-        if settings.hypervisor == .fake { options.chassisName = "fake-1" }
-        return try Engines(dataDirectory: directory.path, options: options, pool: pool) { event in
+        return try Engines(dataDirectory: directory.path, options: settings.engines, pool: pool) { event in
             EngineLines.tell(event, log)
         }
     }
@@ -62,28 +62,51 @@ final class LocalCloud: Sendable {
         try await Bootstrap.run(
             rooms.identity, password: adminPassword, services: Cloud.indexes, ids: ids, clock: clock,
             address: { [settings] index, _ in settings.url(index.port) + index.catalogPath })
-        let front = Front(
-            try rooms.open(ground, metrics: metrics), authority: TokenCache(rooms.identity.authority, clock: clock),
-            ids: ids, log: log, metrics: metrics, pages: Pages.all(metrics, log))
-        switchboard.connect(
-            .init(
-                front: front, metadata: MetadataService(rooms.compute),
-                console: { [rooms] request in await ConsoleProxy(rooms.compute).handle(request) }))
+        try connect(settings)
         try await HostReporter(rooms.compute).report()
-        for index in Cloud.indexes { try listen(index.port, tag: index.type) }
-        try listen(Cloud.gatewayPort, tag: "gateway")
-        try listen(Cloud.consolePort, tag: "console")
-        try ClientFiles.write(directory, url: settings.url(IdentityService.index.port), password: adminPassword)
+        let identity = try settings.listen.identity()
+        for index in Cloud.indexes { try listen(index.port, tag: index.type, identity) }
+        try listen(Cloud.gatewayPort, tag: "gateway", identity)
+        try listen(Cloud.consolePort, tag: "console", identity)
+        try ClientFiles.write(
+            directory, url: settings.url(IdentityService.index.port), password: adminPassword,
+            authorities: settings.listen.authoritiesPath)
         try writeFacts()
     }
 
-    private func listen(_ port: Int, tag: String) throws(Fault) {
-        try server.listen(host: settings.listen, port: port + settings.offset, tag: tag)
+    /// Puts the rooms behind the ports, under the policies that the settings name.
+    private func connect(_ settings: UpSettings) throws(Fault) {
+        let front = Front(
+            try rooms.open(ground, metrics: metrics, policies: try settings.policies(log)), authority: authority, ids: ids,
+            log: log, metrics: metrics, cors: settings.configuration[CORSOptions.self].cors,
+            pages: Pages.all(metrics, log))
+        switchboard.connect(
+            .init(
+                front: front, metadata: MetadataService(rooms.compute),
+                console: { _ in HTTPResponse(status: 404) }))
+    }
+
+    /// Takes over what may change while the cloud runs: the log's file and level, the policies, the origins of CORS.
+    private func reload() {
+        log.reopen()
+        do throws(Fault) {
+            let fresh = try settings.again()
+            log.setLevel(fresh.configuration[LogOptions.self].level)
+            try connect(fresh)
+            log.info("configuration read again")
+        } catch {
+            log.error("the configuration stays as it was", ["error": error.message])
+        }
+    }
+
+    private func listen(_ port: Int, tag: String, _ identity: TLSIdentity?) throws(Fault) {
+        let (address, port) = (settings.listen.address, port + settings.offset)
+        try server.listen(host: address, port: port, tag: tag, tls: identity)
         // The world outside sees the cloud where it sees itself, so that tests and guests out there find the APIs.
         guard let engines, engines.options.external == .namespace else { return }
         let outside = try engines.paths.externalNamespace.openSocket(
-            host: settings.listen, port: UInt16(port + settings.offset))
-        _ = try server.listen(socket: outside, tag: tag)
+            host: address, port: UInt16(port))
+        _ = try server.listen(socket: outside, tag: tag, tls: identity)
     }
 
     private func writeFacts() throws(Fault) {
@@ -141,7 +164,13 @@ final class LocalCloud: Sendable {
                     return nil
                 }
             }
-            group.addTask { (try? await signals.next()) ?? 15 }
+            group.addTask {
+                while true {
+                    let number = (try? await signals.next()) ?? SIGTERM
+                    guard number == SIGHUP else { return number }
+                    self.reload()
+                }
+            }
             var number: Int32 = 15
             while let ended = await group.next() {
                 guard let ended else { continue }

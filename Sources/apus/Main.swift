@@ -9,7 +9,7 @@ enum Main {
     static func main() {
         Signals.block()
         let words = CommandLine.arguments.dropFirst()
-        Task {
+        Task.detached {
             do throws(Fault) {
                 try await run(words.first ?? "help", Array(words.dropFirst()))
             } catch {
@@ -25,6 +25,7 @@ enum Main {
         switch command {
         case "up": try await Up(try Flags(words, known: Up.flags)).run()
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
+        case "config": try ConfigCommand.run(words)
         case "policy": try Reference.policy(words)
         case "api": try Reference.api(words)
         case "version", "--version": Terminal.say("apus \(Cloud.version)")
@@ -42,6 +43,10 @@ enum Main {
               --network ovn|fake          real networks (the default; needs root) or made-up ones
               --port-offset N             shifts every port, so that several clouds live side by side
               --listen ADDRESS            where the APIs answer (default 127.0.0.1)
+              --config FILE               options (default DIR/apus.conf, if it is there); APUS_SECTION_OPTION in the
+                                          environment wins over the file, flags win over both
+          apus config sample     every option with its default and a sentence
+          apus config check      whether --config FILE (or --data DIR's apus.conf) would be taken
           apus doctor            what this machine lacks and how to mend it
           apus policy sample     every rule with its default, in policy.yaml's form
           apus api reference     every route, generated from the code

@@ -39,22 +39,22 @@ struct Rooms: Sendable {
 
     init(_ ground: Ground) async throws(Fault) {
         let (database, clock, ids, log) = (ground.database, ground.clock, ground.ids, ground.log)
-        var options = IdentityOptions()
-        options.passwordRounds = ground.settings.passwordRounds
+        let options = ground.settings.configuration
         identity = try IdentityService(
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
-            keyDirectory: ground.directory.path + "/keys/fernet", options: options)
+            keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self])
         placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
-            store: try ImageFiles(directory: ground.directory.path + "/images", pool: ground.pool))
+            store: try FileImageStore(folder: ground.directory.path + "/images"), options: options[ImageOptions.self])
+        try await image.recover()
         let backend = try Rooms.backend(ground)
         ovn = backend as? OVNNetworkBackend
         network = NetworkService(
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
-            caller: Rooms.caller("neutron"), backend: backend)
+            caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
         queue = OperationQueue(database: database, clock: clock, ids: ids)
-        var computing = ComputeOptions()
+        var computing = options[ComputeOptions.self]
         computing.consoleURL = ground.settings.url(Cloud.consolePort)
         compute = ComputeService(
             database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
@@ -70,15 +70,19 @@ struct Rooms: Sendable {
 
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
         guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
+        let options = ground.settings.configuration[OVNOptions.self]
+        let (ownNorth, ownSouth) = (
+            try OVSDBEndpoint.list(engines.paths.northbound), try OVSDBEndpoint.list(engines.paths.southbound)
+        )
         return OVNNetworkBackend(
-            northbound: try OVSDBEndpoint.list(engines.paths.northbound),
-            southbound: try OVSDBEndpoint.list(engines.paths.southbound), log: ground.log)
+            northbound: options.northbound ?? ownNorth, southbound: options.southbound ?? ownSouth, options: options,
+            log: ground.log)
     }
 
     private static func hosts(_ ground: Ground) async throws(Fault) -> HypervisorHosts {
         guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else {
             var hosts: [String: any Hypervisor] = [:]
-            for number in 1...ground.settings.hosts {
+            for number in 1...ground.settings.up.hosts {
                 let name = "fake-\(number)"
                 hosts[name] = FakeHypervisor(host: .fake(name))
             }
@@ -86,9 +90,9 @@ struct Rooms: Sendable {
         }
         let host = engines.options.chassisName
         let (accelerator, _) = try await engines.accelerator()
-        let settings = LibvirtSettings(
-            uri: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests",
-            accelerator: accelerator == .kvm ? .kvm : .tcg, hostName: host)
+        let settings = ground.settings.configuration[LibvirtOptions.self].settings(
+            ownURI: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests", hostName: host,
+            probed: accelerator == .kvm ? .kvm : .tcg)
         let plug = OpenVSwitchPlug(
             namespace: engines.paths.chassisNamespace.name,
             database: String(engines.paths.switchDatabase.dropFirst("unix:".count)), pool: ground.pool)
@@ -97,14 +101,11 @@ struct Rooms: Sendable {
     }
 
     /// Opens the rooms for requests, each under its policy.
-    func open(_ ground: Ground, metrics: Metrics) throws(Fault) -> [OpenService] {
+    func open(_ ground: Ground, metrics: Metrics, policies: PolicyBook) throws(Fault) -> [OpenService] {
         let services: [any Service] = [identity, image, placement, network, compute]
         return try services.mapping { service throws(Fault) in
-            let policy: Policy
-            do {
-                policy = try Policy(type(of: service).index.rules, log: ground.log)
-            } catch {
-                throw .internalError("the policy has mistakes:\n\(error)")
+            guard let policy = policies[type(of: service).index.type] else {
+                throw .internalError("there is no policy for \(type(of: service).index.type)")
             }
             return OpenService(
                 service,
@@ -120,7 +121,6 @@ struct Rooms: Sendable {
             if let ovn { group.addTask { await ovn.run() } }
             group.addTask { await network.sync.run() }
             group.addTask { await HostReporter(compute).run() }
-            group.addTask { await GuestWatch(compute).run() }
             group.addTask {
                 await Worker(
                     queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true

@@ -6,3 +6,5 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>

@@ -145,6 +145,7 @@ extension Front {
                 headers: ["Allow": match.allow.joined(separator: ", ")])
         }
         let caller = first.route.isOpen ? Caller.nobody : try await caller(http, trusted)
+        guard caller.reaches(index.type, http.method, http.path) else { throw .unauthorized() }
         let json = first.route.payload == .json ? try await document(http, limit: index.bodyLimit) : nil
         guard let bound = match.pick(version, json) else {
             if match.hasActions { throw .badRequest("There is no such action: \(Front.actionName(json))") }
@@ -207,6 +208,7 @@ extension Front {
 
     private func finish(_ response: inout HTTPResponse, _ index: ServiceIndex, _ version: Microversion, _ id: String) {
         response.headers.append(("X-Openstack-Request-Id", id))
+        if let vary = index.envelope.vary { response.headers.append(("Vary", vary)) }
         guard let type = index.versions.headerType else { return }
         response.headers.append(("OpenStack-API-Version", "\(type) \(version)"))
         var vary = "OpenStack-API-Version"

@@ -9,7 +9,11 @@ package final class ComputeService: Service {
         versions: .compute, envelope: .nova, wording: .nova, rulePrefix: "os_compute_api:", scopes: .project,
         baseRules: ComputeRules.base, memberRules: ComputeRules.members,
         resources: [
-            ComputeVersions.self, Flavor.self, Server.self, ServerCreate.self, InstanceAction.self, Records.self,
+            ComputeVersions.self, Flavor.self, Keypair.self, Server.self, ServerCreate.self, ServerActions.self,
+            ConsoleToken.self, InstanceAction.self, ComputeServices.self, Hypervisors.self, Quotas.self, Limits.self,
+            AvailabilityZones.self, ServerExternalEvents.self, DecisionRecord.self,
+            ServerMetadata.self, ServerTags.self, ServerAddresses.self, ServerInterfaces.self, ServerPasswords.self,
+            ServerSecurityGroups.self, Records.self,
         ])
 
     package let database: Database
@@ -18,6 +22,8 @@ package final class ComputeService: Service {
     package let log: Log
     package let queue: OperationQueue
     package let options: ComputeOptions
+    /// For what computes or blocks: the making of keys.
+    let pool = BlockingPool(name: "compute", threads: 2, queue: 256)
     let images: ImageClient
     let network: NetworkClient
     let placement: PlacementClient

@@ -12,6 +12,9 @@ package final class IdentityService: Service {
             IdentityVersions.self, AuthTokens.self, AuthScopes.self, Revocation.self, Domains.self, Project.self,
             ProjectTags.self, User.self, UserPasswords.self, Group.self, Membership.self, Role.self, ImpliedRole.self,
             Assignment.self, SystemGrants.self, RoleAssignments.self, CatalogService.self, Endpoint.self, Region.self,
+            Credential.self, PolicyDocument.self, ApplicationCredential.self, StoredAccessRule.self,
+            EC2Credentials.self,
+            Trust.self,
         ])
 
     package let database: Database
@@ -20,16 +23,20 @@ package final class IdentityService: Service {
     package let authority: IdentityAuthority
     let tokens: TokenProvider
     let passwords: PasswordCheck
+    /// What the blobs of credentials are kept under.
+    let credentialKeys: FernetKeys
 
     /// - Parameters:
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
     ///   - keys: the keys that tokens are made and read with.
+    ///   - credentialKeys: those that credentials are kept under, which outlive any rotation of the former.
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
-        keys: FernetKeys, options: IdentityOptions = IdentityOptions()
+        keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions()
     ) {
         self.database = database
         self.options = options
+        self.credentialKeys = credentialKeys
         passwords = PasswordCheck(Passwords(rounds: options.passwordRounds, chance: ids), on: pool)
         tokens = TokenProvider(database: database, clock: clock, ids: ids, keys: keys, options: options)
         authority = IdentityAuthority(tokens)
@@ -42,9 +49,11 @@ package final class IdentityService: Service {
     ) throws(Fault) {
         let repository = FernetRepository(directory: keyDirectory, chance: ids)
         try repository.create()
+        let credentials = FernetRepository(directory: keyDirectory + "/credentials", chance: ids)
+        try credentials.create()
         self.init(
             database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
-            options: options)
+            credentialKeys: try credentials.load(), options: options)
     }
 }
 

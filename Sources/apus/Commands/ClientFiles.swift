@@ -3,7 +3,9 @@ import Kernel
 
 /// What a person and their tools need to use the cloud, written into its folder.
 enum ClientFiles {
-    static func write(_ directory: DataDirectory, url: String, password: String) throws(Fault) {
+    static func write(_ directory: DataDirectory, url: String, password: String, authorities: String?) throws(Fault) {
+        let exported = authorities.map { "export OS_CACERT=\($0)\n" } ?? ""
+        let listed = authorities.map { "    cacert: \($0)\n" } ?? ""
         try FileSystem.write(
             """
             # Use with: . \(directory.path)/openrc
@@ -16,7 +18,7 @@ enum ClientFiles {
             export OS_REGION_NAME=RegionOne
             export OS_IDENTITY_API_VERSION=3
             unset OS_CLOUD
-
+            \(exported)
             """, to: directory.path + "/openrc", mode: 0o600)
         try FileSystem.write(
             """
@@ -32,7 +34,7 @@ enum ClientFiles {
                   project_domain_name: Default
                 region_name: RegionOne
                 identity_api_version: 3
-
+            \(listed)
             """, to: directory.path + "/clouds.yaml", mode: 0o600)
     }
 }

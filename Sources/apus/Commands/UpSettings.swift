@@ -1,46 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
+import Compute
+import Engines
+import HypervisorLibvirt
+import Identity
 import Kernel
+import NetworkOVN
 
-/// What `apus up` was asked for.
+/// What `apus up` was asked for, in flags, environment and file: whole and checked.
 struct UpSettings: Sendable {
-    enum HypervisorKind: String { case libvirt, fake }
-    enum NetworkKind: String { case ovn, fake }
+    /// The flags that are short for options.
+    private static let short = [
+        "hypervisor": "DEFAULT.compute_driver", "network": "ml2.mechanism_drivers", "hosts": "up.hosts",
+        "port-offset": "up.port_offset", "listen": "DEFAULT.bind_host",
+        "password-rounds": "identity.password_hash_rounds",
+    ]
+    static let flags = ["data", "config"] + short.keys.sorted()
 
     let data: String
-    let hypervisor: HypervisorKind
-    let network: NetworkKind
-    let hosts: Int
-    let offset: Int
-    let listen: String
-    let passwordRounds: Int
-
-    static let flags = [
-        "data", "hypervisor", "hosts", "network", "port-offset", "listen", "password-rounds",
-    ]
+    /// The files that were read.
+    let files: [String]
+    let configuration: Configuration
+    private let asked: Flags
 
     init(_ flags: Flags) throws(Fault) {
         guard let data = flags["data"], !data.isEmpty else {
             throw .badRequest("apus up: --data DIR says where the cloud is kept; it is made when it is missing")
         }
+        try self.init(flags, data: data)
+    }
+
+    init(_ flags: Flags, data: String) throws(Fault) {
+        asked = flags
         self.data = FileSystem.absolute(data)
-        hypervisor = HypervisorKind(rawValue: try flags.choice("hypervisor", ["libvirt", "fake"])) ?? .libvirt
-        network =
-            flags["network"] == nil && hypervisor == .fake
-            ? .fake : NetworkKind(rawValue: try flags.choice("network", ["ovn", "fake"])) ?? .ovn
-        hosts = try flags.integer("hosts", in: 1...20_000, default: 1)
-        offset = try flags.integer("port-offset", in: 0...50_000, default: 0)
-        listen = flags["listen"] ?? "127.0.0.1"
-        passwordRounds = try flags.integer("password-rounds", in: 4...16, default: 12)
-        guard hypervisor == .fake || hosts == 1 else {
-            throw .badRequest("apus up: --hosts is for made-up hosts; add --hypervisor fake")
+        let own = self.data + "/apus.conf"
+        files = flags["config"].map { [FileSystem.absolute($0)] } ?? (FileSystem.exists(own) ? [own] : [])
+        var given: [String: String] = [:]
+        var spelling: [String: String] = [:]
+        for (name, option) in UpSettings.short {
+            given[option] = flags[name]
+            spelling[option] = name
         }
-        guard hypervisor == .fake || network == .ovn else {
-            throw .badRequest("apus up: real guests need the real network; drop --network fake")
+        do {
+            configuration = try Configuration.load(
+                files: files, environment: Environment.all(), flags: given, spelling: spelling, known: Cloud.options)
+        } catch {
+            throw .badRequest("apus: the configuration has \(error)")
+        }
+        _ = try policies(.silent)
+    }
+
+    /// The same, read again: files may say something else now.
+    func again() throws(Fault) -> UpSettings { try UpSettings(asked, data: data) }
+
+    var up: UpOptions { configuration[UpOptions.self] }
+    var listen: ListenOptions { configuration[ListenOptions.self] }
+    var hypervisor: UpOptions.HypervisorKind { up.hypervisor }
+    var network: UpOptions.NetworkKind { up.network }
+    var offset: Int { up.offset }
+    var needsEngines: Bool { hypervisor == .libvirt || network == .ovn }
+
+    var databasePath: String { configuration[DatabaseOptions.self].path.map(FileSystem.absolute) ?? data + "/apus.db" }
+
+    /// What the engines are told; a hypervisor or an OVN that runs elsewhere needs none here.
+    var engines: EngineOptions {
+        var options = configuration[EngineOptions.self]
+        options.hypervisor = hypervisor == .libvirt && configuration[LibvirtOptions.self].connectionURI == nil
+        if hypervisor == .fake { options.chassisName = "fake-1" }
+        return options
+    }
+
+    func log(_ clock: any WallClock) -> Log {
+        configuration[LogOptions.self].log(standard: data + "/log/apus.log", clock: clock)
+    }
+
+    /// The policies in force, from the operator's file as it is now.
+    func policies(_ log: Log) throws(Fault) -> PolicyBook {
+        let options = configuration[PolicyOptions.self]
+        let path = options.file ?? data + "/policy.yaml"
+        do {
+            return try PolicyBook(
+                Cloud.indexes.map { PolicyBook.Chapter($0.type, $0.rules) },
+                overrides: options.overrides(standard: path), enforceScope: options.enforceScope, log: log)
+        } catch {
+            throw .badRequest("apus: the policy file \(path) has mistakes:\n\(error)")
         }
     }
 
-    var needsEngines: Bool { hypervisor == .libvirt || network == .ovn }
-
     /// The address of a service as clients reach it.
-    func url(_ port: Int) -> String { "http://\(listen == "0.0.0.0" ? "127.0.0.1" : listen):\(port + offset)" }
+    func url(_ port: Int) -> String { listen.url(port + offset) }
 }

@@ -5,6 +5,6 @@ import Kernel
 enum Records: Resource {
     static let routes: [Route] = []
     static let migrations: [Migration] =
-        DecisionRecord.migrations + QuotaRecord.migrations + ComputeHost.migrations + ServerGroup.migrations
-        + Keypair.migrations + Aggregate.migrations
+        QuotaRecord.migrations + ComputeHost.migrations + ServerGroup.migrations
+        + Aggregate.migrations
 }

@@ -10,6 +10,9 @@ package enum ComputeKinds {
             .of(BootServer.self, site: site),
             .of(DeleteServer.self, site: site),
             .of(PowerServer.self, site: site),
+            .of(RefreshServer.self, site: site),
+            .of(AttachInterface.self, site: site),
+            .of(DetachInterface.self, site: site),
         ]
     }
 }

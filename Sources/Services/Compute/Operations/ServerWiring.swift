@@ -77,6 +77,18 @@ struct ServerWiring {
         return ports
     }
 
+    /// Deletes a port that Compute made, or lets go of one that it was given.
+    func drop(_ port: String, of server: Server) async throws(Fault) {
+        if server.ports.first(where: { $0.portID == port })?.isOurs ?? false {
+            return try await room.network.deletePort(port, requestID: requestID)
+        }
+        guard let known = try await room.network.port(port, requestID: requestID), known.deviceID == server.id else {
+            return
+        }
+        try await room.network.updatePort(
+            port, ["device_id": "", "device_owner": "", "binding:host_id": ""], requestID: requestID)
+    }
+
     /// Plugs one more port into a server that runs.
     func add(_ wish: RequestedNetwork, to server: Server) async throws(Fault) -> ServerPort {
         let port: NetworkClient.Port

@@ -2,9 +2,18 @@
 import Kernel
 
 /// Zones are made by aggregates; hosts in none are in the usual one.
-enum AvailabilityZones {
+enum AvailabilityZones: Resource {
     /// `[DEFAULT] default_availability_zone`.
     static let usual = "nova"
+
+    static let routes: [Route] = [
+        .get(
+            "/os-availability-zone", "List availability zones", of: Anything.from,
+            allow: .anyone("os-availability-zone:list"), index),
+        .get(
+            "/os-availability-zone/detail", "List availability zones with their hosts", of: Anything.from,
+            allow: .adminOnly("os-availability-zone:detail"), detail),
+    ]
 
     /// The zone of each host that is not in the usual one.
     static func byHost(_ database: Database) async throws(Fault) -> [String: String] {
@@ -14,5 +23,54 @@ enum AvailabilityZones {
             for host in aggregate.hosts { zones[host] = zone }
         }
         return zones
+    }
+
+    /// Zones with their hosts; one is available while a host of it is enabled.
+    private static func zones(
+        _ request: Request
+    ) async throws(Fault) -> [(name: String, isAvailable: Bool, hosts: [ComputeHost])] {
+        let byHost = try await byHost(request.database)
+        let hosts = try await request.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY name")
+        let groups = Dictionary(grouping: hosts) { byHost[$0.name] ?? usual }
+        return groups.map { name, hosts in (name, hosts.contains { !$0.isDisabled }, hosts) }
+            .sorted { ($0.isAvailable ? 0 : 1, $0.name) < ($1.isAvailable ? 0 : 1, $1.name) }
+    }
+
+    private static func index(_ request: Request, _: Anything) async throws(Fault) -> Reply {
+        let zones = try await zones(request)
+        return .list(
+            "availabilityZoneInfo",
+            zones.map { zone in
+                { view in
+                    view.put("zoneName", zone.name)
+                    view.nest("zoneState") { $0.put("available", zone.isAvailable) }
+                    view.put("hosts", String?.none)
+                }
+            })
+    }
+
+    private static func detail(_ request: Request, _: Anything) async throws(Fault) -> Reply {
+        let zones = try await zones(request)
+        let (now, limit) = (request.now, request.compute.options.serviceDownTime)
+        return .list(
+            "availabilityZoneInfo",
+            zones.map { zone in
+                { view in
+                    view.put("zoneName", zone.name)
+                    view.nest("zoneState") { $0.put("available", zone.isAvailable) }
+                    guard zone.isAvailable else { return view.put("hosts", String?.none) }
+                    view.nest("hosts") { view in
+                        for host in zone.hosts where !host.isDisabled {
+                            view.nest(named: host.name) { view in
+                                view.nest(named: ComputeServices.binary) {
+                                    $0.put("available", host.isUp(at: now, within: limit))
+                                    $0.put("active", true)
+                                    $0.put("updated_at", host.reportedAt.iso8601Naive)
+                                }
+                            }
+                        }
+                    }
+                }
+            })
     }
 }

@@ -84,7 +84,10 @@ extension InstanceAction: Resource {
         let action = try await request.database.one(
             InstanceAction.self, "server_id = \(server.id) AND request_id = \(id) ORDER BY started_at DESC",
             or: .notFound("Action for request_id \(id) on instance \(server.id) not found"))
-        let events = try await request.compute.queue.timeline(of: server.id).filter { $0.requestID == id }
+        // Scheduling is one operation for all servers of a request, under the reservation.
+        let queue = request.compute.queue
+        let scheduling = action.action == "create" ? try await queue.timeline(of: server.reservationID) : []
+        let events = (scheduling + (try await queue.timeline(of: server.id))).filter { $0.requestID == id }
         return .object("instanceAction") { view in
             action.summary(&view)
             let mayEvents = view.version >= "2.51" || view.may("os-instance-actions:events", on: server)

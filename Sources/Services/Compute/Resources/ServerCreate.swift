@@ -78,8 +78,8 @@ enum ServerCreate: Resource {
                 userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
                 networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
                 scheduling: draft.scheduling, zone: draft.scheduling.zone, host: nil, node: nil,
-                reservationID: reservation, launchIndex: at, accessIPv4: draft.accessIPv4,
-                accessIPv6: draft.accessIPv6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
+                reservationID: reservation, launchIndex: at, accessIP4: draft.accessIP4,
+                accessIP6: draft.accessIP6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
                 adminPassword: draft.adminPassword ?? ServerDraft.password(ids), guestPassword: "", locked: false,
                 lockedBy: nil, lockedReason: nil, progress: 0, fault: nil, generation: 0, createdAt: now,
                 updatedAt: now, launchedAt: nil, terminatedAt: nil, deletedAt: nil)

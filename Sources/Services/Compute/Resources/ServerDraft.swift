@@ -21,8 +21,8 @@ struct ServerDraft: ProjectOwned, Asked {
     let group: String?
     let minCount: Int
     let maxCount: Int
-    let accessIPv4: String
-    let accessIPv6: String
+    let accessIP4: String
+    let accessIP6: String
     let diskConfig: String
     let adminPassword: String?
     let returnsReservation: Bool
@@ -49,9 +49,9 @@ struct ServerDraft: ProjectOwned, Asked {
         } ?? ["default"]
         minCount = try body.take("min_count", .integer(1...10_000)) ?? 1
         maxCount = try body.take("max_count", .integer(1...10_000)) ?? minCount
-        accessIPv4 = try ServerCreate.address(
+        accessIP4 = try ServerCreate.address(
             try body.take("accessIPv4", .text(0...39)) ?? "", version: 4, &body, "accessIPv4")
-        accessIPv6 = try ServerCreate.address(
+        accessIP6 = try ServerCreate.address(
             try body.take("accessIPv6", .text(0...39)) ?? "", version: 6, &body, "accessIPv6")
         diskConfig = try body.take("OS-DCF:diskConfig", .oneOf("AUTO", "MANUAL")) ?? "MANUAL"
         adminPassword = try body.take("adminPass", .text(0...255))

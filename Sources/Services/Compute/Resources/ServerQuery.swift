@@ -14,8 +14,8 @@ struct ServerQuery: ProjectOwned, Asked {
     /// The columns clients may sort by (nova/api/openstack/compute/schemas/servers.py).
     private static let sortable: [SortKey] = [
         .text("display_name", column: "name"), .text("display_description", column: "description"),
-        .text("hostname"), .text("host"), .text("node"), .text("access_ip_v4", column: "access_ipv4"),
-        .text("access_ip_v6", column: "access_ipv6"), .text("availability_zone", column: "zone"),
+        .text("hostname"), .text("host"), .text("node"), .text("access_ip_v4", column: "access_ip4"),
+        .text("access_ip_v6", column: "access_ip6"), .text("availability_zone", column: "zone"),
         .number("config_drive", column: "has_config_drive"), .text("image_ref", column: "image_id"),
         .text("key_name"), .number("launch_index"), .number("launched_at"), .number("terminated_at"),
         .number("power_state"), .number("progress"), .text("project_id"), .text("root_device_name"),
@@ -111,8 +111,8 @@ struct ServerQuery: ProjectOwned, Asked {
         let exact: [(String, String, Bool)] = [
             ("image", "image_id", false), ("user_id", "user_id", true), ("host", "host", true), ("node", "node", true),
             ("key_name", "key_name", true), ("reservation_id", "reservation_id", false), ("uuid", "id", false),
-            ("availability_zone", "zone", true), ("hostname", "hostname", false), ("access_ip_v4", "access_ipv4", false),
-            ("access_ip_v6", "access_ipv6", false), ("description", "description", true),
+            ("availability_zone", "zone", true), ("hostname", "hostname", false), ("access_ip_v4", "access_ip4", false),
+            ("access_ip_v6", "access_ip6", false), ("description", "description", true),
         ]
         for (name, column, needsAdmin) in exact where !needsAdmin || isAdmin || request.version >= "2.83" {
             let values = request.queryAll(name)

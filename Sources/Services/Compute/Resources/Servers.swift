@@ -39,8 +39,8 @@ struct Server: Record {
     var node: String?
     let reservationID: String
     let launchIndex: Int
-    var accessIPv4: String
-    var accessIPv6: String
+    var accessIP4: String
+    var accessIP6: String
     let diskConfig: String
     let rootDeviceName: String?
     /// Handed to the guest at its first boot.
@@ -92,7 +92,7 @@ extension Server: Resource, ProjectOwned {
             has_config_drive INTEGER NOT NULL, requested TEXT NOT NULL, network_mode VARCHAR(8),
             security_groups TEXT NOT NULL, ports TEXT NOT NULL, scheduling TEXT NOT NULL, zone VARCHAR(255),
             host VARCHAR(255), node VARCHAR(255), reservation_id VARCHAR(16) NOT NULL, launch_index INTEGER NOT NULL,
-            access_ipv4 VARCHAR(39) NOT NULL, access_ipv6 VARCHAR(39) NOT NULL, disk_config VARCHAR(8) NOT NULL,
+            access_ip4 VARCHAR(39) NOT NULL, access_ip6 VARCHAR(39) NOT NULL, disk_config VARCHAR(8) NOT NULL,
             root_device_name VARCHAR(32), admin_password VARCHAR(255), guest_password TEXT NOT NULL,
             locked INTEGER NOT NULL, locked_by VARCHAR(8), locked_reason VARCHAR(255), progress INTEGER NOT NULL,
             fault TEXT, generation BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
@@ -147,10 +147,10 @@ extension Server {
         if let text = try body.patch("description", .text(0...255), since: "2.19") { server.description = text }
         if let hostname = try body.take("hostname", .hostname, since: "2.90") { server.hostname = hostname }
         if let address = try body.take("accessIPv4", .text(0...39)) {
-            server.accessIPv4 = try ServerCreate.address(address, version: 4, &body, "accessIPv4")
+            server.accessIP4 = try ServerCreate.address(address, version: 4, &body, "accessIPv4")
         }
         if let address = try body.take("accessIPv6", .text(0...39)) {
-            server.accessIPv6 = try ServerCreate.address(address, version: 6, &body, "accessIPv6")
+            server.accessIP6 = try ServerCreate.address(address, version: 6, &body, "accessIPv6")
         }
         body.ignore("OS-DCF:diskConfig", "auto_disk_config")
         try body.end()
@@ -160,7 +160,7 @@ extension Server {
             Server.self,
             set: """
                 name = \(changed.name), description = \(changed.description), hostname = \(changed.hostname),
-                access_ipv4 = \(changed.accessIPv4), access_ipv6 = \(changed.accessIPv6),
+                access_ip4 = \(changed.accessIP4), access_ip6 = \(changed.accessIP6),
                 updated_at = \(changed.updatedAt)
                 """,
             where: "id = \(changed.id) AND deleted_at IS NULL")
@@ -211,8 +211,8 @@ extension Server {
         view.put("created", createdAt)
         view.put("updated", updatedAt)
         addresses(&view)
-        view.put("accessIPv4", accessIPv4)
-        view.put("accessIPv6", accessIPv6)
+        view.put("accessIPv4", accessIP4)
+        view.put("accessIPv6", accessIP6)
         view.put("OS-DCF:diskConfig", diskConfig)
         if vmState == .building || vmState == .active || vmState == .resized { view.put("progress", progress) }
         if !isUpdate || view.version >= "2.75" { extended(&view, zones) }

@@ -52,7 +52,8 @@ struct AssignmentQuery: Sendable {
             targets = [projectID]
             if includesSubtree {
                 let projects = try await request.database.all(Project.self)
-                targets?.formUnion(AssignmentQuery.below(projectID, Dictionary(grouping: projects) { $0.parentID ?? "" }))
+                targets?.formUnion(
+                    AssignmentQuery.below(projectID, Dictionary(grouping: projects) { $0.parentID ?? "" }))
             }
         }
         return lines.filter { line in

@@ -41,12 +41,19 @@ struct AuthRequest: Sendable {
     enum Method: Sendable {
         case password(NameReference, String)
         case token(String)
+        case applicationCredential(CredentialReference, String)
+    }
+
+    /// An application credential by its id, or by its name and user.
+    enum CredentialReference: Sendable {
+        case id(String), name(String, NameReference)
     }
 
     enum Scope: Sendable {
         case none, unscoped, system
         case domain(DomainReference)
         case project(NameReference)
+        case trust(String)
     }
 
     let methods: [Method]
@@ -75,6 +82,14 @@ struct AuthRequest: Sendable {
         case "token":
             guard let id = try body.option("id", .text) else { throw .expecting("id", in: "token") }
             return .token(id)
+        case "application_credential":
+            let secret = try body.option("secret", .text) ?? ""
+            if let id = try body.option("id", .text) { return .applicationCredential(.id(id), secret) }
+            guard let name = try body.option("name", .text) else {
+                throw .expecting("name or ID", in: "application credential")
+            }
+            guard var user = try body.takeObject("user") else { throw .expecting("user", in: "application credential") }
+            return .applicationCredential(.name(name, try NameReference(&user, of: "user")), secret)
         default: throw .unauthorized()
         }
     }
@@ -98,8 +113,11 @@ struct AuthRequest: Sendable {
         case "domain":
             var domain = try scope.needObject("domain")
             return .domain(try DomainReference(&domain))
-        case "unscoped": return .unscoped
-        default: throw .unauthorized()
+        case "OS-TRUST:trust":
+            var trust = try scope.needObject("OS-TRUST:trust")
+            guard let id = try trust.option("id", .text) else { throw .expecting("trust_id", in: "trust") }
+            return .trust(id)
+        default: return .unscoped
         }
     }
 }

@@ -15,6 +15,12 @@ struct Bearer: Sendable {
     var domain: Project?
     var isSystem = false
     var roles: [RoleName] = []
+    /// What the token was made from when it was not a password.
+    var trust: Trust?
+    var credential: ApplicationCredential?
+
+    /// When trust or credential end, whatever the token says.
+    var endsAt: Timestamp? { trust?.expiresAt ?? credential?.expiresAt }
 
     /// The keys of revocations that concern such a token, its own apart.
     let revocations: [String]
@@ -77,7 +83,8 @@ struct RoleBook: Sendable {
 
 extension Database {
     /// The roles that a user was given on a target: directly, through groups, and inherited from above.
-    func roleIDs(of userID: String, _ target: Assignment.Target, _ targetID: String, above: [String]) async throws(Fault)
+    func roleIDs(of userID: String, _ target: Assignment.Target, _ targetID: String, above: [String])
+        async throws(Fault)
         -> [String]
     {
         let inherited: SQL =

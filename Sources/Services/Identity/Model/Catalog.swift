@@ -22,10 +22,10 @@ struct Catalog: Sendable {
     }
 
     /// The list's items. An endpoint whose URL needs a project is left out for tokens without one.
-    func write(_ view: inout View, _ name: StaticString, for bearer: Bearer) {
-        view.list(name, entries) { view, entry in
+    func write(_ view: inout View, projectID: String?, userID: String) {
+        view.list("catalog", entries) { view, entry in
             let shown = entry.endpoints.compactMap { pair in
-                pair.url.filled(projectID: bearer.project?.id, userID: bearer.user.id).map { (pair.endpoint, $0) }
+                pair.url.filled(projectID: projectID, userID: userID).map { (pair.endpoint, $0) }
             }
             view.list("endpoints", shown) { view, pair in
                 let (endpoint, url) = pair

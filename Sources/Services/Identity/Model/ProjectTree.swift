@@ -122,6 +122,9 @@ extension Transaction {
     /// Takes a project away with everything that hangs on it.
     func remove(_ project: Project) throws(Fault) {
         try delete(Assignment.self, "target_id = \(project.id)")
+        try delete(Credential.self, "project_id = \(project.id)")
+        try delete(ApplicationCredential.self, "project_id = \(project.id)")
+        try delete(Trust.self, "project_id = \(project.id)")
         try update(User.self, set: "default_project_id = NULL", where: "default_project_id = \(project.id)")
         try delete(Project.self, "id = \(project.id)")
     }

@@ -18,7 +18,15 @@ struct Token: Sendable {
         caller.tokenID = payload.auditIDs.first ?? ""
         caller.methods = payload.methods
         caller.issuedAt = issuedAt
-        caller.expiresAt = payload.expiresAt
+        caller.expiresAt = bearer.endsAt.map { min($0, payload.expiresAt) } ?? payload.expiresAt
+        caller.trustID = bearer.trust?.id
+        caller.applicationCredentialID = bearer.credential?.id
+        caller.isUnrestricted = bearer.credential?.unrestricted ?? false
+        caller.accessRules = bearer.credential?.accessRules?.array?.map { rule in
+            AccessRule(
+                service: rule["service"]?.string ?? "", method: rule["method"]?.string ?? "",
+                path: rule["path"]?.string ?? "")
+        }
         return caller
     }
 }
@@ -59,13 +67,15 @@ extension TokenProvider {
     ) async throws(Fault) -> Token {
         let bearer = try await bearer(userID, scope)
         let now = clock.now()
+        if let ends = bearer.endsAt, ends <= now { throw .unauthorized() }
         // A token knows whole seconds only. One made in the second of a revocation, after it, is dated to the next.
         var seconds = now.seconds
         for event in try await events(bearer.revocations) where event.issuedBefore.seconds >= seconds {
             seconds = event.issuedBefore.seconds + 1
         }
         let issuedAt = Timestamp(seconds: seconds)
-        let ends = expiresAt ?? Timestamp(seconds: now.seconds) + options.tokenLifetime
+        var ends = expiresAt ?? Timestamp(seconds: now.seconds) + options.tokenLifetime
+        if let limit = bearer.endsAt, limit < ends { ends = limit }
         let payload = TokenPayload(
             userID: userID, methods: methods, scope: scope, expiresAt: ends,
             auditIDs: [TokenPayload.auditID(ids)] + (parent.map { [$0] } ?? []))
@@ -80,6 +90,7 @@ extension TokenProvider {
         let grace = allowExpired ? options.allowExpiredWindow : .zero
         guard payload.expiresAt + grace > clock.now() else { throw .unauthorized() }
         let bearer = try await bearer(payload.userID, payload.scope)
+        if let ends = bearer.endsAt, ends + grace <= clock.now() { throw .unauthorized() }
         for event in try await events(bearer.revocations + payload.auditIDs.prefix(1)) {
             guard event.auditID == nil, message.issuedAt > event.issuedBefore else { throw .unauthorized() }
         }
@@ -127,14 +138,52 @@ extension TokenProvider {
             let domain = try await enabledDomain(id)
             let roles = try await roles(userID, .domain, id, above: [])
             return Bearer(user: user, userDomain: userDomain, domain: domain, roles: roles)
-        case .project(let id):
-            let project = try await database.one(Project.self, "id = \(id) AND enabled = 1", or: .unauthorized())
-            let domain = project.isDomain ? project : try await enabledDomain(project.domainID)
-            let roles = try await roles(userID, .project, id, above: try await above(project))
-            return Bearer(
-                user: user, userDomain: userDomain, project: project, projectDomain: domain, roles: roles)
-        case .trust, .applicationCredential: throw .unauthorized()
+        case .project(let id): return try await inProject(user, userDomain, id)
+        case .trust(_, let id): return try await trusted(user, userDomain, id)
+        case .applicationCredential(_, let id): return try await credited(user, userDomain, id)
         }
+    }
+
+    private func inProject(_ user: User, _ userDomain: Project, _ id: String) async throws(Fault) -> Bearer {
+        let project = try await database.one(Project.self, "id = \(id) AND enabled = 1", or: .unauthorized())
+        let domain = project.isDomain ? project : try await enabledDomain(project.domainID)
+        let roles = try await roles(user.id, .project, id, above: try await above(project))
+        return Bearer(user: user, userDomain: userDomain, project: project, projectDomain: domain, roles: roles)
+    }
+
+    /// The trustor's roles as far as the trust gives them away, in the name of whom the trust says.
+    private func trusted(_ user: User, _ userDomain: Project, _ id: String) async throws(Fault) -> Bearer {
+        let trust = try await database.one(Trust.self, "id = \(id) AND deleted_at IS NULL", or: .unauthorized())
+        guard user.id == (trust.impersonation ? trust.trustorUserID : trust.trusteeUserID) else {
+            throw .unauthorized()
+        }
+        let trustor = try await lookUp(trust.trustorUserID, .unscoped)
+        let trustee = try await lookUp(trust.trusteeUserID, .unscoped)
+        var bearer = trust.impersonation ? trustor : trustee
+        if let projectID = trust.projectID {
+            let held = try await inProject(trustor.user, trustor.userDomain, projectID)
+            let given = try await roleBook().effective(trust.roleIDs).filter { held.roles.contains($0) }
+            // Each role of the trust must still be the trustor's to give.
+            guard !given.isEmpty, trust.roleIDs.allSatisfy({ id in held.roles.contains { $0.id == id } }) else {
+                throw .unauthorized()
+            }
+            bearer = Bearer(
+                user: bearer.user, userDomain: bearer.userDomain, project: held.project,
+                projectDomain: held.projectDomain, roles: given)
+        }
+        bearer.trust = trust
+        return bearer
+    }
+
+    /// The user's roles as far as the application credential has them.
+    private func credited(_ user: User, _ userDomain: Project, _ id: String) async throws(Fault) -> Bearer {
+        let credential = try await database.one(
+            ApplicationCredential.self, "id = \(id) AND user_id = \(user.id)", or: .unauthorized())
+        var bearer = try await inProject(user, userDomain, credential.projectID)
+        bearer.roles = bearer.roles.filter { credential.roleIDs.contains($0.id) }
+        guard !bearer.roles.isEmpty else { throw .unauthorized() }
+        bearer.credential = credential
+        return bearer
     }
 
     private func enabledDomain(_ id: String) async throws(Fault) -> Project {

@@ -124,7 +124,8 @@ extension Assignment {
             let project = try await request.database.first(Project.self, "id = \(targetID)")
             if let project, target == .project || project.isDomain {
                 attributes.merge(
-                    target == .project ? project.attributes : ["target.domain.id": .string(project.id)]) { $1 }
+                    target == .project ? project.attributes : ["target.domain.id": .string(project.id)]
+                ) { $1 }
             } else {
                 missing = .notFound("\(target)", targetID)
             }
@@ -153,8 +154,9 @@ extension Assignment {
         let grant = try found.get()
         guard let role = grant.role, let assignment = grant.assignment else { throw grant.missing }
         if grant.target == .system, role.ownDomainID != nil {
-            throw .badRequest("Role \(role.id) is a domain-specific role. Unable to use a domain-specific role in a "
-                + "system assignment.")
+            throw .badRequest(
+                "Role \(role.id) is a domain-specific role. Unable to use a domain-specific role in a "
+                    + "system assignment.")
         }
         try await request.change { transaction throws(Fault) in
             guard try transaction.count(Assignment.self, grant.place + " AND role_id = \(role.id)") == 0 else { return }

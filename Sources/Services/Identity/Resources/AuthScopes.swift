@@ -43,11 +43,10 @@ enum AuthScopes: Resource {
         guard let projectID = request.caller.projectID else {
             throw .forbidden("A project-scoped token is required to produce a service catalog.")
         }
-        let tokens = request.identity.tokens
-        let bearer = try await tokens.bearer(request.caller.userID, .project(projectID))
-        let catalog = try await tokens.catalog()
+        let userID = request.caller.userID
+        let catalog = try await request.identity.tokens.catalog()
         return .bare { view in
-            catalog.write(&view, "catalog", for: bearer)
+            catalog.write(&view, projectID: projectID, userID: userID)
             view.links("auth/catalog")
         }
     }

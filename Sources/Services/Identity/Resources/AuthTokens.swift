@@ -16,10 +16,10 @@ enum AuthTokens: Resource {
             allow: .administrator("revoke_token", or: "rule:token_subject"), revoke),
     ]
 
-    /// The token that `X-Subject-Token` holds.
+    /// The token that `X-Subject-Token` holds. Unlike anything else, one that is worth nothing is told to everybody.
     static func subject(_ request: Request) async throws(Fault) -> Found<Token> {
         guard let text = request.header("X-Subject-Token"), !text.isEmpty else {
-            return Found(missing: .notFound("No token in the request"), [:])
+            throw .notFound("No token in the request")
         }
         let allowExpired = request.query("allow_expired").map(Filters.truth) ?? false
         do {
@@ -27,12 +27,12 @@ enum AuthTokens: Resource {
             return Found(
                 token,
                 [
-                    "target.token.user_id": .string(token.payload.userID),
+                    "target.token.user_id": .string(token.bearer.user.id),
                     "target.token.user.domain.id": .string(token.bearer.userDomain.id),
                 ])
         } catch {
             guard error.status == 401 else { throw error }
-            return Found(missing: .notFound("token", text), [:])
+            throw .notFound("token", text)
         }
     }
 
@@ -50,7 +50,13 @@ enum AuthTokens: Resource {
         let token = try found.get()
         guard let auditID = token.payload.auditIDs.first else { return .empty }
         let now = request.now
-        try await request.change { transaction throws(Fault) in try transaction.revoke(auditID: auditID, at: now) }
+        let options = request.identity.options
+        let settled = now - options.tokenLifetime - options.allowExpiredWindow
+        try await request.change { transaction throws(Fault) in
+            try transaction.revoke(auditID: auditID, at: now)
+            // Tokens that these were about have ended by themselves.
+            try transaction.delete(Revocation.self, "revoked_at < \(settled)")
+        }
         return .empty
     }
 
@@ -58,7 +64,7 @@ enum AuthTokens: Resource {
         let isScoped = token.payload.scope != .unscoped
         let catalog = isScoped && request.query("nocatalog") == nil ? try await request.identity.tokens.catalog() : nil
         return Reply.object("token") { token.write(&$0, catalog) }
-            .header("X-Subject-Token", token.text).header("Vary", "X-Auth-Token")
+            .header("X-Subject-Token", token.text)
     }
 }
 
@@ -83,13 +89,34 @@ extension Token {
             }
             view.put("is_domain", project.isDomain)
         }
+        writeDelegation(&view)
         if payload.scope != .unscoped {
             view.list("roles", bearer.roles) {
                 $0.put("id", $1.id)
                 $0.put("name", $1.name)
             }
         }
-        catalog?.write(&view, "catalog", for: bearer)
+        catalog?.write(&view, projectID: bearer.project?.id, userID: bearer.user.id)
+    }
+
+    /// What a token made from a trust or an application credential says about that.
+    private func writeDelegation(_ view: inout View) {
+        if let trust = bearer.trust {
+            view.nest("OS-TRUST:trust") {
+                $0.put("id", trust.id)
+                $0.nest("trustor_user") { $0.put("id", trust.trustorUserID) }
+                $0.nest("trustee_user") { $0.put("id", trust.trusteeUserID) }
+                $0.put("impersonation", trust.impersonation)
+            }
+        }
+        if let credential = bearer.credential {
+            view.nest("application_credential") {
+                $0.put("id", credential.id)
+                $0.put("name", credential.name)
+                $0.put("restricted", !credential.unrestricted)
+                if let rules = credential.accessRules { $0.put("access_rules", rules) }
+            }
+        }
     }
 }
 

@@ -14,10 +14,12 @@ enum ProjectTags: Resource {
             "/projects/{project_id}/tags", "Delete all tags", of: Project.found, allow: write("delete_project_tags"),
             clear),
         .get(
-            "/projects/{project_id}/tags/{value}", "Check tag", of: Project.found, allow: read("get_project_tag"), check,
+            "/projects/{project_id}/tags/{value}", "Check tag", of: Project.found, allow: read("get_project_tag"),
+            check,
             status: 204),
         .put(
-            "/projects/{project_id}/tags/{value}", "Add tag", of: Project.found, allow: write("create_project_tag"), add,
+            "/projects/{project_id}/tags/{value}", "Add tag", of: Project.found, allow: write("create_project_tag"),
+            add,
             status: 201),
         .delete(
             "/projects/{project_id}/tags/{value}", "Delete tag", of: Project.found, allow: write("delete_project_tag"),

@@ -121,9 +121,10 @@ extension Project {
     static func delete(_ request: Request, _ found: Found<Project>) async throws(Fault) -> Reply {
         let project = try found.get()
         guard !project.options.isImmutable else { throw .immutable("project", project.id, deleting: true) }
-        guard !project.isDomain else {
+        guard !project.isDomain || !project.enabled else {
             throw .forbidden(
-                "Cannot delete project \(project.id) that is acting as a domain: delete the domain instead.")
+                "Cannot delete a domain that is enabled, please disable it first. "
+                    + "You are not authorized to perform the requested action.")
         }
         try await request.change { transaction throws(Fault) in
             guard try transaction.count(Project.self, "parent_id = \(project.id)") == 0 else {

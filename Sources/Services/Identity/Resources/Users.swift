@@ -31,7 +31,8 @@ extension User: Resource {
                 "get_user",
                 or: "(role:reader and token.domain.id:%(target.user.domain_id)s) or user_id:%(target.user.id)s"), show),
         .patch("/users/{user_id}", "Update user", of: found, allow: .administrator("update_user", or: managed), update),
-        .delete("/users/{user_id}", "Delete user", of: found, allow: .administrator("delete_user", or: managed), delete),
+        .delete(
+            "/users/{user_id}", "Delete user", of: found, allow: .administrator("delete_user", or: managed), delete),
     ]
 
     static let migrations: [Migration] = [
@@ -71,8 +72,10 @@ extension User {
     static func list(_ request: Request, _ base: SQL?) async throws(Fault) -> Reply {
         let page = try request.page()
         var condition = request.filtered(
-            [.text("name"), .flag("enabled"), .reference("domain_id"), .reference("id"),
-                .reference("default_project_id")], base)
+            [
+                .text("name"), .flag("enabled"), .reference("domain_id"), .reference("id"),
+                .reference("default_project_id"),
+            ], base)
         if let text = request.query("password_expires_at") {
             let expiry = try PasswordExpiry(text, request).condition
             condition = condition.isEmpty ? expiry : condition + " AND " + expiry
@@ -155,6 +158,10 @@ extension Transaction {
     func remove(_ user: User) throws(Fault) {
         try delete(Assignment.self, "actor_id = \(user.id)")
         try delete(Membership.self, "user_id = \(user.id)")
+        try delete(Credential.self, "user_id = \(user.id)")
+        try delete(ApplicationCredential.self, "user_id = \(user.id)")
+        try delete(StoredAccessRule.self, "user_id = \(user.id)")
+        try delete(Trust.self, "trustor_user_id = \(user.id) OR trustee_user_id = \(user.id)")
         try delete(User.self, "id = \(user.id)")
     }
 }

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Compute
+import Kernel
+import Placement
+import Simulation
+import Synchronization
+import Testing
+
+/// Compute in process with fake hosts, real Placement, and fakes of the two rooms it calls.
+struct ComputeCloud {
+    let cloud: TestCloud
+    let room: ComputeService
+    let network: FakeNetwork
+    let hosts: [String: FakeHypervisor]
+
+    static let image = FakeImages.id
+
+    init(hosts count: Int = 1, options: ComputeOptions = ComputeOptions(), each: HostResources? = nil) async throws {
+        var drivers: [String: FakeHypervisor] = [:]
+        for number in 1...max(1, count) where count > 0 {
+            let name = "host-\(number)"
+            var facts = each ?? .fake(name)
+            facts.hostName = name
+            drivers[name] = FakeHypervisor(host: facts)
+        }
+        let (hosts, network, held) = (drivers, FakeNetwork(), Held())
+        cloud = try await TestCloud(
+            log: Log(sink: .stderr, level: .error, clock: MachineClock()),
+            rooms: { _ in FakeImages() }, { _ in network },
+            { PlacementService(database: $0.database, clock: $0.clock, ids: $0.ids, log: $0.log) },
+            { parts in
+                let room = ComputeService(
+                    database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log,
+                    queue: OperationQueue(database: parts.database, clock: parts.clock, ids: parts.ids),
+                    transport: InProcess(parts.front), caller: .service(), hosts: HypervisorHosts(hosts),
+                    options: options)
+                held.room.withLock { $0 = room }
+                return room
+            })
+        room = try #require(held.room.withLock { $0 })
+        self.network = network
+        self.hosts = hosts
+        if count > 0 { try await HostReporter(room).report() }
+    }
+
+    private final class Held: Sendable {
+        let room = Mutex<ComputeService?>(nil)
+    }
+
+    /// Runs the queued operations until none is left, or until something else is true.
+    func work(until isDone: (@Sendable () async throws -> Bool)? = nil) async throws {
+        let worker = Worker(
+            room.queue, name: "test", kinds: ComputeKinds.all(room), log: .silent, isExclusive: true)
+        let queue = room.queue
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await worker.run() }
+            while true {
+                if let isDone {
+                    if try await isDone() { break }
+                } else if try await queue.unfinished() == 0 {
+                    break
+                }
+                await Task.yield()
+            }
+            group.cancelAll()
+        }
+    }
+
+    func call(
+        _ method: String, _ path: String, _ body: JSON? = nil, at version: String = "2.1",
+        as caller: Caller = .member(), query: String = ""
+    ) async -> TestCloud.Answer {
+        await cloud.call("compute", method, "/v2.1" + path, body, at: version, as: caller, query: query)
+    }
+
+    /// A flavor by name, made by an administrator.
+    func flavor(_ id: String = "small", vcpus: Int = 1, ram: Int = 512, disk: Int = 1) async {
+        let answer = await call(
+            "POST", "/flavors",
+            [
+                "flavor": [
+                    "id": .string(id), "name": .string("f-" + id), "vcpus": .integer(Int64(vcpus)),
+                    "ram": .integer(Int64(ram)), "disk": .integer(Int64(disk)),
+                ]
+            ], as: .admin())
+        #expect(answer.status == 200, "\(answer.json.text())")
+    }
+
+    static func draft(_ members: JSONObject = [:]) -> JSON {
+        var server: JSONObject = ["name": "web", "imageRef": .string(image), "flavorRef": "small"]
+        for (name, value) in members { server[name] = value }
+        return ["server": .object(server)]
+    }
+
+    /// A server that runs.
+    func server(_ members: JSONObject = [:], at version: String = "2.1") async throws -> String {
+        let answer = await call("POST", "/servers", Self.draft(members), at: version)
+        #expect(answer.status == 202, "\(answer.json.text())")
+        try await work()
+        return answer["server"]["id"]?.string ?? ""
+    }
+
+    func show(_ id: String, at version: String = "2.1", as caller: Caller = .admin()) async -> JSON {
+        await call("GET", "/servers/\(id)", at: version, as: caller)["server"]
+    }
+
+    @discardableResult
+    func act(_ id: String, _ action: JSON, at version: String = "2.1", as caller: Caller = .member()) async -> TestCloud.Answer {
+        await call("POST", "/servers/\(id)/action", action, at: version, as: caller)
+    }
+}
+
+extension TestCloud.Answer {
+    /// The sentence in Nova's fault envelope.
+    var message: String { json.object?.first { _ in true }?.value["message"]?.string ?? "" }
+}

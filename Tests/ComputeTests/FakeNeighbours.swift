@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import Synchronization
+
+/// Image's API as far as Compute calls it: one image that everybody may boot from.
+final class FakeImages: Service {
+    static let id = "11111111-1111-4111-8111-111111111111"
+
+    static let index = ServiceIndex(
+        type: "image", name: "glance", title: "Image", port: 9292, mount: "/image", base: "/v2",
+        versions: .none, envelope: .plain, wording: .nova, resources: [Routes.self])
+
+    enum Routes: Resource {
+        static let routes: [Route] = [
+            .open("GET", "/images/{id}", "Show an image") { request async throws(Fault) in
+                guard request["id"] == FakeImages.id else { throw .notFound("No such image.") }
+                return .json([
+                    "id": .string(FakeImages.id), "name": "tiny", "status": "active", "disk_format": "qcow2",
+                    "size": 4096, "virtual_size": 1_048_576, "min_disk": 0, "min_ram": 64, "checksum": "c",
+                    "hw_disk_bus": "virtio",
+                ])
+            },
+            .open("GET", "/images/{id}/file", "Download an image") { _ in
+                .body(.bytes([UInt8](repeating: 7, count: 4096)), type: "application/octet-stream")
+            },
+        ]
+    }
+}
+
+/// Network's API as far as Compute calls it: networks that are there from the start, and ports that come and go.
+final class FakeNetwork: Service {
+    static let index = ServiceIndex(
+        type: "network", name: "neutron", title: "Network", port: 9696, mount: "/network", base: "/v2.0",
+        versions: .none, envelope: .plain, wording: .nova, resources: [Routes.self])
+
+    static let network = "22222222-2222-4222-8222-222222222222"
+    static let second = "33333333-3333-4333-8333-333333333333"
+
+    struct State {
+        var networks: [String: JSONObject] = [:]
+        var ports: [String: JSONObject] = [:]
+        var floating: [JSON] = []
+        var groups: [JSON] = [["id": "sg-web", "name": "web", "project_id": "project-a"]]
+        var addresses = 9
+        /// Every call fails with this status while it is set.
+        var failure: Int?
+    }
+
+    let state: Mutex<State>
+
+    init() {
+        let one: JSONObject = [
+            "id": .string(FakeNetwork.network), "name": "private", "project_id": "project-a",
+            "router:external": false, "shared": false, "mtu": 1442, "subnets": ["s1"],
+        ]
+        state = Mutex(State(networks: [FakeNetwork.network: one]))
+    }
+
+    /// One more network of the project.
+    func addSecond() {
+        state.withLock {
+            var other = $0.networks[FakeNetwork.network] ?? [:]
+            other["id"] = .string(FakeNetwork.second)
+            other["name"] = "second"
+            $0.networks[FakeNetwork.second] = other
+        }
+    }
+
+    var ports: [JSONObject] { state.withLock { Array($0.ports.values) } }
+
+    fileprivate func run<Value>(_ deed: (inout State) throws(Fault) -> Value) throws(Fault) -> Value {
+        try state.withLock { state throws(Fault) in
+            if let status = state.failure { throw Fault(status, "the network is out of order") }
+            return try deed(&state)
+        }
+    }
+
+    fileprivate func create(_ draft: JSONObject, id: String) throws(Fault) -> JSONObject {
+        try run { state in
+            var port = draft
+            state.addresses += 1
+            let address = draft["fixed_ips"]?[0]?["ip_address"]?.string ?? "10.0.0.\(state.addresses)"
+            port["id"] = .string(id)
+            port["status"] = "ACTIVE"
+            port["mac_address"] = .string("fa:16:3e:00:00:" + Hex.encode([UInt8(state.addresses % 256)]))
+            port["fixed_ips"] = [["subnet_id": "s1", "ip_address": .string(address)]]
+            if port["security_groups"] == nil { port["security_groups"] = ["sg-default"] }
+            state.ports[id] = port
+            return port
+        }
+    }
+}
+
+extension FakeNetwork {
+    enum Routes: Resource {
+        static let routes: [Route] = [
+            .open("GET", "/networks", "List") { request async throws(Fault) in
+                let all = try request.fake.run { Array($0.networks.values) }
+                return .json(["networks": .array(all.filter { request.admits($0) }.map(JSON.object))])
+            },
+            .open("GET", "/networks/{id}", "Show") { request async throws(Fault) in
+                guard let network = try request.fake.run({ $0.networks[request["id"]] }) else { throw .notFound("no network") }
+                return .json(["network": .object(network)])
+            },
+            .open("GET", "/ports", "List") { request async throws(Fault) in
+                let all = try request.fake.run { Array($0.ports.values) }
+                return .json(["ports": .array(all.filter { request.admits($0) }.map(JSON.object))])
+            },
+            .open("GET", "/ports/{id}", "Show") { request async throws(Fault) in
+                guard let port = try request.fake.run({ $0.ports[request["id"]] }) else { throw .notFound("no port") }
+                return .json(["port": .object(port)])
+            },
+            .open("POST", "/ports", "Create", status: 201) { request async throws(Fault) in
+                let draft = request.json?["port"]?.object ?? [:]
+                return .json(["port": .object(try request.fake.create(draft, id: request.ids.uuid()))])
+            },
+            .open("PUT", "/ports/{id}", "Update") { request async throws(Fault) in
+                let id = request["id"]
+                let port = try request.fake.run { state throws(Fault) in
+                    guard var port = state.ports[id] else { throw Fault.notFound("no port") }
+                    for (name, value) in request.json?["port"]?.object ?? [:] { port[name] = value }
+                    state.ports[id] = port
+                    return port
+                }
+                return .json(["port": .object(port)])
+            },
+            .open("DELETE", "/ports/{id}", "Delete", status: 204) { request async throws(Fault) in
+                guard try request.fake.run({ $0.ports.removeValue(forKey: request["id"]) }) != nil else { throw .notFound("no port") }
+                return .empty
+            },
+            .open("GET", "/floatingips", "List") { request async throws(Fault) in
+                let port = request.query("port_id")
+                let all = try request.fake.run { $0.floating.filter { $0["port_id"]?.string == port } }
+                return .json(["floatingips": .array(all)])
+            },
+            .open("GET", "/security-groups", "List") { request async throws(Fault) in
+                .json(["security_groups": .array(try request.fake.run { $0.groups })])
+            },
+        ]
+    }
+}
+
+extension Request {
+    fileprivate var fake: FakeNetwork { room(FakeNetwork.self) }
+
+    /// Whether an item has what the query asks for, as text.
+    fileprivate func admits(_ item: JSONObject) -> Bool {
+        for name in ["project_id", "device_id", "network_id"] {
+            if let wanted = query(name), item[name]?.string != wanted { return false }
+        }
+        for name in ["shared", "router:external"] {
+            if query(name) != nil, item[name]?.bool != true { return false }
+        }
+        if let wanted = query("fixed_ips") {
+            return item["fixed_ips"]?[0]?["ip_address"]?.string.map { "ip_address=" + $0 } == wanted
+        }
+        return true
+    }
+}
+
+extension VersionHistory {
+    fileprivate static let none = VersionHistory("fake", ["1.0": "All there is."])
+}
+
+extension Envelope {
+    fileprivate static let plain = Envelope(
+        pageLinks: .none, refusal: { .forbidden("no: \($0)") },
+        document: { fault, _, _ in ["error": ["message": .string(fault.message)]] })
+}
