@@ -221,7 +221,10 @@ extension RBACPolicy {
             case ("network", _): ["network_ports WHERE network_id = \(objectID)"]
             case ("security_group", _):
                 [
-                    "network_ports WHERE id IN (SELECT port_id FROM network_port_groups WHERE security_group_id = \(objectID))"
+                    """
+                    network_ports WHERE id IN \
+                    (SELECT port_id FROM network_port_groups WHERE security_group_id = \(objectID))
+                    """
                 ]
             case ("address_scope", _): ["network_subnetpools WHERE address_scope_id = \(objectID)"]
             default: ["network_subnets WHERE subnetpool_id = \(objectID)"]

@@ -109,7 +109,7 @@ extension SubnetPool {
                     ?? false,
                 quotaDefault: try body.option("default_quota", .whole(0...Int(Int32.max))),
                 tags: try body.takeTags(), createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
-            try await pool.check(request)
+            try pool.check()
             return pool
         }
     }
@@ -120,6 +120,7 @@ extension SubnetPool {
                 try Quotas.require(
                     "subnetpool", SubnetPool.self, project: pool.projectID, transaction, request.network.options)
                 try pool.checkDefault(transaction)
+                try pool.checkScope(transaction, request)
                 try transaction.insert(pool)
                 if pool.shared {
                     try RBACPolicy.open(
@@ -155,6 +156,7 @@ extension SubnetPool {
             try body.end()
             try pool.checkBounds()
             try pool.checkDefault(transaction)
+            try pool.checkScope(transaction, request)
         }
         return try await pool.reply(request)
     }
@@ -173,21 +175,11 @@ extension SubnetPool {
         return .empty
     }
 
-    private func check(_ request: Request) async throws(Fault) {
+    private func check() throws(Fault) {
         guard Set(prefixes.map(\.version)).count == 1 else {
             throw .neutron(400, "PrefixVersionMismatch", "Cannot mix IPv4 and IPv6 prefixes in a subnet pool.")
         }
         try checkBounds()
-        guard let scope = addressScopeID else { return }
-        let found = try await request.database.one(
-            AddressScope.self, "id = \(scope) AND (\(sql: request.scope(AddressScope.self)))",
-            or: AddressScope.notFound(scope))
-        guard found.ipVersion == ipVersion else {
-            throw .neutron(
-                400, "IllegalSubnetPoolIpVersionAssociationToAddressScope",
-                "Illegal subnetpool association: subnetpool \(id) cannot associate with address scope \(scope) because "
-                    + "subnetpool ip_version is not \(found.ipVersion).")
-        }
     }
 
     private func checkBounds() throws(Fault) {
@@ -199,6 +191,29 @@ extension SubnetPool {
         if prefixMin > prefixMax { throw refuse("min_prefixlen", prefixMin, "max_prefixlen", prefixMax) }
         if prefixDefault < prefixMin { throw refuse("default_prefixlen", prefixDefault, "min_prefixlen", prefixMin) }
         if prefixDefault > prefixMax { throw refuse("default_prefixlen", prefixDefault, "max_prefixlen", prefixMax) }
+    }
+
+    /// Within an address scope no two pools hold the same address.
+    private func checkScope(_ transaction: Transaction, _ request: Request) throws(Fault) {
+        guard let scopeID = addressScopeID else { return }
+        let scope = try transaction.one(AddressScope.self, "id = \(scopeID)", or: AddressScope.notFound(scopeID))
+        guard scope.projectID == request.project || request.seesAll else {
+            throw .neutron(
+                400, "IllegalSubnetPoolAssociationToAddressScope",
+                "Illegal subnetpool association: subnetpool \(id) cannot be associated with address scope \(scopeID).")
+        }
+        guard scope.ipVersion == ipVersion else {
+            throw .neutron(
+                400, "IllegalSubnetPoolIpVersionAssociationToAddressScope",
+                "Illegal subnetpool association: subnetpool \(id) cannot associate with address scope \(scopeID) "
+                    + "because subnetpool ip_version is not \(scope.ipVersion).")
+        }
+        let others = try transaction.all(SubnetPool.self, "address_scope_id = \(scopeID) AND id <> \(id)")
+        for other in others.flatMap(\.prefixes) where prefixes.contains(where: { $0.overlaps(other) }) {
+            throw .neutron(
+                409, "AddressScopePrefixConflict",
+                "Failed to associate address scope: subnetpools within an address scope must have unique prefixes.")
+        }
     }
 
     private func checkDefault(_ transaction: Transaction) throws(Fault) {
