@@ -79,7 +79,7 @@ package struct ConsoleProxy: Sendable {
 
     /// A page of another site must not use a token that it got hold of.
     private static func checkOrigin(_ http: HTTPRequest) throws(Fault) {
-        guard let origin = http.headers["Origin"], let scheme = origin.range(of: "://") else { return }
+        guard let origin = http.headers["Origin"], let scheme = origin.ranges(of: "://").first else { return }
         let host = name(origin[scheme.upperBound...])
         guard host == name((http.headers["Host"] ?? "")[...]) else {
             throw .forbidden("The page comes from \(host), which is not this proxy.")

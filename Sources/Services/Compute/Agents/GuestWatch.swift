@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+internal import Kernel
 
 /// Keeps servers' states true to their guests: within a moment when a hypervisor tells of a change, and by comparing
 /// everything at the start and now and then, because telling may be lost.
@@ -93,7 +93,7 @@ package struct GuestWatch: Sendable {
         case .shutdown: wanted = (.stopped, .shutdown)
         case .crashed: wanted = (.stopped, .crashed)
         case .suspended: wanted = (.suspended, .shutdown)
-        case nil, GuestState.none:
+        case nil, .some(.none):
             guard server.vmState != .error else { return nil }
             let fault = ServerFault(
                 code: 500,
