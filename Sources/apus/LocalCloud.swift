@@ -77,7 +77,8 @@ final class LocalCloud: Sendable {
     /// Puts the rooms behind the ports, under the policies that the settings name.
     private func connect(_ settings: UpSettings) throws(Fault) {
         let front = Front(
-            try rooms.open(ground, metrics: metrics, policies: try settings.policies(log)), authority: authority, ids: ids,
+            try rooms.open(ground, metrics: metrics, policies: try settings.policies(log)), authority: authority,
+            ids: ids,
             log: log, metrics: metrics, cors: settings.configuration[CORSOptions.self].cors,
             pages: Pages.all(metrics, log))
         let proxy = ConsoleProxy(rooms.compute)
@@ -121,7 +122,8 @@ final class LocalCloud: Sendable {
             facts["libvirt_uri"] = .string(paths.libvirtURI)
             facts["ovn_northbound"] = .string(paths.northbound)
         }
-        try FileSystem.write(JSON.object(facts).text(pretty: true) + "\n", to: directory.path + "/cloud.json", mode: 0o644)
+        try FileSystem.write(
+            JSON.object(facts).text(pretty: true) + "\n", to: directory.path + "/cloud.json", mode: 0o644)
     }
 
     /// Says where everything is.
@@ -130,12 +132,15 @@ final class LocalCloud: Sendable {
         for index in Cloud.indexes {
             Terminal.say("  \(index.title.padded(10)) \(settings.url(index.port))\(index.catalogPath)")
         }
-        Terminal.say("  \("Gateway".padded(10)) \(settings.url(Cloud.gatewayPort))   all services under their paths, /metrics")
+        Terminal.say(
+            "  \("Gateway".padded(10)) \(settings.url(Cloud.gatewayPort))   all services under their paths, /metrics")
         Terminal.say("  \("Consoles".padded(10)) \(settings.url(Cloud.consolePort))")
         Terminal.say("  \("Log".padded(10)) \(directory.path)/log/apus.log")
         if let paths = engines?.paths {
             Terminal.say("  \("libvirt".padded(10)) virsh -c '\(paths.libvirtURI)' list")
-            Terminal.say("  \("Outside".padded(10)) ip netns exec \(paths.externalNamespace.name) ...   floating IPs answer there")
+            Terminal.say(
+                "  \("Outside".padded(10)) ip netns exec \(paths.externalNamespace.name) ...   floating IPs answer there"
+            )
         }
         Terminal.say("use it: . \(directory.path)/openrc")
         Terminal.say("    or: OS_CLIENT_CONFIG_FILE=\(directory.path)/clouds.yaml OS_CLOUD=apus openstack ...")
