@@ -102,7 +102,8 @@ extension VersionHistory {
             "2.85": "PUT volume attachment may change delete_on_termination.",
             "2.86": "Known flavor extra specs are validated.",
             "2.87": "Rescue of volume-backed servers.",
-            "2.88": "Hypervisor usage fields removed, uptime merged into show, statistics/search/servers endpoints 404.",
+            "2.88":
+                "Hypervisor usage fields removed, uptime merged into show, statistics/search/servers endpoints 404.",
             "2.89": "Volume attachments show attachment_id and bdm_uuid, lose id.",
             "2.90": "Hostname settable on create/update/rebuild; shown to owners.",
             "2.91": "Unshelve to host; pin/unpin availability zone.",

@@ -48,14 +48,17 @@ extension QuotaLimits {
         let (project, flavor) = (servers[0].projectID, servers[0].flavor)
         let used = try QuotaUsage.of(project, transaction)
         var most = servers.count
-        let wanted = [("instances", used.instances, 1), ("cores", used.cores, flavor.vcpus), ("ram", used.ram, flavor.memoryMiB)]
+        let wanted = [
+            ("instances", used.instances, 1), ("cores", used.cores, flavor.vcpus), ("ram", used.ram, flavor.memoryMiB),
+        ]
         for (resource, usage, each) in wanted {
             let limit = try limit(resource, project, transaction)
             guard limit >= 0, each > 0 else { continue }
             let room = max(0, (limit - usage) / each)
             if room < minimum {
                 throw .forbidden(
-                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used \(usage) of \(limit) \(resource)")
+                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used \(usage) of \(limit) \(resource)"
+                )
             }
             most = min(most, room)
         }

@@ -31,7 +31,8 @@ struct Flavor: Record {
 extension Flavor: Resource {
     static let routes: [Route] = [
         .get("/flavors", "List flavors", of: Anything.from, allow: .anyone("flavors:index"), index),
-        .get("/flavors/detail", "List flavors with details", of: Anything.from, allow: .anyone("flavors:detail"), detail),
+        .get(
+            "/flavors/detail", "List flavors with details", of: Anything.from, allow: .anyone("flavors:detail"), detail),
         .get("/flavors/{flavor_id}", "Show a flavor", of: Anything.from, allow: .anyone("flavors:show"), show),
         .post(
             "/flavors", "Create a flavor", of: FlavorDraft.from, allow: .adminOnly("os-flavor-manage:create"), create,

@@ -74,7 +74,9 @@ struct Server: Record {
 extension Server: Resource, ProjectOwned {
     static let routes: [Route] = [
         .get("/servers", "List servers", of: ServerQuery.from, allow: .reader("servers:index"), index),
-        .get("/servers/detail", "List servers with details", of: ServerQuery.from, allow: .reader("servers:detail"), detail),
+        .get(
+            "/servers/detail", "List servers with details", of: ServerQuery.from, allow: .reader("servers:detail"),
+            detail),
         .get("/servers/{server_id}", "Show a server", of: visible, allow: .reader("servers:show"), show),
         .put("/servers/{server_id}", "Update a server", of: visible, allow: .member("servers:update"), update),
         .delete("/servers/{server_id}", "Delete a server", of: visible, allow: .member("servers:delete"), delete),
