@@ -2,8 +2,8 @@
 internal import Clients
 package import Kernel
 
-/// Answers guests at 169.254.169.254. Who asks is told by the network whose listener was reached and by the guest's address
-/// on it; nothing the guest sends is believed.
+/// Answers guests at 169.254.169.254. Who asks is told by the network whose listener was reached and by the guest's
+/// address on it; nothing the guest sends is believed.
 package struct MetadataService: Sendable {
     private let room: ComputeService
 

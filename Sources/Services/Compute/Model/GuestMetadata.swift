@@ -2,8 +2,8 @@
 import Clients
 import Kernel
 
-/// What a guest may know of itself: the documents of the metadata service and of the config drive, in OpenStack's and in
-/// EC2's form (nova/api/metadata/base.py).
+/// What a guest may know of itself: the documents of the metadata service and of the config drive, in OpenStack's and
+/// in EC2's form (nova/api/metadata/base.py).
 struct GuestMetadata {
     /// OpenStack's versions, oldest first; every document is the newest one's.
     static let versions = [

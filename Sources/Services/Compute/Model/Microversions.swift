@@ -61,7 +61,8 @@ extension VersionHistory {
             "2.49": "Tag accepted when attaching interfaces and volumes.",
             "2.50": "Quota-class-sets show server_groups and server_group_members; network quotas filtered.",
             "2.51":
-                "Volume-extended external event; instance action events visible to owners without traceback/host detail.",
+                "Volume-extended external event; instance action events visible to owners without "
+                + "traceback/host detail.",
             "2.52": "Tags accepted in server create.",
             "2.53":
                 "Services and hypervisors identified by uuid; PUT/DELETE os-services/{uuid}; hypervisors "

@@ -42,8 +42,8 @@ extension QuotaLimits {
         return (set.first { $0.owner == project } ?? set.first)?.hardLimit ?? configured(resource)
     }
 
-    /// How many of the servers the project may have; a fault when that is fewer than it insists on. Usage is counted from
-    /// rows in the transaction that inserts, so it cannot drift.
+    /// How many of the servers the project may have; a fault when that is fewer than it insists on. Usage is counted
+    /// from rows in the transaction that inserts, so it cannot drift.
     func admit(_ servers: [Server], atLeast minimum: Int, _ transaction: Transaction) throws(Fault) -> Int {
         let (project, flavor) = (servers[0].projectID, servers[0].flavor)
         let used = try QuotaUsage.of(project, transaction)
@@ -57,7 +57,8 @@ extension QuotaLimits {
             let room = max(0, (limit - usage) / each)
             if room < minimum {
                 throw .forbidden(
-                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used \(usage) of \(limit) \(resource)"
+                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used "
+                        + "\(usage) of \(limit) \(resource)"
                 )
             }
             most = min(most, room)

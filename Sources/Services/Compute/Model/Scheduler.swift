@@ -2,8 +2,8 @@
 import Clients
 import Kernel
 
-/// Chooses hosts for servers that were asked for together: Placement says where there is room, the filters say where it may
-/// be, the weigher spreads. Everything it leaves out is kept with its reason.
+/// Chooses hosts for servers that were asked for together: Placement says where there is room, the filters say where it
+/// may be, the weigher spreads. Everything it leaves out is kept with its reason.
 struct Scheduler {
     private let site: ComputeSite
 

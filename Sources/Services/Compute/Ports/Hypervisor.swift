@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// What Compute asks of a hypervisor. Every call may be repeated: a second one changes nothing. A call about a server that
-/// the host does not have is `Fault.guestNotFound`, except for `destroy`, `unplug` and `state`, which find it done.
+/// What Compute asks of a hypervisor. Every call may be repeated: a second one changes nothing. A call about a server
+/// that the host does not have is `Fault.guestNotFound`, except for `destroy`, `unplug` and `state`, which find it
+/// done.
 package protocol Hypervisor: Sendable {
     /// What the host has and how much of it is in use, measured now.
     func resources() async throws(Fault) -> HostResources

@@ -97,7 +97,8 @@ extension ServerCreate {
     ) async throws(Fault) -> ImageClient.Image? {
         guard let id = draft.imageRef else {
             throw .badRequest(
-                "Block device mapping is invalid: Boot sequence for the instance and image/block device mapping combination is not valid."
+                "Block device mapping is invalid: Boot sequence for the instance and image/block "
+                    + "device mapping combination is not valid."
             )
         }
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
@@ -111,12 +112,14 @@ extension ServerCreate {
             let disk = flavor.diskGB << 30
             if image.minDisk > flavor.diskGB {
                 throw .badRequest(
-                    "Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes."
+                    "Flavor's disk is smaller than the minimum size specified in image metadata. "
+                        + "Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes."
                 )
             }
             if max(image.virtualSize, image.size) > disk {
                 throw .badRequest(
-                    "Flavor's disk is too small for requested image. Flavor disk is \(disk) bytes, image is \(max(image.virtualSize, image.size)) bytes."
+                    "Flavor's disk is too small for requested image. Flavor disk is \(disk) bytes, "
+                        + "image is \(max(image.virtualSize, image.size)) bytes."
                 )
             }
         }

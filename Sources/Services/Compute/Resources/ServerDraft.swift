@@ -142,7 +142,8 @@ extension ServerDraft {
             }
             if network.portID != nil, network.fixedIP != nil {
                 throw .badRequest(
-                    "Specified Fixed IP '\(network.fixedIP ?? "")' cannot be used with port '\(network.portID ?? "")': the two cannot be specified together."
+                    "Specified Fixed IP '\(network.fixedIP ?? "")' cannot be used with port "
+                        + "'\(network.portID ?? "")': the two cannot be specified together."
                 )
             }
             return network
@@ -188,7 +189,8 @@ extension ServerDraft {
             let destination = try device.take("destination_type", .oneOf("local", "volume")) ?? "local"
             guard source == "image", destination == "local" else {
                 throw .badRequest(
-                    "Block Device Mapping is Invalid: a device from '\(source)' to '\(destination)' needs the block storage service, which this cloud does not have."
+                    "Block Device Mapping is Invalid: a device from '\(source)' to '\(destination)' "
+                        + "needs the block storage service, which this cloud does not have."
                 )
             }
         }
