@@ -99,6 +99,11 @@ extension NetworkClient {
         try await list("/floatingips", "floatingips", [("port_id", id)], requestID).map { FloatingIP($0) }
     }
 
+    /// Security groups of a project, whole.
+    package func securityGroupDocuments(project: String, requestID: String) async throws(Fault) -> [JSON] {
+        try await list("/security-groups", "security_groups", [("project_id", project)], requestID)
+    }
+
     /// Security groups of a project by name or id.
     package func securityGroups(
         project: String, requestID: String

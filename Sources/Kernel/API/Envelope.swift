@@ -14,13 +14,15 @@ package struct Envelope: Sendable {
     package let trimsFields: Bool
     /// Whether a path that does not exist is told to strangers (404) or hidden behind 401.
     package let revealsPaths: Bool
+    /// The request headers that answers depend on, for caches in between; versions' own are added by themselves.
+    package let vary: String?
     /// What a request for a version that does not exist is told.
     package let versionRefusal: @Sendable (_ asked: String, _ history: VersionHistory) -> Fault
 
     package enum PageLinks: Sendable { case none, nova, neutron, glance, keystone }
 
     package init(
-        pageLinks: PageLinks, trimsFields: Bool = false, revealsPaths: Bool = false,
+        pageLinks: PageLinks, trimsFields: Bool = false, revealsPaths: Bool = false, vary: String? = nil,
         versionRefusal: @escaping @Sendable (_ asked: String, _ history: VersionHistory) -> Fault = { asked, history in
             Fault(
                 406,
@@ -35,6 +37,7 @@ package struct Envelope: Sendable {
         self.pageLinks = pageLinks
         self.trimsFields = trimsFields
         self.revealsPaths = revealsPaths
+        self.vary = vary
         self.versionRefusal = versionRefusal
     }
 

@@ -11,7 +11,9 @@ package final class ComputeService: Service {
         resources: [
             ComputeVersions.self, Flavor.self, Keypair.self, Server.self, ServerCreate.self, ServerActions.self,
             ConsoleToken.self, InstanceAction.self, ComputeServices.self, Hypervisors.self, Quotas.self, Limits.self,
-            AvailabilityZones.self, ServerExternalEvents.self, DecisionRecord.self, Records.self,
+            AvailabilityZones.self, ServerExternalEvents.self, DecisionRecord.self,
+            ServerMetadata.self, ServerTags.self, ServerAddresses.self, ServerInterfaces.self, ServerPasswords.self,
+            ServerSecurityGroups.self, Records.self,
         ])
 
     package let database: Database

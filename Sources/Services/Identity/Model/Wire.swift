@@ -4,7 +4,7 @@ internal import Kernel
 extension Envelope {
     /// Keystone's: `{"error": {"code": 404, "message": "...", "title": "Not Found"}}`.
     static let keystone = Envelope(
-        pageLinks: .keystone,
+        pageLinks: .keystone, vary: "X-Auth-Token",
         refusal: { .forbidden("You are not authorized to perform the requested action: \($0).") },
         document: { fault, title, _ in
             [
