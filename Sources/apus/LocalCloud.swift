@@ -80,10 +80,11 @@ final class LocalCloud: Sendable {
             try rooms.open(ground, metrics: metrics, policies: try settings.policies(log)), authority: authority, ids: ids,
             log: log, metrics: metrics, cors: settings.configuration[CORSOptions.self].cors,
             pages: Pages.all(metrics, log))
+        let proxy = ConsoleProxy(rooms.compute)
         switchboard.connect(
             .init(
                 front: front, metadata: MetadataService(rooms.compute),
-                console: { _ in HTTPResponse(status: 404) }))
+                console: { [proxy] request in await proxy.handle(request) }))
     }
 
     /// Takes over what may change while the cloud runs: the log's file and level, the policies, the origins of CORS.

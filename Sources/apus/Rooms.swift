@@ -121,6 +121,7 @@ struct Rooms: Sendable {
             if let ovn { group.addTask { await ovn.run() } }
             group.addTask { await network.sync.run() }
             group.addTask { await HostReporter(compute).run() }
+            group.addTask { await GuestWatch(compute).run() }
             group.addTask {
                 await Worker(
                     queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true

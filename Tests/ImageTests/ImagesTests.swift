@@ -72,6 +72,13 @@ struct ImagesTests {
         #expect(again.message == "Image ID 6c5a0a52-2d7a-4b1a-9f0a-0d6c4b1c2a11 already exists!")
     }
 
+    @Test("No image has an empty id", arguments: ["GET", "DELETE"])
+    func emptyID(method: String) async throws {
+        let cloud = try await ImageCloud()
+        #expect(await cloud.call(method, "/images/").status == 404)
+        #expect(await cloud.call("DELETE", "/images").status == 405)
+    }
+
     @Test("A protected image stays until it is not")
     func protected() async throws {
         let cloud = try await ImageCloud()

@@ -101,6 +101,8 @@ extension Request {
         guard limit >= 0 else {
             throw index.wording.invalid("limit", .integer(Int64(limit)), "limit must not be negative")
         }
+        // To Neutron no items at all means no bound.
+        if limit == 0, index.envelope.pageLinks == .neutron { return nil }
         return maximum.map { min($0, limit) } ?? limit
     }
 
@@ -148,10 +150,11 @@ extension Page {
             guard full, let last = ids.last else { return }
             links(&view, collection, [("next", address(marker: last))])
         case .neutron:
-            guard isAsked, let first = ids.first, let last = ids.last else { return }
+            guard isAsked, limit != nil else { return }
+            // A page beyond the end links back to the last one that holds something.
             var list: [(String, String)] = []
-            if full { list.append(("next", address(marker: last))) }
-            if marker != nil { list.append(("previous", address(marker: first, reversed: true))) }
+            if full || isReversed { list.append(("next", address(marker: ids.last))) }
+            if full || !isReversed { list.append(("previous", address(marker: ids.first, reversed: true))) }
             if !list.isEmpty { links(&view, collection, list) }
         case .glance:
             view.put("first", path(marker: nil))
@@ -175,7 +178,7 @@ extension Page {
         request.root + request.http.path + (request.http.query.isEmpty ? "" : "?" + request.http.query)
     }
 
-    private func address(marker: String, reversed: Bool = false) -> String {
+    private func address(marker: String?, reversed: Bool = false) -> String {
         request.root + path(marker: marker, reversed: reversed)
     }
 

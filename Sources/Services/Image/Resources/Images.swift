@@ -34,7 +34,8 @@ extension ImageRecord: Resource {
     package static let routes: [Route] = [
         .get("/images", "List images", of: OwnScope.from, allow: .rule("get_images", ImageRules.reader), index),
         .post(
-            "/images", "Create image", of: ImageDraftRequest.from, allow: .rule("add_image", ImageRules.create), create),
+            "/images", "Create image", of: ImageDraftRequest.from, allow: .rule("add_image", ImageRules.create),
+            create),
         .get("/images/{image_id}", "Show image", of: SeenImage.find, allow: .rule("get_image", ImageRules.show), show),
         .patch(
             "/images/{image_id}", "Update image", of: SeenImage.find, allow: .rule("modify_image", ImageRules.member),
@@ -42,6 +43,8 @@ extension ImageRecord: Resource {
         .delete(
             "/images/{image_id}", "Delete image", of: SeenImage.find, allow: .rule("delete_image", ImageRules.member),
             delete),
+        .delete(
+            "/images", "Refuse to delete without an id", of: Anything.from, allow: .anyone("discovery"), deleteNothing),
     ]
 
     /// Tags and properties stand twice: in the image's row, which answers are written from, and in rows of their own,
@@ -73,6 +76,7 @@ extension ImageRecord: Resource {
 
 extension ImageRecord {
     static func index(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
+        try request.refuseEmptyID()
         let query = try ImageQuery(request)
         try await query.checkMarker()
         let found = try await request.database.all(
@@ -135,6 +139,20 @@ extension ImageRecord {
             }
         }
         return .empty
+    }
+}
+
+extension ImageRecord {
+    static func deleteNothing(_ request: Request, _: Anything) async throws(Fault) -> Reply {
+        try request.refuseEmptyID()
+        throw Fault(405, "The method DELETE is not allowed for this resource.", headers: ["Allow": "GET, HEAD, POST"])
+    }
+}
+
+extension Request {
+    /// `/images/` is the image whose id is empty, which nobody has.
+    fileprivate func refuseEmptyID() throws(Fault) {
+        if http.path.hasSuffix("/") { throw .notFound("The resource could not be found.") }
     }
 }
 

@@ -8,6 +8,15 @@ struct FloatingAssociation: Sendable {
     /// Whether `port_id` was there at all, null included.
     let namesPort: Bool
 
+    var isAsked: Bool { namesPort || fixed != nil }
+    static let none = FloatingAssociation()
+
+    private init() {
+        port = nil
+        fixed = nil
+        namesPort = true
+    }
+
     init(_ body: inout Body) throws(Fault) {
         namesPort = body.has("port_id")
         port = try body.option("port_id", .id)

@@ -93,6 +93,15 @@ extension Format where Value == MACAddress {
 }
 
 extension Format where Value == CIDR {
+    /// Host bits are dropped, where upstream does so.
+    static var looseCIDR: Format {
+        Format { value, _ throws(Misfit) in
+            guard let text = value.string, text.contains("/"), let block = CIDR(loose: text) else {
+                throw Misfit("'\(value.bare)' is not a valid IP subnet")
+            }
+            return block
+        }
+    }
     static var cidr: Format {
         Format { value, _ throws(Misfit) in
             guard let text = value.string, text.contains("/"), let block = CIDR(loose: text) else {

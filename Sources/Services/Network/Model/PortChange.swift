@@ -77,7 +77,7 @@ struct PortChange {
         var groups = port.securityGroupIDs
         if let asked = members.securityGroups {
             guard security || asked.isEmpty else { throw PortRules.groupsNeedSecurity }
-            groups = try PortRules.groups(asked, project: port.projectID, transaction, request)
+            groups = try PortRules.groups(asked, transaction, request)
         }
         if !security, !groups.isEmpty {
             throw .neutron(

@@ -169,15 +169,14 @@ enum PortRules {
             503, "NetworkMacAddressGenerationFailure", "Unable to generate unique mac on network \(network).")
     }
 
-    /// The groups asked for, which must be the project's own or shared with it, and all stateful or all stateless.
+    /// The groups asked for, which the caller must see, and all stateful or all stateless.
     static func groups(
-        _ asked: [String], project: String, _ transaction: Transaction, _ request: Request
+        _ asked: [String], _ transaction: Transaction, _ request: Request
     ) throws(Fault) -> [String] {
-        let found = try transaction.all(SecurityGroup.self, "id", in: asked)
+        let visible: SQL = request.seesAll ? "1 = 1" : SecurityGroup.scope(request.project)
+        let found = try transaction.all(SecurityGroup.self, "id", in: asked, and: visible)
         for id in asked {
-            guard let group = found.first(where: { $0.id == id }),
-                group.projectID == project || group.shared || request.seesAll
-            else { throw SecurityGroup.notFound(id) }
+            guard found.contains(where: { $0.id == id }) else { throw SecurityGroup.notFound(id) }
         }
         guard Set(found.map(\.stateful)).count < 2 else {
             throw .neutron(

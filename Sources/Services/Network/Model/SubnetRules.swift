@@ -122,6 +122,15 @@ enum SubnetRules {
         }
     }
 
+    /// IPv4 needs packets of 68 bytes (RFC 791), IPv6 of 1280 (RFC 8200).
+    static func checkMTU(_ mtu: Int, of network: String, version: Int) throws(Fault) {
+        let minimum = version == 4 ? 68 : 1280
+        guard mtu < minimum, mtu > 0 else { return }
+        throw .neutron(
+            409, "NetworkMTUSubnetConflict",
+            "MTU of \(network) is not valid, subnet requires a minimum of \(minimum) bytes.")
+    }
+
     /// The two IPv6 modes only go with IPv6 and DHCP, and with each other when both are given.
     static func checkModes(_ version: Int, dhcp: Bool, address: IPv6Mode?, advertisement: IPv6Mode?) throws(Fault) {
         guard address != nil || advertisement != nil else { return }

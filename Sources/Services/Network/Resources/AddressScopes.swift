@@ -93,7 +93,14 @@ extension AddressScope {
     }
 
     static func create(_ request: Request, _ drafts: Drafts<AddressScope>) async throws(Fault) -> Reply {
-        try await request.database.insert(drafts.items)
+        try await request.database.transaction { transaction throws(Fault) in
+            for scope in drafts.items {
+                try transaction.insert(scope)
+                guard scope.shared else { continue }
+                try RBACPolicy.open(
+                    transaction, "address_scope", scope.id, "access_as_shared", project: scope.projectID, request)
+            }
+        }
         return try await reply(request, made: drafts.items)
     }
 

@@ -161,10 +161,11 @@ extension FloatingIP {
             where body.peek(name) != nil {
                 throw .httpBadRequest("Cannot update read-only attribute \(name)")
             }
-            // What upstream does with a change that names no port: the address is let go.
-            let isOnlyWords = request.json?["floatingip"]?.object?.keys == ["description"]
             try body.end()
-            if !isOnlyWords { try association.apply(to: &floating, transaction, request) }
+            // An empty change lets the address go: it once had nothing else to be changed.
+            let isBlank = request.json?["floatingip"]?.object?.isEmpty == true
+            guard isBlank || association.isAsked else { return }
+            try (isBlank ? .none : association).apply(to: &floating, transaction, request)
         }
         return try await floating.reply(request)
     }

@@ -110,6 +110,12 @@ extension Network.Draft {
             physicalNetwork: physicalNetwork, segmentationID: segment, dnsDomain: dnsDomain, zoneHints: zoneHints,
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)
         try transaction.insert(network)
+        if shared {
+            try RBACPolicy.open(transaction, "network", id, "access_as_shared", project: projectID, request)
+        }
+        if external {
+            try RBACPolicy.open(transaction, "network", id, "access_as_external", project: projectID, request)
+        }
         if !tags.isEmpty { try Tag.set(transaction, id, tags) }
         try MetadataPorts.create(transaction, network, request)
         try transaction.touch(.network, id, request)

@@ -23,14 +23,14 @@ package enum NetworkIPAvailability: Resource {
             view.put("network_name", network.name)
             view.put("project_id", network.projectID)
             view.put("tenant_id", network.projectID)
-            view.put("total_ips", JSON.count(subnets.map { $0.subnet.pools.size }))
+            view.put("total_ips", AddressCount(subnets.map { $0.subnet.pools.size }))
             view.put("used_ips", subnets.reduce(0) { $0 + $1.used })
             view.list("subnet_ip_availability", subnets) {
                 $0.put("subnet_id", $1.subnet.id)
                 $0.put("subnet_name", $1.subnet.name)
                 $0.put("ip_version", $1.subnet.ipVersion)
                 $0.put("cidr", $1.subnet.cidr.description)
-                $0.put("total_ips", JSON.count([$1.subnet.pools.size]))
+                $0.put("total_ips", AddressCount([$1.subnet.pools.size]))
                 $0.put("used_ips", $1.used)
             }
         }
@@ -72,13 +72,16 @@ package enum NetworkIPAvailability: Resource {
     }
 }
 
-extension JSON {
-    /// A sum that may be larger than any integer: IPv6 has such subnets.
-    fileprivate static func count(_ sizes: [UInt128]) -> JSON {
-        let sum = sizes.reduce(UInt128(0)) { total, size in
+/// A sum that may be larger than any 64-bit number: IPv6 has such subnets.
+private struct AddressCount: JSONValue {
+    let sum: UInt128
+
+    init(_ sizes: [UInt128]) {
+        sum = sizes.reduce(UInt128(0)) { total, size in
             let (sum, overflow) = total.addingReportingOverflow(size)
             return overflow ? .max : sum
         }
-        return Int64(exactly: sum).map { .integer($0) } ?? .double(Double(sum))
     }
+
+    func write(to writer: inout JSONWriter) { writer.raw(Array(String(sum).utf8)) }
 }

@@ -86,7 +86,7 @@ extension Network: Resource {
 
     package static func scope(_ project: String) -> SQL {
         """
-        project_id = \(project) OR shared = 1 OR external = 1 OR \
+        project_id = \(project) OR \
         id IN (\(sql: RBACPolicy.granted("network", to: project)))
         """
     }
@@ -135,7 +135,12 @@ extension Network {
         name = try body.take("name", .string()) ?? name
         description = try body.take("description", .string()) ?? description
         adminStateUp = try body.take("admin_state_up", .truth) ?? adminStateUp
-        mtu = try body.take("mtu", .whole(0...65_535)) ?? mtu
+        if let asked = try body.take("mtu", .whole(0...65_535)) {
+            for subnet in try transaction.all(Subnet.self, "network_id = \(id)") {
+                try SubnetRules.checkMTU(asked, of: id, version: subnet.ipVersion)
+            }
+            mtu = asked
+        }
         dnsDomain = try body.take("dns_domain", .string()) ?? dnsDomain
         let wasShared = shared
         shared = try body.take("shared", .truth, rule: "update_network:shared", on: self) ?? shared
@@ -151,6 +156,7 @@ extension Network {
                 "External network \(id) cannot be updated to be made non-external, since it has existing gateway ports."
             )
         }
+        try publish(wasShared: wasShared, wasExternal: wasExternal, request, transaction)
         isDefault = try body.take("is_default", .truth, rule: "update_network:is_default", on: self) ?? isDefault
         portSecurityEnabled =
             try body.take("port_security_enabled", .truth, rule: "update_network:port_security_enabled", on: self)
@@ -160,6 +166,21 @@ extension Network {
             throw .invalidInput("Plugin does not support updating provider attributes")
         }
         body.ignore("vlan_transparent", "qos_policy_id")
+    }
+
+    /// Writes the policies that `shared` and `router:external` stand for.
+    private func publish(
+        wasShared: Bool, wasExternal: Bool, _ request: Request, _ transaction: Transaction
+    ) throws(Fault) {
+        for (action, was, now) in [
+            ("access_as_shared", wasShared, shared), ("access_as_external", wasExternal, external),
+        ] where was != now {
+            if now {
+                try RBACPolicy.open(transaction, "network", id, action, project: projectID, request)
+            } else {
+                try RBACPolicy.close(transaction, id, action)
+            }
+        }
     }
 
     /// A network stays shared while others than its owner have ports on it.

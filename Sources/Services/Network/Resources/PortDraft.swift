@@ -62,7 +62,7 @@ extension Port.Draft {
         var groups: [String] = []
         if security {
             if let asked = members.securityGroups {
-                groups = try PortRules.groups(asked, project: projectID, transaction, request)
+                groups = try PortRules.groups(asked, transaction, request)
             } else if !DeviceOwner.isOwn(owner) {
                 groups = [try SecurityGroup.ensureDefault(transaction, project: projectID, request)]
             }

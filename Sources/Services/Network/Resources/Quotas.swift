@@ -56,13 +56,14 @@ extension Quotas: Resource {
 extension Quotas {
     /// Refuses a row that would be one too many.
     static func require<R: Record>(
-        _ resource: String, _ type: R.Type, project: String, _ transaction: Transaction, _ options: NetworkOptions
+        _ resource: String, _ type: R.Type, project: String, _ transaction: Transaction, _ options: NetworkOptions,
+        adding more: Int = 1
     ) throws(Fault) {
         guard !project.isEmpty else { return }
         let own = try transaction.first(Quotas.self, "project_id = \(project) AND resource = \(resource)")
         let bound = own?.bound ?? options.quotas[resource] ?? -1
         guard bound >= 0 else { return }
-        if try transaction.count(R.self, "project_id = \(project)") >= bound { throw .overQuota(resource) }
+        if try transaction.count(R.self, "project_id = \(project)") + more > bound { throw .overQuota(resource) }
     }
 
     private static func bounds(_ request: Request, _ project: String) async throws(Fault) -> [(String, Int)] {

@@ -35,7 +35,7 @@ package struct RBACPolicy: Noun {
 
     /// What each kind of object may be granted for.
     private static let actions: [String: [String]] = [
-        "network": ["access_as_shared"], "security_group": ["access_as_shared"],
+        "network": ["access_as_shared", "access_as_external"], "security_group": ["access_as_shared"],
         "subnetpool": ["access_as_shared"], "address_scope": ["access_as_shared"],
     ]
 }
@@ -141,10 +141,13 @@ extension RBACPolicy {
                 let owner = try transaction.rows(
                     "SELECT project_id FROM \(raw: table(of: draft.type)) WHERE id = \(draft.object)"
                 ).first?[0].text
-                guard let owner, isAdmin || owner == request.project else {
+                guard let owner else {
                     throw .neutron(
                         404, "RbacPolicyNotFound",
                         "RBAC policy of type \(draft.type) with ID \(draft.object) not found")
+                }
+                guard isAdmin || owner == request.project else {
+                    throw .invalidInput("Only admins can manipulate policies on objects they do not own")
                 }
                 let policy = RBACPolicy(
                     id: request.ids.uuid(), projectID: draft.projectID, objectType: draft.type, objectID: draft.object,
@@ -154,6 +157,7 @@ extension RBACPolicy {
                     policy,
                     or: .neutron(
                         409, "DuplicateRbacPolicy", "An RBAC policy already exists with those values."))
+                try settle(transaction, draft.type, draft.object, request)
                 return policy
             }
         }
@@ -170,31 +174,101 @@ extension RBACPolicy {
     }
 
     static func update(_ request: Request, _ found: RBACPolicy) async throws(Fault) -> Reply {
-        let policy = try await change(request, found.id) { _, policy throws(Fault) in
+        let policy = try await change(request, found.id) { transaction, policy throws(Fault) in
             var body = try request.body("rbac_policy")
             policy.targetProject = try target(&body) ?? policy.targetProject
             try body.end()
             try judge(request, "update_rbac_policy", policy)
+            let changed = policy
+            try transaction.replace(changed, where: "id = \(changed.id)", or: notFound(changed.id))
+            try settle(transaction, changed.objectType, changed.objectID, request)
         }
         return try await policy.reply(request)
     }
 
     static func delete(_ request: Request, _ policy: RBACPolicy) async throws(Fault) -> Reply {
         try await request.database.transaction { transaction throws(Fault) in
-            if policy.objectType == "network" {
-                // Whoever was let in may still be there.
-                let left = try transaction.count(
-                    Port.self, "network_id = \(policy.objectID) AND project_id = \(policy.targetProject)")
-                guard left == 0 || policy.action != "access_as_shared" else {
-                    throw .neutron(
-                        409, "RbacPolicyInUse",
-                        "RBAC policy on object \(policy.objectID) cannot be removed because other objects depend on it."
-                    )
-                }
+            guard try !policy.isNeeded(transaction) else {
+                throw .neutron(
+                    409, "RbacPolicyInUse",
+                    "RBAC policy on object \(policy.objectID) cannot be removed because other objects depend on it.")
             }
             try transaction.delete(RBACPolicy.self, "id = \(policy.id)", or: notFound(policy.id))
+            try settle(transaction, policy.objectType, policy.objectID, request)
         }
         return .empty
+    }
+
+    /// Whether somebody is there who was let in by this policy alone.
+    private func isNeeded(_ transaction: Transaction) throws(Fault) -> Bool {
+        let wider = try transaction.count(
+            RBACPolicy.self,
+            "object_id = \(objectID) AND action = \(action) AND target_project = '*' AND id <> \(id)")
+        guard wider == 0 else { return false }
+        let table = RBACPolicy.table(of: objectType)
+        let owner: SQL = "(SELECT project_id FROM \(raw: table) WHERE id = \(objectID))"
+        let guests: SQL =
+            targetProject == "*"
+            ? "project_id <> '' AND project_id <> \(sql: owner) AND project_id NOT IN (\(sql: named))"
+            : "project_id = \(targetProject) AND project_id <> \(sql: owner)"
+        let uses: [SQL] =
+            switch (objectType, action) {
+            case ("network", "access_as_external"):
+                [
+                    "network_routers WHERE gateway_network_id = \(objectID)",
+                    "network_floating_ips WHERE floating_network_id = \(objectID)",
+                ]
+            case ("network", _): ["network_ports WHERE network_id = \(objectID)"]
+            case ("security_group", _):
+                [
+                    """
+                    network_ports WHERE id IN \
+                    (SELECT port_id FROM network_port_groups WHERE security_group_id = \(objectID))
+                    """
+                ]
+            case ("address_scope", _): ["network_subnetpools WHERE address_scope_id = \(objectID)"]
+            default: ["network_subnets WHERE subnetpool_id = \(objectID)"]
+            }
+        for use in uses where try !transaction.rows("SELECT 1 FROM \(sql: use) AND \(sql: guests) LIMIT 1").isEmpty {
+            return true
+        }
+        return false
+    }
+
+    /// The projects that policies of the same kind name.
+    private var named: SQL {
+        "SELECT target_project FROM network_rbac WHERE object_id = \(objectID) AND action = \(action)"
+    }
+
+    // MARK: `shared` and `router:external` are policies for everybody
+
+    /// Makes the object's own marks agree with its policies.
+    private static func settle(
+        _ transaction: Transaction, _ type: String, _ id: String, _ request: Request
+    ) throws(Fault) {
+        let policies = try transaction.all(RBACPolicy.self, "object_type = \(type) AND object_id = \(id)")
+        let shared = policies.contains { $0.action == "access_as_shared" && $0.targetProject == "*" }
+        var marks: SQL = "shared = \(shared), revision_number = revision_number + 1, updated_at = \(request.now)"
+        if type == "network" { marks += ", external = \(policies.contains { $0.action == "access_as_external" })" }
+        try transaction.execute("UPDATE \(raw: table(of: type)) SET \(sql: marks) WHERE id = \(id)")
+        if type == "network" { try transaction.touch(.network, id, request) }
+    }
+
+    /// Lets everybody in, as `shared` or `router:external` asks, unless that is so already.
+    static func open(
+        _ transaction: Transaction, _ type: String, _ id: String, _ action: String, project: String, _ request: Request
+    ) throws(Fault) {
+        try close(transaction, id, action)
+        try transaction.insert(
+            RBACPolicy(
+                id: request.ids.uuid(), projectID: project, objectType: type, objectID: id, action: action,
+                targetProject: "*", description: "", tags: [], createdAt: request.now, updatedAt: request.now,
+                revisionNumber: 0))
+    }
+
+    static func close(_ transaction: Transaction, _ id: String, _ action: String) throws(Fault) {
+        let external: SQL = action == "access_as_external" ? "" : " AND target_project = '*'"
+        try transaction.delete(RBACPolicy.self, "object_id = \(id) AND action = \(action)\(sql: external)")
     }
 
     package func write(_ view: inout View, _ extra: Nothing) {
@@ -202,7 +276,6 @@ extension RBACPolicy {
         view.put("object_type", objectType)
         view.put("object_id", objectID)
         view.put("action", action)
-        view.put("target_project", targetProject)
         view.put("target_tenant", targetProject)
         view.put("project_id", projectID)
         view.put("tenant_id", projectID)

@@ -204,6 +204,10 @@ extension SecurityGroup {
         if !isDefault {
             try Quotas.require(
                 "security_group", SecurityGroup.self, project: draft.projectID, transaction, request.network.options)
+            // A group starts with two rules.
+            try Quotas.require(
+                "security_group_rule", SecurityGroupRule.self, project: draft.projectID, transaction,
+                request.network.options, adding: 2)
         }
         let group = SecurityGroup(
             id: request.ids.uuid(), projectID: draft.projectID, name: draft.name, description: draft.description,

@@ -101,6 +101,7 @@ extension Subnet.Draft {
         try Quotas.require("subnet", Subnet.self, project: projectID, transaction, options)
         let network = try transaction.one(
             Network.self, "id = \(network.id)", or: Network.notFound(network.id))
+        try SubnetRules.checkMTU(network.mtu, of: network.id, version: ipVersion)
         let block = try SubnetPool.block(transaction, self)
         try checkOverlap(transaction, block, network)
         let gatewayIP: IPAddress? =

@@ -92,7 +92,7 @@ extension SubnetPool {
         try await Drafts(request, noun, plural) { body async throws(Fault) in
             let project = try body.takeProject(request)
             let owned = OwnedTarget(projectID: project)
-            let prefixes = try body.need("prefixes", Format<[CIDR]>.list(.cidr))
+            let prefixes = try body.need("prefixes", Format<[CIDR]>.list(.looseCIDR))
             guard let version = prefixes.first?.version else {
                 throw .neutron(400, "EmptySubnetPoolPrefixList", "Empty subnet pool prefix list.")
             }
@@ -109,7 +109,7 @@ extension SubnetPool {
                     ?? false,
                 quotaDefault: try body.option("default_quota", .whole(0...Int(Int32.max))),
                 tags: try body.takeTags(), createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
-            try await pool.check(request)
+            try pool.check()
             return pool
         }
     }
@@ -120,7 +120,12 @@ extension SubnetPool {
                 try Quotas.require(
                     "subnetpool", SubnetPool.self, project: pool.projectID, transaction, request.network.options)
                 try pool.checkDefault(transaction)
+                try pool.checkScope(transaction, request)
                 try transaction.insert(pool)
+                if pool.shared {
+                    try RBACPolicy.open(
+                        transaction, "subnetpool", pool.id, "access_as_shared", project: pool.projectID, request)
+                }
                 if !pool.tags.isEmpty { try Tag.set(transaction, pool.id, pool.tags) }
             }
         }
@@ -132,7 +137,7 @@ extension SubnetPool {
             var body = try request.body("subnetpool")
             pool.name = try body.take("name", .string()) ?? pool.name
             pool.description = try body.take("description", .string()) ?? pool.description
-            if let prefixes = try body.take("prefixes", Format<[CIDR]>.list(.cidr)) {
+            if let prefixes = try body.take("prefixes", Format<[CIDR]>.list(.looseCIDR)) {
                 let more = CIDR.joined(prefixes)
                 guard pool.prefixes.allSatisfy({ old in more.contains { $0.contains(old) } }) else {
                     throw .neutron(
@@ -151,6 +156,7 @@ extension SubnetPool {
             try body.end()
             try pool.checkBounds()
             try pool.checkDefault(transaction)
+            try pool.checkScope(transaction, request)
         }
         return try await pool.reply(request)
     }
@@ -169,21 +175,11 @@ extension SubnetPool {
         return .empty
     }
 
-    private func check(_ request: Request) async throws(Fault) {
+    private func check() throws(Fault) {
         guard Set(prefixes.map(\.version)).count == 1 else {
             throw .neutron(400, "PrefixVersionMismatch", "Cannot mix IPv4 and IPv6 prefixes in a subnet pool.")
         }
         try checkBounds()
-        guard let scope = addressScopeID else { return }
-        let found = try await request.database.one(
-            AddressScope.self, "id = \(scope) AND (\(sql: request.scope(AddressScope.self)))",
-            or: AddressScope.notFound(scope))
-        guard found.ipVersion == ipVersion else {
-            throw .neutron(
-                400, "IllegalSubnetPoolIpVersionAssociationToAddressScope",
-                "Illegal subnetpool association: subnetpool \(id) cannot associate with address scope \(scope) because "
-                    + "subnetpool ip_version is not \(found.ipVersion).")
-        }
     }
 
     private func checkBounds() throws(Fault) {
@@ -195,6 +191,29 @@ extension SubnetPool {
         if prefixMin > prefixMax { throw refuse("min_prefixlen", prefixMin, "max_prefixlen", prefixMax) }
         if prefixDefault < prefixMin { throw refuse("default_prefixlen", prefixDefault, "min_prefixlen", prefixMin) }
         if prefixDefault > prefixMax { throw refuse("default_prefixlen", prefixDefault, "max_prefixlen", prefixMax) }
+    }
+
+    /// Within an address scope no two pools hold the same address.
+    private func checkScope(_ transaction: Transaction, _ request: Request) throws(Fault) {
+        guard let scopeID = addressScopeID else { return }
+        let scope = try transaction.one(AddressScope.self, "id = \(scopeID)", or: AddressScope.notFound(scopeID))
+        guard scope.projectID == request.project || request.seesAll else {
+            throw .neutron(
+                400, "IllegalSubnetPoolAssociationToAddressScope",
+                "Illegal subnetpool association: subnetpool \(id) cannot be associated with address scope \(scopeID).")
+        }
+        guard scope.ipVersion == ipVersion else {
+            throw .neutron(
+                400, "IllegalSubnetPoolIpVersionAssociationToAddressScope",
+                "Illegal subnetpool association: subnetpool \(id) cannot associate with address scope \(scopeID) "
+                    + "because subnetpool ip_version is not \(scope.ipVersion).")
+        }
+        let others = try transaction.all(SubnetPool.self, "address_scope_id = \(scopeID) AND id <> \(id)")
+        for other in others.flatMap(\.prefixes) where prefixes.contains(where: { $0.overlaps(other) }) {
+            throw .neutron(
+                409, "AddressScopePrefixConflict",
+                "Failed to associate address scope: subnetpools within an address scope must have unique prefixes.")
+        }
     }
 
     private func checkDefault(_ transaction: Transaction) throws(Fault) {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+
+/// Keeps servers' states true to their guests: within a moment when a hypervisor tells of a change, and by comparing
+/// everything at the start and now and then, because telling may be lost.
+package struct GuestWatch: Sendable {
+    private let room: ComputeService
+    private let interval: Duration
+
+    package init(_ room: ComputeService, interval: Duration = .seconds(60)) {
+        self.room = room
+        self.interval = interval
+    }
+
+    /// Watches the hosts of this process until cancelled.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            for name in room.hosts.names { group.addTask { await listen(to: name) } }
+            group.addTask {
+                var isFirst = true
+                while !Task.isCancelled {
+                    await reconcile(reportsStrangers: isFirst)
+                    isFirst = false
+                    guard (try? await room.clock.sleep(interval)) != nil else { return }
+                }
+            }
+        }
+    }
+
+    private func listen(to host: String) async {
+        guard let driver = try? room.hosts.find(host) else { return }
+        while !Task.isCancelled {
+            for await event in await driver.events() {
+                switch event.kind {
+                case .portPlugged, .portUnplugged, .agentConnected, .agentDisconnected: continue
+                default: await attempt(host) { () async throws(Fault) in try await settle(event.server, on: host, driver) }
+                }
+            }
+            guard (try? await room.clock.sleep(.seconds(1))) != nil else { return }
+        }
+    }
+
+    /// Compares all guests with the rows. Guests that no row knows are reported and left alone.
+    package func reconcile(reportsStrangers: Bool = true) async {
+        for name in room.hosts.names {
+            await attempt(name) { () async throws(Fault) in
+                let driver = try room.hosts.find(name)
+                let guests = try await driver.guests()
+                let servers = try await room.database.all(Server.self, "host = \(name) AND deleted_at IS NULL")
+                for server in servers where server.taskState == nil && server.vmState != .building {
+                    try await settle(server, guests[server.id], on: name)
+                }
+                guard reportsStrangers else { return }
+                for id in Set(guests.keys).subtracting(servers.map(\.id)).sorted() {
+                    room.log.warning("a guest that no server is known for", ["host": name, "guest": id])
+                }
+            }
+        }
+    }
+
+    /// Looks what the guest is now, rather than believing an event that may be old.
+    private func settle(_ id: String, on host: String, _ driver: any Hypervisor) async throws(Fault) {
+        guard let server = try await room.database.first(Server.self, "id = \(id) AND deleted_at IS NULL"),
+            server.host == host, server.taskState == nil, server.vmState != .building
+        else { return }
+        try await settle(server, try await driver.state(of: id), on: host)
+    }
+
+    /// Writes a guest's state to its row, unless something is being done to the server or was meanwhile.
+    private func settle(_ server: Server, _ state: GuestState?, on host: String) async throws(Fault) {
+        guard let change = try GuestWatch.change(server, state, host, room.clock.now()) else { return }
+        let count = try await room.database.update(
+            Server.self,
+            set: change + ", generation = generation + 1, updated_at = \(room.clock.now())",
+            where: """
+                id = \(server.id) AND generation = \(server.generation) AND task_state IS NULL AND deleted_at IS NULL
+                """)
+        if count == 1 {
+            room.log.info(
+                "a guest changed by itself",
+                ["server": server.id, "host": host, "state": state.map { "\($0)" } ?? "gone", "was": server.vmState.rawValue])
+        }
+    }
+
+    /// What the row lacks; nil when it is true already. A server in ERROR stays there: only its power is written.
+    private static func change(
+        _ server: Server, _ state: GuestState?, _ host: String, _ now: Timestamp
+    ) throws(Fault) -> SQL? {
+        let wanted: (VMState, GuestState)
+        switch state {
+        case .running: wanted = (.active, .running)
+        case .paused: wanted = (.paused, .paused)
+        case .shutdown: wanted = (.stopped, .shutdown)
+        case .crashed: wanted = (.stopped, .crashed)
+        case .suspended: wanted = (.suspended, .shutdown)
+        case nil, .some(.none):
+            guard server.vmState != .error else { return nil }
+            let fault = ServerFault(
+                code: 500,
+                message: "The guest is gone from host \(host): it was removed outside of Compute, or the host lost it.",
+                details: "seen while comparing guests with servers", at: now)
+            return "vm_state = 'error', power_state = 0, fault = \(try ServerFault.text(fault))"
+        }
+        let vmState = server.vmState == .error ? .error : wanted.0
+        guard server.vmState != vmState || server.powerState != wanted.1.rawValue else { return nil }
+        return "vm_state = \(vmState), power_state = \(wanted.1.rawValue)"
+    }
+
+    private func attempt(_ host: String, _ deed: () async throws(Fault) -> Void) async {
+        do throws(Fault) {
+            try await deed()
+        } catch {
+            room.log.error("guests could not be compared", ["host": host, "error": error.description])
+        }
+    }
+}
