@@ -37,7 +37,8 @@ struct PolicyBookTests {
     func noFalseWarnings() throws {
         let log = Log(sink: .memory)
         let book = try book(
-            "\"bosses\": \"role:boss or rule:owner\"\n\"net:list\": \"rule:bosses\"\n\"id:list\": \"role:boss\"", log: log)
+            "\"bosses\": \"role:boss or rule:owner\"\n\"net:list\": \"rule:bosses\"\n\"id:list\": \"role:boss\"",
+            log: log)
         #expect(book.warnings.isEmpty)
         #expect(log.lines.isEmpty)
         #expect(try #require(book["net"]).allows("net:list", PolicyBookTests.boss))
