@@ -22,6 +22,8 @@ struct Rooms: Sendable {
     let queue: OperationQueue
     /// The OVN back end's own loop; nil with the made-up network.
     let ovn: OVNNetworkBackend?
+    /// Real guests' driver; nil with made-up hosts.
+    let libvirt: LibvirtHypervisor?
 
     /// What rooms are built from.
     struct Ground: Sendable {
@@ -54,11 +56,13 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
             caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
         queue = OperationQueue(database: database, clock: clock, ids: ids)
+        libvirt = Rooms.libvirt(ground)
+        let hosts = libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) } ?? Rooms.fakes(ground.settings.up.hosts)
         var computing = options[ComputeOptions.self]
         computing.consoleURL = ground.settings.url(Cloud.consolePort)
         compute = ComputeService(
             database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
-            caller: Rooms.caller("nova"), hosts: try await Rooms.hosts(ground), options: computing)
+            caller: Rooms.caller("nova"), hosts: hosts, options: computing)
     }
 
     /// A service acting for itself, in the project that services share.
@@ -79,25 +83,28 @@ struct Rooms: Sendable {
             log: ground.log)
     }
 
-    private static func hosts(_ ground: Ground) async throws(Fault) -> HypervisorHosts {
-        guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else {
-            var hosts: [String: any Hypervisor] = [:]
-            for number in 1...ground.settings.up.hosts {
-                let name = "fake-\(number)"
-                hosts[name] = FakeHypervisor(host: .fake(name))
-            }
-            return HypervisorHosts(hosts)
+    private static func fakes(_ count: Int) -> HypervisorHosts {
+        var hosts: [String: any Hypervisor] = [:]
+        for number in 1...count { hosts["fake-\(number)"] = FakeHypervisor(host: .fake("fake-\(number)")) }
+        return HypervisorHosts(hosts)
+    }
+
+    private static func libvirt(_ ground: Ground) -> LibvirtHypervisor? {
+        guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else { return nil }
+        let options = ground.settings.configuration[LibvirtOptions.self]
+        let settings = options.settings(
+            ownURI: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests",
+            hostName: engines.options.chassisName, probed: .tcg)
+        // The engines find it out beside everything else; only the first guest may have to wait for it.
+        let probe: AcceleratorFinder = { () async throws(Fault) in
+            try await engines.accelerator().0 == .kvm ? .kvm : .tcg
         }
-        let host = engines.options.chassisName
-        let (accelerator, _) = try await engines.accelerator()
-        let settings = ground.settings.configuration[LibvirtOptions.self].settings(
-            ownURI: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests", hostName: host,
-            probed: accelerator == .kvm ? .kvm : .tcg)
         let plug = OpenVSwitchPlug(
             namespace: engines.paths.chassisNamespace.name,
             database: String(engines.paths.switchDatabase.dropFirst("unix:".count)), pool: ground.pool)
         let pool = BlockingPool(name: "libvirt", threads: 8, queue: 1024)
-        return HypervisorHosts([host: LibvirtHypervisor(settings, plug: plug, pool: pool, log: ground.log)])
+        return LibvirtHypervisor(
+            settings, plug: plug, pool: pool, log: ground.log, probe: options.virtType == .auto ? probe : nil)
     }
 
     /// Opens the rooms for requests, each under its policy.
@@ -119,6 +126,7 @@ struct Rooms: Sendable {
     func run(_ log: Log) async {
         await withDiscardingTaskGroup { group in
             if let ovn { group.addTask { await ovn.run() } }
+            if let libvirt { group.addTask { await libvirt.run() } }
             group.addTask { await network.sync.run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }

@@ -59,7 +59,7 @@ struct PolicyBookTests {
 
     @Test("A mistake in what both have is told once")
     func mistakenOnce() {
-        #expect(mistakes("\"admin_required\": \"role:\"\n").count == 1)
+        #expect(mistakes("\"admin_required\": \"role:admin and\"\n").count == 1)
         #expect(
             mistakes("\"admin_required\": \"rule:nowhere\"\n") == [
                 "line 1: \"admin_required\": refers to rule \"nowhere\", which does not exist"

@@ -2,6 +2,7 @@
 import Kernel
 import Network
 import NetworkOVN
+import OVSDB
 import Testing
 
 struct OVNOptionsTests {

@@ -3,10 +3,13 @@ internal import CLibvirt
 package import Compute
 package import Kernel
 
+/// Finds out how guests run here.
+package typealias AcceleratorFinder = @Sendable () async throws(Fault) -> Accelerator
+
 /// Guests as libvirt domains on QEMU. It remembers nothing: what is true is asked of libvirt each time, so a restarted
 /// process finds its guests as they are, running ones included.
 package final class LibvirtHypervisor: Hypervisor {
-    let settings: LibvirtSettings
+    package let settings: LibvirtSettings
     let session: LibvirtSession
     let plug: any NetworkPlug
     let pool: BlockingPool
@@ -15,13 +18,17 @@ package final class LibvirtHypervisor: Hypervisor {
     let relay = EventRelay()
     /// One change at a time per guest.
     let turnstile = Turnstile()
+    private let probe: AcceleratorFinder?
 
     /// - Parameter pool: threads for libvirt, disks and tools; stopping a guest holds one for a second or two.
+    /// - Parameter probe: finds out how guests run here; asked when one is defined, because trying takes seconds that
+    ///   nothing else should wait for. Nil takes what the settings say.
     package init(
         _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock(),
-        log: Log = .silent
+        log: Log = .silent, probe: AcceleratorFinder? = nil
     ) {
         self.settings = settings
+        self.probe = probe
         self.plug = plug
         self.pool = pool
         self.clock = clock
@@ -76,7 +83,9 @@ package final class LibvirtHypervisor: Hypervisor {
 
     /// Defines the domain, or defines it anew, from its description and the disks in its folder.
     func define(_ guest: GuestSpec, in folder: GuestFolder) async throws(Fault) {
-        let settings = settings
+        var probed = settings
+        if let probe { probed.accelerator = try await probe() }
+        let settings = probed
         let xml = try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
             let disks = GuestFiles.disks(in: folder)

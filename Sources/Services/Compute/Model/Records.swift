@@ -5,6 +5,5 @@ import Kernel
 enum Records: Resource {
     static let routes: [Route] = []
     static let migrations: [Migration] =
-        QuotaRecord.migrations + ComputeHost.migrations + ServerGroup.migrations
-        + Aggregate.migrations
+        QuotaRecord.migrations + ComputeHost.migrations
 }

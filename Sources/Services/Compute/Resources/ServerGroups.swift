@@ -19,6 +19,29 @@ struct ServerGroup: Record {
     let perHostMax: Int?
     let createdAt: Timestamp
 
+    struct Member: Record {
+        static let table = "compute_server_group_members"
+        let groupID: String
+        let serverID: String
+    }
+}
+
+extension ServerGroup: Resource, ProjectOwned {
+    static let routes: [Route] = [
+        .get(
+            "/os-server-groups", "List server groups", of: OwnScope.from, allow: .reader("os-server-groups:index"),
+            index),
+        .post(
+            "/os-server-groups", "Create a server group", of: ServerGroupDraft.from,
+            allow: .member("os-server-groups:create"), create, status: 200),
+        .get(
+            "/os-server-groups/{group_id}", "Show a server group", of: visible, allow: .reader("os-server-groups:show"),
+            show),
+        .delete(
+            "/os-server-groups/{group_id}", "Delete a server group", of: visible,
+            allow: .member("os-server-groups:delete"), delete),
+    ]
+
     static let migrations: [Migration] = [
         """
         2026-11-21 compute server groups
@@ -31,12 +54,119 @@ struct ServerGroup: Record {
         """
     ]
 
-    struct Member: Record {
-        static let table = "compute_server_group_members"
-        let groupID: String
-        let serverID: String
+    private static func visible(_ request: Request) async throws(Fault) -> ServerGroup {
+        let id = request["group_id"]
+        let scope: SQL =
+            request.caller.has(role: "admin") ? "" : " AND project_id = \(request.caller.projectID ?? "")"
+        return try await request.database.one(
+            ServerGroup.self, "id = \(id)" + scope, or: .notFound("Instance group \(id) could not be found."))
     }
 }
+
+// MARK: - Handlers
+
+extension ServerGroup {
+    private static func index(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
+        let isAll =
+            request.query("all_projects") != nil && request.may("os-server-groups:index:all_projects", on: scope)
+        let number: (String) throws(Fault) -> Int? = { name throws(Fault) in
+            guard let text = request.query(name) else { return nil }
+            guard let value = Int(text), value >= 0 else {
+                throw request.index.wording.invalid(name, .string(text), "'\(text)' is not a non-negative integer")
+            }
+            return value
+        }
+        let most = request.compute.options.maxLimit
+        let (limit, offset) = (min(try number("limit") ?? most, most), try number("offset") ?? 0)
+        let filter: SQL = isAll ? "1 = 1" : "project_id = \(scope.projectID)"
+        let groups = try await request.database.all(
+            ServerGroup.self, filter + " ORDER BY created_at, id LIMIT \(limit) OFFSET \(offset)")
+        let members = try await members(of: groups, request.database)
+        return .list("server_groups", groups.map { group in { group.details(&$0, members[group.id] ?? []) } })
+    }
+
+    private static func create(_ request: Request, _ draft: ServerGroupDraft) async throws(Fault) -> Reply {
+        let quota = request.compute.options.quota
+        let group = ServerGroup(
+            id: request.ids.uuid(), projectID: draft.projectID, userID: request.caller.userID, name: draft.name,
+            policy: draft.policy, perHostMax: draft.perHostMax, createdAt: request.now)
+        try await request.database.transaction { transaction throws(Fault) in
+            let limit = try quota.limit("server_groups", group.projectID, transaction)
+            let count = try transaction.count(ServerGroup.self, "project_id = \(group.projectID)")
+            guard limit < 0 || count < limit else { throw .forbidden("Quota exceeded, too many server groups.") }
+            try transaction.insert(group)
+        }
+        return .object("server_group") { group.details(&$0, []) }
+    }
+
+    private static func show(_ request: Request, _ group: ServerGroup) async throws(Fault) -> Reply {
+        let members = try await members(of: [group], request.database)
+        return .object("server_group") { group.details(&$0, members[group.id] ?? []) }
+    }
+
+    private static func delete(_ request: Request, _ group: ServerGroup) async throws(Fault) -> Reply {
+        try await request.database.transaction { transaction throws(Fault) in
+            _ = try transaction.delete(Member.self, "group_id = \(group.id)")
+            _ = try transaction.delete(ServerGroup.self, "id = \(group.id)")
+        }
+        return .empty
+    }
+
+    private static func members(of groups: [ServerGroup], _ database: Database) async throws(Fault) -> [String:
+        [String]]
+    {
+        let all = try await database.all(Member.self, "group_id", in: groups.map(\.id))
+        return Dictionary(grouping: all, by: \.groupID).mapValues { $0.map(\.serverID) }
+    }
+
+    private func details(_ view: inout View, _ members: [String]) {
+        view.put("id", id)
+        view.put("name", name)
+        view.put("policies", [policy.rawValue], until: "2.64")
+        view.put("policy", policy.rawValue, since: "2.64")
+        let most = perHostMax
+        view.nest("rules", since: "2.64") { if let most { $0.put("max_server_per_host", most) } }
+        view.put("members", members)
+        view.nest("metadata", until: "2.64") { _ in }
+        view.put("project_id", projectID, since: "2.13")
+        view.put("user_id", userID, since: "2.13")
+    }
+}
+
+/// A server group as asked for.
+struct ServerGroupDraft: ProjectOwned, Asked {
+    let projectID: String
+    let name: String
+    let policy: ServerGroup.Policy
+    let perHostMax: Int?
+
+    init(_ request: Request) throws(Fault) {
+        projectID = request.caller.projectID ?? ""
+        var body = try request.body("server_group")
+        name = try body.need("name", .name)
+        guard request.version >= "2.64" else {
+            let policies = try body.need("policies", .list(.choice(ServerGroup.Policy.self), 1...1))
+            let isSoft = policies[0] == .softAffinity || policies[0] == .softAntiAffinity
+            guard request.version >= "2.15" || !isSoft else {
+                throw body.refuse(
+                    "policies", nil, "'\(policies[0].rawValue)' is not one of ['anti-affinity', 'affinity']")
+            }
+            (policy, perHostMax) = (policies[0], nil)
+            try body.end()
+            return
+        }
+        policy = try body.need("policy", .choice(ServerGroup.Policy.self))
+        var rules = try body.takeObject("rules")
+        perHostMax = try rules?.take("max_server_per_host", .integer(1...0x7FFF_FFFF))
+        try rules?.end()
+        try body.end()
+        guard perHostMax == nil || policy == .antiAffinity else {
+            throw .badRequest("Only anti-affinity policy supports rules.")
+        }
+    }
+}
+
+// MARK: - Membership
 
 extension ServerGroup {
     /// The groups a server is in; there is at most one.
@@ -67,14 +197,17 @@ extension ServerGroup {
             let group = try await database.first(ServerGroup.self, "id = \(id)")
         else { return [] }
         let members = try await database.all(Member.self, "group_id = \(id)").map(\.serverID)
-        let others = try await database.all(Server.self, "id", in: members, and: "deleted_at IS NULL AND host IS NOT NULL")
+        let others = try await database.all(
+            Server.self, "id", in: members, and: "deleted_at IS NULL AND host IS NOT NULL")
         var counts: [String: Int] = [:]
         for other in others { counts[other.host ?? "", default: 0] += 1 }
         let most = group.perHostMax ?? 1
         let found = counts
         switch group.policy {
         case .affinity where !found.isEmpty:
-            return [HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") { found[$0.name] != nil }]
+            return [
+                HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") { found[$0.name] != nil }
+            ]
         case .antiAffinity:
             return [
                 HostFilter("ServerGroupAntiAffinityFilter", "the host has servers of the group already") {
