@@ -92,7 +92,8 @@ extension EngineOptions {
         let address = "IPv4 address with a prefix length, such as 203.0.113.1/24"
         externalGateway = text(
             "gateway", address, externalGateway,
-            "The address of the world outside, which routers use as their next hop; its network holds the floating IPs.",
+            "The address of the world outside, which routers use as their next hop; its network holds the floating "
+                + "IPs.",
             EngineOptions.isAddress)
         external = read.choice(
             "location", default: external,
@@ -107,9 +108,8 @@ extension EngineOptions {
         read.section("ovs")
         datapath = read.choice(
             "datapath_type", default: datapath,
-            help:
-                "Who forwards packets: the kernel (system), Open vSwitch itself (netdev), or the kernel if it can (auto)."
-        )
+            help: "Who forwards packets: the kernel (system), Open vSwitch itself (netdev), or the kernel if it can "
+                + "(auto).")
         tunnelAddress = text(
             "local_ip", address, tunnelAddress, "The address of this host's tunnel end.", EngineOptions.isAddress)
         underlay = read.string(
