@@ -119,7 +119,7 @@ final class RowDecoder: Decoder {
         let memo = memos[place] as? Memo<T> ?? Memo<T>()
         memos[place] = memo
         if let value = memo.value(of: text) { return value }
-        let value = try NestedColumn.decode(type, text)
+        let value = try memo.read(text) ?? NestedColumn.decode(type, text)
         memo.keep(value, of: text)
         return value
     }
@@ -128,12 +128,18 @@ final class RowDecoder: Decoder {
 /// The last few texts of a nested column and what they meant: the rows of a list mostly repeat each other there.
 private final class Memo<Value> {
     private static var size: Int { 4 }
+    private let reader = Value.self as? any NestedReadable.Type
     private var known: [(text: String, value: Value)] = []
     private var oldest = 0
 
     func value(of text: String) -> Value? {
         for entry in known where entry.text == text { return entry.value }
         return nil
+    }
+
+    func read(_ text: String) -> Value? {
+        guard let reader else { return nil }
+        return NestedColumn.read(reader, as: Value.self, text)
     }
 
     func keep(_ value: Value, of text: String) {
