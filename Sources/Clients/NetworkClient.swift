@@ -85,7 +85,8 @@ extension NetworkClient {
     @discardableResult
     package func updatePort(_ id: String, _ members: JSON, requestID: String) async throws(Fault) -> Port {
         Port(
-            try await client.call("PUT", "/ports/\(id)", body: ["port": members], requestID: requestID)["port"] ?? .null)
+            try await client.call("PUT", "/ports/\(id)", body: ["port": members], requestID: requestID)["port"] ?? .null
+        )
     }
 
     /// Deletes a port; one that is gone already is fine.

@@ -41,7 +41,9 @@ package struct PlacementClient: Sendable {
         resources: [String: Int], required: [String] = [], forbidden: [String] = [], limit: Int? = nil,
         requestID: String
     ) async throws(Fault) -> [Candidate] {
-        var query = [("resources", resources.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: ","))]
+        var query = [
+            ("resources", resources.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: ","))
+        ]
         let traits = required + forbidden.map { "!" + $0 }
         if !traits.isEmpty { query.append(("required", traits.joined(separator: ","))) }
         if let limit { query.append(("limit", "\(limit)")) }

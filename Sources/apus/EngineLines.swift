@@ -7,7 +7,8 @@ enum EngineLines {
     static func tell(_ event: EngineEvent, _ log: Log) {
         switch event {
         case .up(let name, let how, let time):
-            Terminal.say("  \(name.padded(16)) \(how == .adopted ? "taken over" : "started") in \(time.milliseconds) ms")
+            let what = how == .adopted ? "taken over" : "started"
+            Terminal.say("  \(name.padded(16)) \(what) in \(time.milliseconds) ms")
         case .died(let name, let pid):
             log.error("engine died", ["engine": name, "pid": Int(pid)])
         case .healed(let name, let time):

@@ -77,8 +77,8 @@ final class LocalCloud: Sendable {
     /// Puts the rooms behind the ports, under the policies that the settings name.
     private func connect(_ settings: UpSettings) throws(Fault) {
         let front = Front(
-            try rooms.open(ground, metrics: metrics, policies: try settings.policies(log)), authority: authority, ids: ids,
-            log: log, metrics: metrics, cors: settings.configuration[CORSOptions.self].cors,
+            try rooms.open(ground, metrics: metrics, policies: try settings.policies(log)), authority: authority,
+            ids: ids, log: log, metrics: metrics, cors: settings.configuration[CORSOptions.self].cors,
             pages: Pages.all(metrics, log))
         let proxy = ConsoleProxy(rooms.compute)
         switchboard.connect(
@@ -121,7 +121,8 @@ final class LocalCloud: Sendable {
             facts["libvirt_uri"] = .string(paths.libvirtURI)
             facts["ovn_northbound"] = .string(paths.northbound)
         }
-        try FileSystem.write(JSON.object(facts).text(pretty: true) + "\n", to: directory.path + "/cloud.json", mode: 0o644)
+        let text = JSON.object(facts).text(pretty: true) + "\n"
+        try FileSystem.write(text, to: directory.path + "/cloud.json", mode: 0o644)
     }
 
     /// Says where everything is.
@@ -130,12 +131,14 @@ final class LocalCloud: Sendable {
         for index in Cloud.indexes {
             Terminal.say("  \(index.title.padded(10)) \(settings.url(index.port))\(index.catalogPath)")
         }
-        Terminal.say("  \("Gateway".padded(10)) \(settings.url(Cloud.gatewayPort))   all services under their paths, /metrics")
+        let gateway = settings.url(Cloud.gatewayPort)
+        Terminal.say("  \("Gateway".padded(10)) \(gateway)   all services under their paths, /metrics")
         Terminal.say("  \("Consoles".padded(10)) \(settings.url(Cloud.consolePort))")
         Terminal.say("  \("Log".padded(10)) \(directory.path)/log/apus.log")
         if let paths = engines?.paths {
             Terminal.say("  \("libvirt".padded(10)) virsh -c '\(paths.libvirtURI)' list")
-            Terminal.say("  \("Outside".padded(10)) ip netns exec \(paths.externalNamespace.name) ...   floating IPs answer there")
+            let outside = "ip netns exec \(paths.externalNamespace.name) ..."
+            Terminal.say("  \("Outside".padded(10)) \(outside)   floating IPs answer there")
         }
         Terminal.say("use it: . \(directory.path)/openrc")
         Terminal.say("    or: OS_CLIENT_CONFIG_FILE=\(directory.path)/clouds.yaml OS_CLOUD=apus openstack ...")

@@ -15,7 +15,10 @@ enum Pages {
             ),
             (
                 "/health",
-                { _ in HTTPResponse(status: 200, headers: [("Content-Type", "text/plain")], body: .bytes(Array("ok\n".utf8))) }
+                { _ in
+                    HTTPResponse(
+                        status: 200, headers: [("Content-Type", "text/plain")], body: .bytes(Array("ok\n".utf8)))
+                }
             ),
         ]
     }

@@ -61,9 +61,10 @@ struct KernelOptionsTests {
 
     @Test("A certificate needs its key, both must be there, and then addresses are https")
     func certificate() throws {
-        #expect(mistakes("[ssl]\ncert_file = /nonexistent") == [
-            "[ssl] cert_file and key_file need each other.", "[ssl] /nonexistent cannot be read.",
-        ])
+        #expect(
+            mistakes("[ssl]\ncert_file = /nonexistent") == [
+                "[ssl] cert_file and key_file need each other.", "[ssl] /nonexistent cannot be read.",
+            ])
         let folder = try FileSystem.makeTemporaryDirectory("options")
         defer { FileSystem.remove(folder) }
         try FileSystem.write("c", to: folder + "/c")

@@ -106,7 +106,9 @@ struct ComputeCloud {
     }
 
     @discardableResult
-    func act(_ id: String, _ action: JSON, at version: String = "2.1", as caller: Caller = .member()) async -> TestCloud.Answer {
+    func act(_ id: String, _ action: JSON, at version: String = "2.1", as caller: Caller = .member()) async
+        -> TestCloud.Answer
+    {
         await call("POST", "/servers/\(id)/action", action, at: version, as: caller)
     }
 }

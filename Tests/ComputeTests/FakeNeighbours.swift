@@ -99,7 +99,9 @@ extension FakeNetwork {
                 return .json(["networks": .array(all.filter { request.admits($0) }.map(JSON.object))])
             },
             .open("GET", "/networks/{id}", "Show") { request async throws(Fault) in
-                guard let network = try request.fake.run({ $0.networks[request["id"]] }) else { throw .notFound("no network") }
+                guard let network = try request.fake.run({ $0.networks[request["id"]] }) else {
+                    throw .notFound("no network")
+                }
                 return .json(["network": .object(network)])
             },
             .open("GET", "/ports", "List") { request async throws(Fault) in
@@ -125,7 +127,9 @@ extension FakeNetwork {
                 return .json(["port": .object(port)])
             },
             .open("DELETE", "/ports/{id}", "Delete", status: 204) { request async throws(Fault) in
-                guard try request.fake.run({ $0.ports.removeValue(forKey: request["id"]) }) != nil else { throw .notFound("no port") }
+                guard try request.fake.run({ $0.ports.removeValue(forKey: request["id"]) }) != nil else {
+                    throw .notFound("no port")
+                }
                 return .empty
             },
             .open("GET", "/floatingips", "List") { request async throws(Fault) in

@@ -53,7 +53,8 @@ struct KeypairsTests {
     func pages() async throws {
         let cloud = try await ComputeCloud(hosts: 0)
         for name in ["a", "b", "c"] {
-            _ = await cloud.call("POST", "/os-keypairs", ["keypair": ["name": .string(name), "public_key": .string(Self.key)]])
+            _ = await cloud.call(
+                "POST", "/os-keypairs", ["keypair": ["name": .string(name), "public_key": .string(Self.key)]])
         }
         let first = await cloud.call("GET", "/os-keypairs", at: "2.35", query: "limit=2")
         #expect(first["keypairs"].array?.count == 2)

@@ -38,7 +38,9 @@ struct ServerActionsTests {
         let id = try await cloud.server()
         let started = await cloud.act(id, ["os-start": nil])
         #expect(started.status == 409)
-        #expect(started["conflictingRequest"]["message"]?.string == "Cannot 'start' instance \(id) while it is in vm_state active")
+        #expect(
+            started["conflictingRequest"]["message"]?.string
+                == "Cannot 'start' instance \(id) while it is in vm_state active")
         #expect(await cloud.act(id, ["unpause": nil]).status == 409)
         #expect(await cloud.act(id, ["os-stop": nil]).status == 202)
         let twice = await cloud.act(id, ["os-stop": nil])
@@ -82,7 +84,8 @@ struct ServerActionsTests {
         #expect(last.status == 200)
         #expect(last["output"] == "one\ntwo\n")
         #expect(await cloud.act(id, ["os-getConsoleOutput": ["length": "x"]]).status == 400)
-        #expect(await cloud.act(id, ["os-getConsoleOutput": [:]])["output"].string?.hasPrefix("fake: web starts") == true)
+        #expect(
+            await cloud.act(id, ["os-getConsoleOutput": [:]])["output"].string?.hasPrefix("fake: web starts") == true)
     }
 
     @Test("A console's address carries a token that only its hash is kept of")
@@ -94,7 +97,8 @@ struct ServerActionsTests {
         #expect(old["console"]["url"]?.string?.contains("/vnc_lite.html?path=%3Ftoken%3D") == true)
         #expect(await cloud.act(id, ["os-getVNCConsole": ["type": "novnc"]], at: "2.6").status == 400)
         let new = await cloud.call(
-            "POST", "/servers/\(id)/remote-consoles", ["remote_console": ["protocol": "vnc", "type": "novnc"]], at: "2.6")
+            "POST", "/servers/\(id)/remote-consoles", ["remote_console": ["protocol": "vnc", "type": "novnc"]],
+            at: "2.6")
         #expect(new.status == 200, "\(new.json.text())")
         let token = String(new["remote_console"]["url"]?.string?.suffix(36) ?? "")
         let shown = await cloud.call("GET", "/os-console-auth-tokens/\(token)", at: "2.31", as: .admin())
@@ -104,7 +108,8 @@ struct ServerActionsTests {
         #expect(rows.count == 2)
         #expect(rows.allSatisfy { $0.text("token_hash") != token })
         let spice = await cloud.call(
-            "POST", "/servers/\(id)/remote-consoles", ["remote_console": ["protocol": "spice", "type": "spice-html5"]], at: "2.6")
+            "POST", "/servers/\(id)/remote-consoles", ["remote_console": ["protocol": "spice", "type": "spice-html5"]],
+            at: "2.6")
         #expect(spice.status == 400)
     }
 
@@ -140,8 +145,10 @@ struct ServerActionsTests {
     func failure() async throws {
         let cloud = try await ComputeCloud()
         await cloud.flavor()
-        let id = await cloud.call(
-            "POST", "/servers", ComputeCloud.draft(["security_groups": [["name": "nothing"]]]))["server"]["id"]?.string ?? ""
+        let id =
+            await cloud.call(
+                "POST", "/servers", ComputeCloud.draft(["security_groups": [["name": "nothing"]]]))["server"]["id"]?
+            .string ?? ""
         try await cloud.work()
         let server = await cloud.show(id)
         #expect(server["status"] == "ERROR")

@@ -144,14 +144,17 @@ struct ServersTests {
     func quota() async throws {
         let cloud = try await ComputeCloud(hosts: 0)
         await cloud.flavor("wide", vcpus: 8)
-        #expect(await cloud.call("POST", "/servers", ComputeCloud.draft(["flavorRef": "wide", "min_count": 2])).status == 202)
+        #expect(
+            await cloud.call("POST", "/servers", ComputeCloud.draft(["flavorRef": "wide", "min_count": 2])).status
+                == 202)
         let over = await cloud.call("POST", "/servers", ComputeCloud.draft(["flavorRef": "wide"]))
         #expect(over.status == 403)
         #expect(over.message.contains("Quota exceeded for cores: Requested 8, but already used 16 of 20 cores"))
         let raised = await cloud.call(
             "PUT", "/os-quota-sets/project-a", ["quota_set": ["cores": 64]], at: "2.36", as: .admin())
         #expect(raised.status == 200, "\(raised.json.text())")
-        let made = await cloud.call("POST", "/servers", ComputeCloud.draft(["flavorRef": "wide", "min_count": 1, "max_count": 20]))
+        let made = await cloud.call(
+            "POST", "/servers", ComputeCloud.draft(["flavorRef": "wide", "min_count": 1, "max_count": 20]))
         #expect(made.status == 202)
         let limits = await cloud.call("GET", "/limits", at: "2.57")
         #expect(limits["limits"]["absolute"]?["totalCoresUsed"] == 64)
@@ -226,7 +229,8 @@ struct ServersTests {
         await cloud.flavor()
         let id = try await cloud.server()
         let answer = await cloud.call(
-            "PUT", "/servers/\(id)", ["server": ["name": "new", "description": "d", "accessIPv4": "192.0.2.1"]], at: "2.19")
+            "PUT", "/servers/\(id)", ["server": ["name": "new", "description": "d", "accessIPv4": "192.0.2.1"]],
+            at: "2.19")
         #expect(answer.status == 200)
         #expect(answer["server"]["name"] == "new")
         #expect(answer["server"]["accessIPv4"] == "192.0.2.1")

@@ -67,7 +67,7 @@ struct HTTPClientTests {
     @Test("A download goes to the file, an error's text does not")
     func download() async throws {
         let client = HTTPClient(threads: 1)
-        let path = "/tmp/apus-download-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        let path = "/tmp/apus-download-\(getpid())-\(RandomIdentifiers().hex())"
         let file = OpenFile(owning: open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600))
         unlink(path)
         let handler: HTTPHandler = { request in

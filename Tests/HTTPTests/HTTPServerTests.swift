@@ -48,7 +48,8 @@ struct HTTPServerTests {
                 client.send("POST /l HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
                 #expect(try client.answer().text == "POST /l? hello")
                 client.send(
-                    "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
+                    "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
                 )
                 #expect(try client.answer().text == "PUT /c? abcde")
                 client.send("COPY /m HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -144,7 +144,7 @@ struct HTTPStreamTests {
     @Test("A long answer and a part of a file come as they are")
     func bytesAndFiles() async throws {
         let content = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 8) }
-        let path = "/tmp/apus-http-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        let path = "/tmp/apus-http-\(getpid())-\(RandomIdentifiers().hex())"
         let descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         content.withUnsafeBytes { _ = write(descriptor, $0.baseAddress!, $0.count) }
         unlink(path)

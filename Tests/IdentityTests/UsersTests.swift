@@ -61,7 +61,8 @@ struct UsersTests {
         #expect(again.status == 409)
         #expect(
             again["error"]["message"]?.string
-                == "Conflict occurred attempting to store user - Duplicate entry found with name admin at domain ID default."
+                == "Conflict occurred attempting to store user - Duplicate entry found with name admin at domain ID "
+                + "default."
         )
         let bob = await cloud.make("user", ["name": "bob"], token: admin)
         let renamed = await cloud.call("PATCH", "/v3/users/\(bob)", ["user": ["name": "admin"]], token: admin)

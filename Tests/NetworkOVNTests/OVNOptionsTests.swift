@@ -2,6 +2,7 @@
 import Kernel
 import Network
 import NetworkOVN
+import OVSDB
 import Testing
 
 struct OVNOptionsTests {
@@ -30,7 +31,8 @@ struct OVNOptionsTests {
     @Test(
         "Half an OVN and what is no address are refused",
         arguments: [
-            "ovn_nb_connection = tcp:192.0.2.1:6641", "ovn_sb_connection = here", "dns_servers = 192.0.2.53, ns.example",
+            "ovn_nb_connection = tcp:192.0.2.1:6641", "ovn_sb_connection = here",
+            "dns_servers = 192.0.2.53, ns.example",
         ])
     func refusals(text: String) {
         #expect(throws: ConfigurationErrors.self) { try load("[ovn]\n" + text) }

@@ -96,7 +96,8 @@ struct CrashSimulation {
             let crash = Wake()
             let worker = Worker(
                 queue, name: "process-\(lives)",
-                kinds: [.of(SimulatedBuild.self) { _ in SimulatedBuild.Site(world: world, crash: crash) }], log: .silent,
+                kinds: [.of(SimulatedBuild.self) { _ in SimulatedBuild.Site(world: world, crash: crash) }],
+                log: .silent,
                 isExclusive: true)
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await worker.run() }

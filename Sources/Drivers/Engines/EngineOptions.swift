@@ -82,7 +82,9 @@ extension EngineOptions {
         {
             read.text(name, form, default: standard, help: help) { fits($0) ? $0 : nil } ?? standard
         }
-        let name = read.text("host", "plain name", help: "This host's name in the cloud; unset means the machine's own.") {
+        let name = read.text(
+            "host", "plain name", help: "This host's name in the cloud; unset means the machine's own."
+        ) {
             EngineOptions.isPlain($0) ? $0 : nil
         }
         chassisName = name ?? chassisName
@@ -90,7 +92,8 @@ extension EngineOptions {
         let address = "IPv4 address with a prefix length, such as 203.0.113.1/24"
         externalGateway = text(
             "gateway", address, externalGateway,
-            "The address of the world outside, which routers use as their next hop; its network holds the floating IPs.",
+            "The address of the world outside, which routers use as their next hop; its network holds the floating "
+                + "IPs.",
             EngineOptions.isAddress)
         external = read.choice(
             "location", default: external,
@@ -105,11 +108,13 @@ extension EngineOptions {
         read.section("ovs")
         datapath = read.choice(
             "datapath_type", default: datapath,
-            help: "Who forwards packets: the kernel (system), Open vSwitch itself (netdev), or the kernel if it can (auto).")
+            help: "Who forwards packets: the kernel (system), Open vSwitch itself (netdev), or the kernel if it can "
+                + "(auto).")
         tunnelAddress = text(
             "local_ip", address, tunnelAddress, "The address of this host's tunnel end.", EngineOptions.isAddress)
         underlay = read.string(
-            "underlay", help: "The link that carries tunnels to other hosts, lent to the cloud while it runs. Unset: none.")
+            "underlay",
+            help: "The link that carries tunnels to other hosts, lent to the cloud while it runs. Unset: none.")
         read.section("ovn")
         southbound = read.string(
             "ovn_sb_connection",

@@ -9,7 +9,8 @@ package struct CORSOptions: Options {
 
     package init(_ read: inout OptionReader) {
         origins = read.list(
-            "allowed_origin", help: "The pages elsewhere whose scripts may call the APIs: https://dashboard.example, or *.")
+            "allowed_origin",
+            help: "The pages elsewhere whose scripts may call the APIs: https://dashboard.example, or *.")
         for origin in origins where origin != "*" && !CORSOptions.isOrigin(origin) {
             read.refuse("allowed_origin: '\(origin)' is no origin such as https://dashboard.example:8443 (no path).")
         }

@@ -26,7 +26,8 @@ package struct Envelope: Sendable {
         versionRefusal: @escaping @Sendable (_ asked: String, _ history: VersionHistory) -> Fault = { asked, history in
             Fault(
                 406,
-                "Version \(asked) is not supported by the API. Minimum is \(history.minimum) and maximum is \(history.maximum)."
+                "Version \(asked) is not supported by the API. Minimum is \(history.minimum) and maximum is "
+                    + "\(history.maximum)."
             )
         },
         refusal: @escaping @Sendable (_ rule: String) -> Fault,

@@ -58,7 +58,9 @@ extension SSHKey {
         else { throw failure }
         defer { EVP_PKEY_free(key) }
         // A number with its highest bit set would be read as negative (RFC 4251, mpint).
-        let parts = [try number(key, "e"), try number(key, "n")].map { $0.first.map { $0 > 127 } == true ? [0] + $0 : $0 }
+        let parts = [try number(key, "e"), try number(key, "n")].map {
+            $0.first.map { $0 > 127 } == true ? [0] + $0 : $0
+        }
         let blob = wire(Array("ssh-rsa".utf8)) + parts.flatMap { wire($0) }
         return SSHKey(blob: blob, privateKey: try pem(key))
     }

@@ -52,6 +52,7 @@ package final class HTTPClient: Sendable {
 
 /// libcurl's easy handles that rest; each keeps its connections, and one is used by one call at a time.
 private final class HandlePool: Sendable {
+    /// One call holds it at a time: taken from `idle`, which is locked, and put back after.
     private struct Handle: @unchecked Sendable {
         let raw: UnsafeMutableRawPointer
     }

@@ -18,7 +18,8 @@ package struct ListenOptions: Options {
             "bind_host", default: "127.0.0.1", help: "The address that the APIs listen on; 0.0.0.0 and :: mean all.")
         publicName = read.string(
             "public_host",
-            help: "The name or address in the catalog's URLs. Unset means bind_host, or this machine alone if that is all.")
+            help: "The name or address in the catalog's URLs. Unset means bind_host, or this machine alone if that is "
+                + "all.")
         read.section("ssl")
         certificatePath = read.string(
             "cert_file", help: "A PEM file: the certificate of every API, its chain below it. Unset means plain HTTP.")

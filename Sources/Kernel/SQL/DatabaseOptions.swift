@@ -10,7 +10,8 @@ package struct DatabaseOptions: Options {
 
     package init(_ read: inout OptionReader) {
         let url = read.string(
-            "connection", help: "sqlite:///PATH (four slashes before an absolute path). Unset means apus.db in the cloud's folder.")
+            "connection",
+            help: "sqlite:///PATH (four slashes before an absolute path). Unset means apus.db in the cloud's folder.")
         guard let url else {
             path = nil
             return

@@ -7,7 +7,9 @@ enum ConfigCommand {
         switch words.first {
         case "sample" where words.count == 1: Terminal.say(Configuration.sample(Cloud.options))
         case "check": try check(try Flags(Array(words.dropFirst()), known: ["config", "data"]))
-        default: throw .badRequest("apus config: say apus config sample, or apus config check [--config FILE] [--data DIR]")
+        default:
+            throw .badRequest(
+                "apus config: say apus config sample, or apus config check [--config FILE] [--data DIR]")
         }
     }
 

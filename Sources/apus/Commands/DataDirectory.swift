@@ -17,7 +17,8 @@ final class DataDirectory: Sendable {
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             let pid = FileSystem.text(file)?.trimmedOfSpace ?? "?"
             close(lock)
-            throw .conflict("apus up: a cloud is already running in \(path) (process \(pid)); stop it with: kill \(pid)")
+            throw .conflict(
+                "apus up: a cloud is already running in \(path) (process \(pid)); stop it with: kill \(pid)")
         }
         ftruncate(lock, 0)
         let text = Array("\(getpid())\n".utf8)

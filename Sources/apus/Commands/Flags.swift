@@ -12,7 +12,8 @@ struct Flags {
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
             let name = parts.first ?? ""
             guard known.contains(name) else {
-                throw .badRequest("apus: there is no flag --\(name); known are \(known.map { "--" + $0 }.joined(separator: ", "))")
+                let flags = known.map { "--" + $0 }.joined(separator: ", ")
+                throw .badRequest("apus: there is no flag --\(name); known are \(flags)")
             }
             guard let value = parts.count > 1 ? parts[1] : rest.popFirst() else {
                 throw .badRequest("apus: --\(name) needs a value")
@@ -26,7 +27,8 @@ struct Flags {
     func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws(Fault) -> Int {
         guard let text = values[name] else { return fallback }
         guard let value = Int(text), range.contains(value) else {
-            throw .badRequest("apus: --\(name) is a number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")
+            throw .badRequest(
+                "apus: --\(name) is a number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")
         }
         return value
     }

@@ -2,8 +2,8 @@
 import Glibc
 import Kernel
 
-/// TERM, INT and HUP, waited for by a thread of their own. They are blocked before any other thread starts, so that none
-/// of those is ever interrupted by them.
+/// TERM, INT and HUP, waited for by a thread of their own. They are blocked before any other thread starts, so that
+/// none of those is ever interrupted by them.
 struct Signals: Sendable {
     private static var set: sigset_t {
         var set = sigset_t()

@@ -30,7 +30,8 @@ struct UpOptions: Options {
             read.refuse("mechanism_drivers: real guests need the real network; set compute_driver = fake as well.")
         }
         read.section("up")
-        hosts = read.int("hosts", default: 1, in: 1...20_000, help: "How many hosts are made up by compute_driver = fake.")
+        hosts = read.int(
+            "hosts", default: 1, in: 1...20_000, help: "How many hosts are made up by compute_driver = fake.")
         offset = read.int(
             "port_offset", default: 0, in: 0...50_000,
             help: "Shifts every port, so that several clouds live side by side on a machine.")

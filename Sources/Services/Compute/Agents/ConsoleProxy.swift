@@ -73,7 +73,9 @@ package struct ConsoleProxy: Sendable {
     static func token(_ query: String) -> String? {
         guard let pairs = QueryString.parse(query) else { return nil }
         if let token = pairs.first(where: { $0.0 == "token" })?.1, !token.isEmpty { return token }
-        guard let path = pairs.first(where: { $0.0 == "path" })?.1, let mark = path.firstIndex(of: "?") else { return nil }
+        guard let path = pairs.first(where: { $0.0 == "path" })?.1, let mark = path.firstIndex(of: "?") else {
+            return nil
+        }
         return token(String(path[path.index(after: mark)...]))
     }
 

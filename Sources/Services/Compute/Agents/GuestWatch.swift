@@ -33,7 +33,8 @@ package struct GuestWatch: Sendable {
             for await event in await driver.events() {
                 switch event.kind {
                 case .portPlugged, .portUnplugged, .agentConnected, .agentDisconnected: continue
-                default: await attempt(host) { () async throws(Fault) in try await settle(event.server, on: host, driver) }
+                default:
+                    await attempt(host) { () async throws(Fault) in try await settle(event.server, on: host, driver) }
                 }
             }
             guard (try? await room.clock.sleep(.seconds(1))) != nil else { return }
@@ -78,7 +79,10 @@ package struct GuestWatch: Sendable {
         if count == 1 {
             room.log.info(
                 "a guest changed by itself",
-                ["server": server.id, "host": host, "state": state.map { "\($0)" } ?? "gone", "was": server.vmState.rawValue])
+                [
+                    "server": server.id, "host": host, "state": state.map { "\($0)" } ?? "gone",
+                    "was": server.vmState.rawValue,
+                ])
         }
     }
 

@@ -56,7 +56,8 @@ package struct HostReporter: Sendable {
         }
         let fresh = hosts
         try await room.database.transaction { transaction throws(Fault) in
-            var next = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_hosts").first?
+            var next =
+                try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_hosts").first?
                 .int("newest") ?? 0
             var numbered: [ComputeHost] = []
             for host in fresh {
@@ -78,11 +79,15 @@ package struct HostReporter: Sendable {
             id,
             [
                 "VCPU": (facts.vcpus, 0, options.cpuRatio),
-                "MEMORY_MB": (facts.memoryMiB, min(options.reservedMemoryMiB, facts.memoryMiB / 4), options.memoryRatio),
+                "MEMORY_MB": (
+                    facts.memoryMiB, min(options.reservedMemoryMiB, facts.memoryMiB / 4), options.memoryRatio
+                ),
                 "DISK_GB": (facts.diskGiB, 0, options.diskRatio),
             ], requestID: requestID)
         let text: String
-        do { text = try JSON.encode(facts).text() } catch { throw .internalError("a host's facts cannot be stored: \(error)") }
+        do { text = try JSON.encode(facts).text() } catch {
+            throw .internalError("a host's facts cannot be stored: \(error)")
+        }
         _ = try await room.database.update(
             ComputeHost.self, set: "resources = \(text), updated_at = \(room.clock.now())", where: "id = \(id)")
     }

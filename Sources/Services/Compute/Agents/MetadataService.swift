@@ -2,8 +2,8 @@
 internal import Clients
 package import Kernel
 
-/// Answers guests at 169.254.169.254. Who asks is told by the network whose listener was reached and by the guest's address
-/// on it; nothing the guest sends is believed.
+/// Answers guests at 169.254.169.254. Who asks is told by the network whose listener was reached and by the guest's
+/// address on it; nothing the guest sends is believed.
 package struct MetadataService: Sendable {
     private let room: ComputeService
 
@@ -12,7 +12,9 @@ package struct MetadataService: Sendable {
     /// Answers a request that came in through a network's own listener.
     package func handle(_ http: HTTPRequest, network: String) async -> HTTPResponse {
         do throws(Fault) {
-            guard let server = try await server(http.peer, network) else { return text(404, "No server has this address.") }
+            guard let server = try await server(http.peer, network) else {
+                return text(404, "No server has this address.")
+            }
             return try await answer(http, server)
         } catch {
             room.log.error("metadata", ["error": error.description, "network": network, "peer": http.peer])
@@ -67,7 +69,9 @@ package struct MetadataService: Sendable {
         guard http.method == "POST" else { return text(200, server.guestPassword) }
         guard server.guestPassword.isEmpty else { return text(409, "The password is set already.") }
         let bytes = try await http.body.collect(limit: 1020)
-        guard let password = String(validating: bytes, as: UTF8.self) else { return text(400, "The password is no text.") }
+        guard let password = String(validating: bytes, as: UTF8.self) else {
+            return text(400, "The password is no text.")
+        }
         _ = try await room.database.update(
             Server.self, set: "guest_password = \(password)", where: "id = \(server.id)")
         return text(200, "")

@@ -40,7 +40,8 @@ package struct ComputeOptions: Options {
             "reserved_host_memory_mb", default: reservedMemoryMiB, in: 0...Int.max,
             help: "Memory that a host keeps for itself, at most a quarter of what it has.")
         graceOfStop = read.duration(
-            "shutdown_timeout", default: graceOfStop, help: "How long a guest may take to shut down before it is cut off.")
+            "shutdown_timeout", default: graceOfStop,
+            help: "How long a guest may take to shut down before it is cut off.")
         read.section("api")
         maxLimit = read.int(
             "max_limit", default: maxLimit, in: 1...Int.max, help: "The most items in one answer of the compute API.")

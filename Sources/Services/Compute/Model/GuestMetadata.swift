@@ -2,8 +2,8 @@
 import Clients
 import Kernel
 
-/// What a guest may know of itself: the documents of the metadata service and of the config drive, in OpenStack's and in
-/// EC2's form (nova/api/metadata/base.py).
+/// What a guest may know of itself: the documents of the metadata service and of the config drive, in OpenStack's and
+/// in EC2's form (nova/api/metadata/base.py).
 struct GuestMetadata {
     /// OpenStack's versions, oldest first; every document is the newest one's.
     static let versions = [
@@ -42,7 +42,10 @@ struct GuestMetadata {
             ("uuid", .string(server.id)), ("name", .string(server.name)), ("hostname", .string(server.hostname)),
             ("launch_index", .integer(Int64(server.launchIndex))), ("project_id", .string(server.projectID)),
             ("availability_zone", .string(server.zone ?? AvailabilityZones.usual)),
-            ("random_seed", .string(Base64.encode(Array(Digest.bytes(.sha512, Array((server.id + server.reservationID).utf8)))))),
+            (
+                "random_seed",
+                .string(Base64.encode(Array(Digest.bytes(.sha512, Array((server.id + server.reservationID).utf8)))))
+            ),
             ("dedicated_cpus", []), ("devices", .array(devices(server))),
         ])
         if !server.metadata.isEmpty { document["meta"] = pairs(server.metadata) }
@@ -56,7 +59,9 @@ struct GuestMetadata {
 
     private func devices(_ server: Server) -> [JSON] {
         server.ports.compactMap { port in
-            port.tag.map { ["type": "nic", "bus": "none", "address": "none", "mac": .string(port.mac), "tags": [.string($0)]] }
+            port.tag.map {
+                ["type": "nic", "bus": "none", "address": "none", "mac": .string(port.mac), "tags": [.string($0)]]
+            }
         }
     }
 
@@ -99,7 +104,8 @@ struct GuestMetadata {
             "hostname": .string(server.hostname), "local-hostname": .string(server.hostname),
             "public-hostname": .string(server.hostname), "local-ipv4": .string(fixed), "public-ipv4": .string(floating),
             "reservation-id": .string(server.reservationID), "instance-action": "none",
-            "instance-type": .string(server.flavor.name), "security-groups": .string(server.securityGroups.joined(separator: "\n")),
+            "instance-type": .string(server.flavor.name),
+            "security-groups": .string(server.securityGroups.joined(separator: "\n")),
             "placement": ["availability-zone": .string(server.zone ?? AvailabilityZones.usual)],
             "block-device-mapping": ["ami": "vda", "root": "/dev/vda"],
         ]

@@ -61,7 +61,8 @@ extension VersionHistory {
             "2.49": "Tag accepted when attaching interfaces and volumes.",
             "2.50": "Quota-class-sets show server_groups and server_group_members; network quotas filtered.",
             "2.51":
-                "Volume-extended external event; instance action events visible to owners without traceback/host detail.",
+                "Volume-extended external event; instance action events visible to owners without "
+                + "traceback/host detail.",
             "2.52": "Tags accepted in server create.",
             "2.53":
                 "Services and hypervisors identified by uuid; PUT/DELETE os-services/{uuid}; hypervisors "
@@ -102,7 +103,8 @@ extension VersionHistory {
             "2.85": "PUT volume attachment may change delete_on_termination.",
             "2.86": "Known flavor extra specs are validated.",
             "2.87": "Rescue of volume-backed servers.",
-            "2.88": "Hypervisor usage fields removed, uptime merged into show, statistics/search/servers endpoints 404.",
+            "2.88":
+                "Hypervisor usage fields removed, uptime merged into show, statistics/search/servers endpoints 404.",
             "2.89": "Volume attachments show attachment_id and bdm_uuid, lose id.",
             "2.90": "Hostname settable on create/update/rebuild; shown to owners.",
             "2.91": "Unshelve to host; pin/unpin availability zone.",

@@ -42,20 +42,24 @@ extension QuotaLimits {
         return (set.first { $0.owner == project } ?? set.first)?.hardLimit ?? configured(resource)
     }
 
-    /// How many of the servers the project may have; a fault when that is fewer than it insists on. Usage is counted from
-    /// rows in the transaction that inserts, so it cannot drift.
+    /// How many of the servers the project may have; a fault when that is fewer than it insists on. Usage is counted
+    /// from rows in the transaction that inserts, so it cannot drift.
     func admit(_ servers: [Server], atLeast minimum: Int, _ transaction: Transaction) throws(Fault) -> Int {
         let (project, flavor) = (servers[0].projectID, servers[0].flavor)
         let used = try QuotaUsage.of(project, transaction)
         var most = servers.count
-        let wanted = [("instances", used.instances, 1), ("cores", used.cores, flavor.vcpus), ("ram", used.ram, flavor.memoryMiB)]
+        let wanted = [
+            ("instances", used.instances, 1), ("cores", used.cores, flavor.vcpus), ("ram", used.ram, flavor.memoryMiB),
+        ]
         for (resource, usage, each) in wanted {
             let limit = try limit(resource, project, transaction)
             guard limit >= 0, each > 0 else { continue }
             let room = max(0, (limit - usage) / each)
             if room < minimum {
                 throw .forbidden(
-                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used \(usage) of \(limit) \(resource)")
+                    "Quota exceeded for \(resource): Requested \(each * minimum), but already used "
+                        + "\(usage) of \(limit) \(resource)"
+                )
             }
             most = min(most, room)
         }

@@ -2,8 +2,8 @@
 import Clients
 import Kernel
 
-/// Chooses hosts for servers that were asked for together: Placement says where there is room, the filters say where it may
-/// be, the weigher spreads. Everything it leaves out is kept with its reason.
+/// Chooses hosts for servers that were asked for together: Placement says where there is room, the filters say where it
+/// may be, the weigher spreads. Everything it leaves out is kept with its reason.
 struct Scheduler {
     private let site: ComputeSite
 
@@ -85,7 +85,9 @@ struct Scheduler {
 
     private func hinted(_ server: Server) async throws(Fault) -> [HostFilter] {
         var filters: [HostFilter] = []
-        for (hint, name, isSame) in [("different_host", "DifferentHostFilter", false), ("same_host", "SameHostFilter", true)] {
+        for (hint, name, isSame) in [
+            ("different_host", "DifferentHostFilter", false), ("same_host", "SameHostFilter", true),
+        ] {
             guard let value = server.scheduling.hints[hint] else { continue }
             let ids = value.array?.compactMap(\.string) ?? value.string.map { [$0] } ?? []
             let others = try await site.database.all(Server.self, "id", in: ids, and: "deleted_at IS NULL")
@@ -174,7 +176,8 @@ struct RoomHeap {
         var at = 0
         while true {
             var best = at
-            for child in [2 * at + 1, 2 * at + 2] where child < rooms.count && RoomHeap.isBefore(rooms[child], rooms[best]) {
+            for child in [2 * at + 1, 2 * at + 2]
+            where child < rooms.count && RoomHeap.isBefore(rooms[child], rooms[best]) {
                 best = child
             }
             if best == at { return first }

@@ -2,8 +2,8 @@
 import Clients
 import Kernel
 
-/// Takes a server down and everything it holds. It stops whatever else is being done to the server, and is tried until it
-/// works: a server can always be deleted.
+/// Takes a server down and everything it holds. It stops whatever else is being done to the server, and is tried until
+/// it works: a server can always be deleted.
 struct DeleteServer: Operation {
     static let kind = "compute.delete"
 

@@ -38,7 +38,8 @@ struct ScheduleServers: Operation {
         do throws(Fault) {
             try await site.room.placement.claim(decision.claims, requestID: site.requestID)
         } catch {
-            // Either somebody was quicker, or a run before a crash left its claims: take back what is ours and look again.
+            // Either somebody was quicker, or a run before a crash left its claims: take back what is ours and look
+            // again.
             if error.status == 409 {
                 for claim in decision.claims {
                     try await site.room.placement.release(claim.consumer, requestID: site.requestID)

@@ -131,7 +131,8 @@ extension ServerWiring {
 
     private func binding(_ server: Server) -> JSON {
         [
-            "device_id": .string(server.id), "device_owner": .string("compute:\(server.zone ?? AvailabilityZones.usual)"),
+            "device_id": .string(server.id),
+            "device_owner": .string("compute:\(server.zone ?? AvailabilityZones.usual)"),
             "binding:host_id": .string(server.host ?? ""),
         ]
     }

@@ -18,12 +18,14 @@ extension Aggregate: Resource {
     static let routes: [Route] = [
         .get("/os-aggregates", "List aggregates", of: Anything.from, allow: .adminOnly("os-aggregates:index"), index),
         .post(
-            "/os-aggregates", "Create an aggregate", of: Anything.from, allow: .adminOnly("os-aggregates:create"), create,
+            "/os-aggregates", "Create an aggregate", of: Anything.from, allow: .adminOnly("os-aggregates:create"),
+            create,
             status: 200),
         .get(item, "Show an aggregate", of: Anything.from, allow: .adminOnly("os-aggregates:show"), show),
         .put(item, "Update an aggregate", of: Anything.from, allow: .adminOnly("os-aggregates:update"), update),
         .delete(
-            item, "Delete an aggregate", of: Anything.from, allow: .adminOnly("os-aggregates:delete"), delete, status: 200),
+            item, "Delete an aggregate", of: Anything.from, allow: .adminOnly("os-aggregates:delete"), delete,
+            status: 200),
         .action(
             item + "/action", "add_host", "Add a host to an aggregate", of: Anything.from,
             allow: .adminOnly("os-aggregates:add_host"), addHost, status: 200),
@@ -66,7 +68,8 @@ extension Aggregate {
         let made = try await request.database.transaction { transaction throws(Fault) in
             let newest = try transaction.rows("SELECT COALESCE(MAX(id), 0) AS newest FROM compute_aggregates").first
             let aggregate = Aggregate(
-                id: (newest?.int("newest") ?? 0) + 1, uuid: uuid, name: name, metadata: zone.map { [zoneKey: $0] } ?? [:],
+                id: (newest?.int("newest") ?? 0) + 1, uuid: uuid, name: name,
+                metadata: zone.map { [zoneKey: $0] } ?? [:],
                 hosts: [], createdAt: now, updatedAt: nil)
             try transaction.insert(aggregate, or: .aggregateExists(name))
             return aggregate
@@ -85,7 +88,9 @@ extension Aggregate {
         var body = try request.body("aggregate")
         let name = try body.take("name", .name)
         let zone = try body.patch(zoneKey, .zone)
-        guard name != nil || zone != nil else { throw body.refuse("aggregate", nil, "it does not have enough properties") }
+        guard name != nil || zone != nil else {
+            throw body.refuse("aggregate", nil, "it does not have enough properties")
+        }
         try body.end()
         return try await change(request) { aggregate, transaction throws(Fault) in
             if let name { aggregate.name = name }
@@ -192,9 +197,9 @@ extension Aggregate {
     /// `is_safe_to_update_az`).
     private func checkZone(_ zone: String?, _ transaction: Transaction) throws(Fault) {
         guard zone != metadata[Aggregate.zoneKey], !hosts.isEmpty else { return }
-        let servers = try transaction.all(Server.self, "host", in: hosts, and: "deleted_at IS NULL LIMIT 1")
-        guard servers.isEmpty else {
-            throw .badRequest("Cannot update aggregate \(id). Reason: One or more hosts contain instances in this zone.")
+        guard try transaction.count(Server.self, "host IN \(hosts) AND deleted_at IS NULL") == 0 else {
+            throw .badRequest(
+                "Cannot update aggregate \(id). Reason: One or more hosts contain instances in this zone.")
         }
     }
 

@@ -39,7 +39,8 @@ extension ComputeServices {
         let hosts = try await request.database.all(ComputeHost.self, filter + " ORDER BY number")
         let zones = try await AvailabilityZones.byHost(request.database)
         let (now, limit) = (request.now, request.compute.options.serviceDownTime)
-        return .list("services", hosts.map { host in { host.service(&$0, zones, isUp: host.isUp(at: now, within: limit)) } })
+        return .list(
+            "services", hosts.map { host in { host.service(&$0, zones, isUp: host.isUp(at: now, within: limit)) } })
     }
 
     private static func oldUpdate(_ request: Request, _ verb: String) async throws(Fault) -> Reply {
@@ -49,12 +50,15 @@ extension ComputeServices {
         let reason = verb == "disable-log-reason" ? try body.need("disabled_reason", .text(1...255)) : nil
         let isForced = verb == "force-down" ? try body.need("forced_down", .bool) : nil
         try body.end()
-        guard name == binary else { throw .badRequest("Updating a \(name) service is not supported. Only nova-compute services can be updated.") }
+        guard name == binary else {
+            throw .badRequest("Updating a \(name) service is not supported. Only nova-compute services can be updated.")
+        }
         let isDisabled = verb != "enable"
         let set: SQL =
             isForced.map { "is_forced_down = \($0)" } ?? "is_disabled = \(isDisabled), disabled_reason = \(reason)"
         let count = try await request.database.update(
-            ComputeHost.self, set: set + ", updated_at = \(request.now)", where: "name = \(host) AND deleted_at IS NULL")
+            ComputeHost.self, set: set + ", updated_at = \(request.now)", where: "name = \(host) AND deleted_at IS NULL"
+        )
         guard count == 1 else { throw .notFound("Could not find binary \(name) on host \(host).") }
         return .object("service") { view in
             view.put("host", host)
@@ -104,13 +108,17 @@ extension ComputeServices {
         try await request.database.transaction { transaction throws(Fault) in
             let count = try transaction.count(Server.self, "host = \(host.name) AND deleted_at IS NULL")
             guard count == 0 else {
-                throw .conflict("Unable to delete compute service that is hosting instances. Migrate or delete the instances first.")
+                throw .conflict(
+                    "Unable to delete compute service that is hosting instances. Migrate or delete the instances first."
+                )
             }
             for var aggregate in try transaction.all(Aggregate.self) where aggregate.hosts.contains(host.name) {
                 aggregate.hosts.removeAll { $0 == host.name }
-                try transaction.replace(aggregate, where: "id = \(aggregate.id)", or: .internalError("the aggregate went"))
+                try transaction.replace(
+                    aggregate, where: "id = \(aggregate.id)", or: .internalError("the aggregate went"))
             }
-            try transaction.delete(ComputeHost.self, "id = \(host.id)", or: .notFound("Service \(host.serviceID) not found."))
+            try transaction.delete(
+                ComputeHost.self, "id = \(host.id)", or: .notFound("Service \(host.serviceID) not found."))
         }
         try await room.placement.deleteProvider(host.id, requestID: requestID)
         return .empty
@@ -121,7 +129,8 @@ extension ComputeServices {
         guard request.version >= "2.53" else {
             guard let number = Int(id) else { throw .badRequest("Invalid input received: id must be an integer") }
             return try await request.database.one(
-                ComputeHost.self, "number = \(number) AND deleted_at IS NULL", or: .notFound("Service \(id) not found."))
+                ComputeHost.self, "number = \(number) AND deleted_at IS NULL", or: .notFound("Service \(id) not found.")
+            )
         }
         guard Hex.isUUID(id) else { throw .badRequest("Invalid uuid \(id)") }
         return try await request.database.one(

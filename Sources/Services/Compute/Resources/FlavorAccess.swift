@@ -11,7 +11,8 @@ enum FlavorAccess: Resource {
             "/flavors/{flavor_id}/action", "addTenantAccess", "Let a project use a flavor", of: Anything.from,
             allow: .adminOnly("os-flavor-access:add_tenant_access"), add, status: 200),
         .action(
-            "/flavors/{flavor_id}/action", "removeTenantAccess", "Let a project use a flavor no more", of: Anything.from,
+            "/flavors/{flavor_id}/action", "removeTenantAccess", "Let a project use a flavor no more",
+            of: Anything.from,
             allow: .adminOnly("os-flavor-access:remove_tenant_access"), remove, status: 200),
     ]
 
@@ -27,7 +28,8 @@ enum FlavorAccess: Resource {
             try await Flavor.change(request) { flavor throws(Fault) in
                 if isStrict, flavor.isPublic { throw .conflict("Can not add access to a public flavor.") }
                 guard !flavor.projects.contains(project) else {
-                    throw .conflict("Flavor access already exists for flavor \(flavor.id) and project \(project) combination.")
+                    throw .conflict(
+                        "Flavor access already exists for flavor \(flavor.id) and project \(project) combination.")
                 }
                 flavor.projects.append(project)
             })

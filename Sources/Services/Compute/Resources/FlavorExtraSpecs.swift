@@ -4,9 +4,12 @@ import Kernel
 /// What a flavor asks of hosts beyond its size.
 enum FlavorExtraSpecs: Resource {
     static let routes: [Route] = [
-        .get(path, "List a flavor's extra specs", of: OwnScope.from, allow: .reader("os-flavor-extra-specs:index"), index),
+        .get(
+            path, "List a flavor's extra specs", of: OwnScope.from, allow: .reader("os-flavor-extra-specs:index"), index
+        ),
         .post(
-            path, "Set extra specs of a flavor", of: Anything.from, allow: .adminOnly("os-flavor-extra-specs:create"), create,
+            path, "Set extra specs of a flavor", of: Anything.from, allow: .adminOnly("os-flavor-extra-specs:create"),
+            create,
             status: 200),
         .get(item, "Show an extra spec", of: OwnScope.from, allow: .reader("os-flavor-extra-specs:show"), show),
         .put(item, "Set an extra spec", of: Anything.from, allow: .adminOnly("os-flavor-extra-specs:update"), update),

@@ -31,7 +31,9 @@ struct Flavor: Record {
 extension Flavor: Resource {
     static let routes: [Route] = [
         .get("/flavors", "List flavors", of: Anything.from, allow: .anyone("flavors:index"), index),
-        .get("/flavors/detail", "List flavors with details", of: Anything.from, allow: .anyone("flavors:detail"), detail),
+        .get(
+            "/flavors/detail", "List flavors with details", of: Anything.from, allow: .anyone("flavors:detail"),
+            detail),
         .get("/flavors/{flavor_id}", "Show a flavor", of: Anything.from, allow: .anyone("flavors:show"), show),
         .post(
             "/flavors", "Create a flavor", of: FlavorDraft.from, allow: .adminOnly("os-flavor-manage:create"), create,
@@ -97,6 +99,7 @@ extension Flavor {
                 Flavor.self, "id = \(marker)", or: .badRequest("marker [\(marker)] not found"))
         }
         let isAdmin = request.caller.has(role: "admin")
+        let ownProject = "%" + JSON.string(request.caller.projectID ?? "").text() + "%"
         switch request.query("is_public")?.lowercased() {
         case "none" where isAdmin: break
         case let text? where isAdmin && Format<Bool>.truth(text) == false: filter += " AND is_public = 0"
@@ -105,7 +108,7 @@ extension Flavor {
         case .some where isAdmin, nil where isAdmin: filter += " AND is_public = 1"
         default:
             filter +=
-                " AND (is_public = 1 OR projects LIKE \("%" + JSON.string(request.caller.projectID ?? "").text() + "%"))"
+                " AND (is_public = 1 OR projects LIKE \(ownProject))"
         }
         let flavors = try await request.database.all(Flavor.self, page.condition(filter, table: table))
         return (flavors, page)

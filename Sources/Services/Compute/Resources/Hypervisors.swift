@@ -48,13 +48,15 @@ extension Hypervisors {
     private static func index(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let (sights, page) = try await list(request, isDetailed: false)
         return .list(
-            "hypervisors", sights.map { sight in { sight.summary(&$0) } }, page: page, ids: sights.map { $0.id(request) })
+            "hypervisors", sights.map { sight in { sight.summary(&$0) } }, page: page,
+            ids: sights.map { $0.id(request) })
     }
 
     private static func detail(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let (sights, page) = try await list(request, isDetailed: true)
         return .list(
-            "hypervisors", sights.map { sight in { sight.details(&$0) } }, page: page, ids: sights.map { $0.id(request) })
+            "hypervisors", sights.map { sight in { sight.details(&$0) } }, page: page,
+            ids: sights.map { $0.id(request) })
     }
 
     private static func list(_ request: Request, isDetailed: Bool) async throws(Fault) -> ([Sight], Page?) {
@@ -110,7 +112,9 @@ extension Hypervisors {
 
     private static func uptime(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let sight = try await sights([find(request)], request, false, true)[0]
-        guard sight.isUp else { throw .badRequest("Compute service of \(sight.host.name) is unavailable at this time.") }
+        guard sight.isUp else {
+            throw .badRequest("Compute service of \(sight.host.name) is unavailable at this time.")
+        }
         return .object("hypervisor") { view in
             sight.summary(&view)
             view.put("uptime", sight.uptime ?? "")
@@ -157,7 +161,8 @@ extension Hypervisors {
         for host in hosts {
             let isUp = host.isUp(at: now, within: room.options.serviceDownTime)
             var facts = host.resources
-            if isDetailed, isUp, let driver = try? room.hosts.find(host.name), let fresh = try? await driver.resources() {
+            if isDetailed, isUp, let driver = try? room.hosts.find(host.name), let fresh = try? await driver.resources()
+            {
                 facts = fresh
             }
             sights.append(

@@ -51,7 +51,9 @@ extension Keypair {
         }
         let page = try request.page(
             sortable: [.text("name")], defaults: ["name"], maximum: request.compute.options.maxLimit)
-        if let marker = page.marker { _ = try await find(marker, owner, request, or: .badRequest("marker [\(marker)] not found")) }
+        if let marker = page.marker {
+            _ = try await find(marker, owner, request, or: .badRequest("marker [\(marker)] not found"))
+        }
         // Names are unique per user only, so the marker is the name itself rather than a row looked up by it.
         var filter: SQL = "user_id = \(owner.userID)"
         if let marker = page.marker { filter += " AND name > \(marker)" }
@@ -150,7 +152,8 @@ extension Format where Value == String {
                     || (isWide && (mark == "@" || mark == "."))
             }
             guard isClean else {
-                throw Misfit("'\(text)' may hold letters, digits, blanks, '_' and '-'\(isWide ? ", '@' and '.'" : "") only")
+                throw Misfit(
+                    "'\(text)' may hold letters, digits, blanks, '_' and '-'\(isWide ? ", '@' and '.'" : "") only")
             }
             return text
         }

@@ -9,9 +9,12 @@ enum Quotas: Resource {
             "/os-quota-sets/{id}/detail", "Show a project's quota and usage", of: scope,
             allow: .reader("os-quota-sets:detail"), detail),
         .get(
-            "/os-quota-sets/{id}/defaults", "Show the default quota", of: scope, allow: .anyone("os-quota-sets:defaults"),
+            "/os-quota-sets/{id}/defaults", "Show the default quota", of: scope,
+            allow: .anyone("os-quota-sets:defaults"),
             defaults),
-        .put("/os-quota-sets/{id}", "Change a project's quota", of: scope, allow: .adminOnly("os-quota-sets:update"), update),
+        .put(
+            "/os-quota-sets/{id}", "Change a project's quota", of: scope, allow: .adminOnly("os-quota-sets:update"),
+            update),
         .delete(
             "/os-quota-sets/{id}", "Give a project the default quota again", of: scope,
             allow: .adminOnly("os-quota-sets:delete"), delete, status: 202),
@@ -62,7 +65,10 @@ extension Quotas {
 
     static func usage(_ project: String, _ request: Request) async throws(Fault) -> [String: Int] {
         let used = try await request.database.transaction { transaction throws(Fault) in
-            (try QuotaUsage.of(project, transaction), try transaction.count(ServerGroup.self, "project_id = \(project)"))
+            (
+                try QuotaUsage.of(project, transaction),
+                try transaction.count(ServerGroup.self, "project_id = \(project)")
+            )
         }
         return ["instances": used.0.instances, "cores": used.0.cores, "ram": used.0.ram, "server_groups": used.1]
     }
@@ -77,7 +83,8 @@ extension Quotas {
     }
 
     private static func defaults(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
-        reply("quota_set", id: project.projectID, try await limits(of: "class:default", names(request.version), request))
+        reply(
+            "quota_set", id: project.projectID, try await limits(of: "class:default", names(request.version), request))
     }
 
     private static func detail(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {

@@ -17,7 +17,8 @@ enum ServerActions: Resource {
             path, "os-resetState", "Reset a server's state", of: Server.visible,
             allow: .adminOnly("os-admin-actions:reset_state"), resetState),
         .action(
-            path, "forceDelete", "Delete a server at once", of: Server.visible, allow: .member("os-deferred-delete:force"),
+            path, "forceDelete", "Delete a server at once", of: Server.visible,
+            allow: .member("os-deferred-delete:force"),
             forceDelete),
     ]
 

@@ -4,7 +4,9 @@ import Kernel
 /// A server's addresses by network.
 enum ServerAddresses: Resource {
     static let routes: [Route] = [
-        .get("/servers/{server_id}/ips", "List a server's addresses", of: Server.visible, allow: .reader("ips:index"), index),
+        .get(
+            "/servers/{server_id}/ips", "List a server's addresses", of: Server.visible, allow: .reader("ips:index"),
+            index),
         .get(
             "/servers/{server_id}/ips/{network_label}", "Show a server's addresses in one network", of: Server.visible,
             allow: .reader("ips:show"), show),

@@ -30,7 +30,8 @@ enum ServerCreate: Resource {
         let (queue, minimum, group) = (room.queue, draft.minCount, draft.group)
         return try await request.database.transaction { transaction throws(Fault) in
             let count = try quota.admit(drafts, atLeast: minimum, transaction)
-            let next = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_servers").first?
+            let next =
+                try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_servers").first?
                 .int("newest") ?? 0
             let servers = drafts.prefix(count).enumerated().map { $1.numbered(next + 1 + $0) }
             if let group { try ServerGroup.join(servers.map(\.id), to: group, quota, transaction) }
@@ -74,7 +75,8 @@ enum ServerCreate: Resource {
                 description: draft.description ?? (request.version < "2.19" ? name : nil),
                 hostname: hostname ?? Hostname.from(name, id), vmState: .building, taskState: .scheduling,
                 powerState: 0, imageID: image?.id, imageProperties: image?.guestProperties ?? [:], flavor: flavor,
-                vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags, keyName: key?.name, keyPublic: key?.publicKey,
+                vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags,
+                keyName: key?.name, keyPublic: key?.publicKey,
                 userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
                 networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
                 scheduling: draft.scheduling, zone: draft.scheduling.zone, host: nil, node: nil,
@@ -94,7 +96,10 @@ extension ServerCreate {
         _ draft: ServerDraft, _ flavor: Flavor, _ request: Request
     ) async throws(Fault) -> ImageClient.Image? {
         guard let id = draft.imageRef else {
-            throw .badRequest("Block device mapping is invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
+            throw .badRequest(
+                "Block device mapping is invalid: Boot sequence for the instance and image/block "
+                    + "device mapping combination is not valid."
+            )
         }
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Can not find requested image")
@@ -107,11 +112,15 @@ extension ServerCreate {
             let disk = flavor.diskGB << 30
             if image.minDisk > flavor.diskGB {
                 throw .badRequest(
-                    "Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes.")
+                    "Flavor's disk is smaller than the minimum size specified in image metadata. "
+                        + "Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes."
+                )
             }
             if max(image.virtualSize, image.size) > disk {
                 throw .badRequest(
-                    "Flavor's disk is too small for requested image. Flavor disk is \(disk) bytes, image is \(max(image.virtualSize, image.size)) bytes.")
+                    "Flavor's disk is too small for requested image. Flavor disk is \(disk) bytes, "
+                        + "image is \(max(image.virtualSize, image.size)) bytes."
+                )
             }
         }
         return image
@@ -130,7 +139,8 @@ extension ServerCreate {
         let network = request.compute.network
         let project = request.caller.projectID ?? ""
         for id in draft.networks.compactMap(\.portID) {
-            guard let port = try await network.port(id, requestID: request.id), port.projectID == project || request.caller.has(role: "admin")
+            guard let port = try await network.port(id, requestID: request.id),
+                port.projectID == project || request.caller.has(role: "admin")
             else { throw .badRequest("Port id \(id) could not be found.") }
             guard port.deviceID.isEmpty else { throw .badRequest("Port \(id) is still in use.") }
             guard !port.fixedIPs.isEmpty else {
@@ -143,7 +153,9 @@ extension ServerCreate {
             guard let found = known.first(where: { $0.id == id }) else {
                 throw .badRequest("Network \(id) could not be found.")
             }
-            guard found.hasSubnets else { throw .badRequest("Network \(id) requires a subnet in order to boot instances on.") }
+            guard found.hasSubnets else {
+                throw .badRequest("Network \(id) requires a subnet in order to boot instances on.")
+            }
             if found.isExternal, !found.isShared,
                 !request.may("network:attach_external_network", on: OwnScope(request))
             {

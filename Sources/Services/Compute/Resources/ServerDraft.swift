@@ -41,12 +41,13 @@ struct ServerDraft: ProjectOwned, Asked {
         userData = try ServerDraft.userData(&body)
         hasConfigDrive = try ServerDraft.configDrive(&body)
         (networks, networkMode) = try ServerDraft.networks(&body, request)
-        securityGroups = try body.takeObjects("security_groups")?.mapping { group throws(Fault) in
-            var group = group
-            let name = try group.need("name", .text(1...255))
-            try group.end()
-            return name
-        } ?? ["default"]
+        securityGroups =
+            try body.takeObjects("security_groups")?.mapping { group throws(Fault) in
+                var group = group
+                let name = try group.need("name", .text(1...255))
+                try group.end()
+                return name
+            } ?? ["default"]
         minCount = try body.take("min_count", .integer(1...10_000)) ?? 1
         maxCount = try body.take("max_count", .integer(1...10_000)) ?? minCount
         accessIP4 = try ServerCreate.address(
@@ -72,7 +73,9 @@ struct ServerDraft: ProjectOwned, Asked {
             let rule =
                 request.version >= "2.74" && request.json?["server"]?["host"] != nil
                 ? "compute:servers:create:requested_destination" : "servers:create:forced_host"
-            guard request.may(rule, on: self) else { throw request.index.envelope.refusal(request.index.rulePrefix + rule) }
+            guard request.may(rule, on: self) else {
+                throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+            }
         }
     }
 
@@ -89,7 +92,9 @@ extension ServerDraft {
     private static func image(_ body: inout Body) throws(Fault) -> String? {
         guard let reference = try body.take("imageRef", .text(0...255)), !reference.isEmpty else { return nil }
         let id = reference.split(separator: "/").last.map(String.init) ?? reference
-        guard Hex.isUUID(id) else { throw body.refuse("imageRef", .string(reference), "'\(reference)' is not a 'uuid'") }
+        guard Hex.isUUID(id) else {
+            throw body.refuse("imageRef", .string(reference), "'\(reference)' is not a 'uuid'")
+        }
         return id
     }
 
@@ -136,7 +141,10 @@ extension ServerDraft {
                 throw .badRequest("Bad networks format: port id \(port) is given twice")
             }
             if network.portID != nil, network.fixedIP != nil {
-                throw .badRequest("Specified Fixed IP '\(network.fixedIP ?? "")' cannot be used with port '\(network.portID ?? "")': the two cannot be specified together.")
+                throw .badRequest(
+                    "Specified Fixed IP '\(network.fixedIP ?? "")' cannot be used with port "
+                        + "'\(network.portID ?? "")': the two cannot be specified together."
+                )
             }
             return network
         }
@@ -181,7 +189,9 @@ extension ServerDraft {
             let destination = try device.take("destination_type", .oneOf("local", "volume")) ?? "local"
             guard source == "image", destination == "local" else {
                 throw .badRequest(
-                    "Block Device Mapping is Invalid: a device from '\(source)' to '\(destination)' needs the block storage service, which this cloud does not have.")
+                    "Block Device Mapping is Invalid: a device from '\(source)' to '\(destination)' "
+                        + "needs the block storage service, which this cloud does not have."
+                )
             }
         }
     }
@@ -202,7 +212,9 @@ extension Format where Value == String {
         }
     }
 
-    static var hostname: Format { text(1...63).map { text throws(Misfit) in try Hostname.check(text, allowsDots: false) } }
+    static var hostname: Format {
+        text(1...63).map { text throws(Misfit) in try Hostname.check(text, allowsDots: false) }
+    }
     static var fqdn: Format { text(1...255).map { text throws(Misfit) in try Hostname.check(text, allowsDots: true) } }
 
     /// A tag: 1 to 60 characters without comma or slash.

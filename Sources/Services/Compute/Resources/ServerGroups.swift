@@ -28,7 +28,9 @@ struct ServerGroup: Record {
 
 extension ServerGroup: Resource, ProjectOwned {
     static let routes: [Route] = [
-        .get("/os-server-groups", "List server groups", of: OwnScope.from, allow: .reader("os-server-groups:index"), index),
+        .get(
+            "/os-server-groups", "List server groups", of: OwnScope.from, allow: .reader("os-server-groups:index"),
+            index),
         .post(
             "/os-server-groups", "Create a server group", of: ServerGroupDraft.from,
             allow: .member("os-server-groups:create"), create, status: 200),
@@ -110,7 +112,9 @@ extension ServerGroup {
         return .empty
     }
 
-    private static func members(of groups: [ServerGroup], _ database: Database) async throws(Fault) -> [String: [String]] {
+    private static func members(of groups: [ServerGroup], _ database: Database) async throws(Fault) -> [String:
+        [String]]
+    {
         let all = try await database.all(Member.self, "group_id", in: groups.map(\.id))
         return Dictionary(grouping: all, by: \.groupID).mapValues { $0.map(\.serverID) }
     }
@@ -144,7 +148,8 @@ struct ServerGroupDraft: ProjectOwned, Asked {
             let policies = try body.need("policies", .list(.choice(ServerGroup.Policy.self), 1...1))
             let isSoft = policies[0] == .softAffinity || policies[0] == .softAntiAffinity
             guard request.version >= "2.15" || !isSoft else {
-                throw body.refuse("policies", nil, "'\(policies[0].rawValue)' is not one of ['anti-affinity', 'affinity']")
+                throw body.refuse(
+                    "policies", nil, "'\(policies[0].rawValue)' is not one of ['anti-affinity', 'affinity']")
             }
             (policy, perHostMax) = (policies[0], nil)
             try body.end()
@@ -192,14 +197,17 @@ extension ServerGroup {
             let group = try await database.first(ServerGroup.self, "id = \(id)")
         else { return [] }
         let members = try await database.all(Member.self, "group_id = \(id)").map(\.serverID)
-        let others = try await database.all(Server.self, "id", in: members, and: "deleted_at IS NULL AND host IS NOT NULL")
+        let others = try await database.all(
+            Server.self, "id", in: members, and: "deleted_at IS NULL AND host IS NOT NULL")
         var counts: [String: Int] = [:]
         for other in others { counts[other.host ?? "", default: 0] += 1 }
         let most = group.perHostMax ?? 1
         let found = counts
         switch group.policy {
         case .affinity where !found.isEmpty:
-            return [HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") { found[$0.name] != nil }]
+            return [
+                HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") { found[$0.name] != nil }
+            ]
         case .antiAffinity:
             return [
                 HostFilter("ServerGroupAntiAffinityFilter", "the host has servers of the group already") {

@@ -5,7 +5,8 @@ import Kernel
 /// Ports of a server: seen, plugged in and taken out while it runs.
 enum ServerInterfaces: Resource {
     static let routes: [Route] = [
-        .get(path, "List a server's interfaces", of: Server.visible, allow: .reader("os-attach-interfaces:list"), index),
+        .get(
+            path, "List a server's interfaces", of: Server.visible, allow: .reader("os-attach-interfaces:list"), index),
         .post(
             path, "Attach an interface", of: Server.visible, allow: .member("os-attach-interfaces:create"), create,
             status: 200),
@@ -52,7 +53,8 @@ enum ServerInterfaces: Resource {
                 try server.require(states, "attach_interface")
                 server.ports.append(added)
                 let text = try ServerWiring.text(server.ports)
-                _ = try transaction.update(Server.self, set: "ports = \(text), updated_at = \(now)", where: "id = \(server.id)")
+                _ = try transaction.update(
+                    Server.self, set: "ports = \(text), updated_at = \(now)", where: "id = \(server.id)")
                 try transaction.insert(
                     InstanceAction("attach_interface", on: server, by: userID, requestID: requestID, at: now))
                 try queue.enqueue(
@@ -75,7 +77,9 @@ enum ServerInterfaces: Resource {
         let id = request["port_id"]
         try server.refuseIfLocked(request)
         try server.require(states, "detach_interface")
-        guard server.ports.contains(where: { $0.portID == id }) else { throw .notFound("Port id \(id) could not be found.") }
+        guard server.ports.contains(where: { $0.portID == id }) else {
+            throw .notFound("Port id \(id) could not be found.")
+        }
         let (queue, requestID, now, userID) = (request.compute.queue, request.id, request.now, request.caller.userID)
         try await request.database.transaction { transaction throws(Fault) in
             try transaction.insert(
@@ -130,7 +134,9 @@ extension ServerInterfaces {
             throw .badRequest(
                 "More than one possible network found. Specify network ID(s) to select which one(s) to connect to.")
         }
-        guard let only = own.first else { throw .badRequest("No specific network was requested and none are available.") }
+        guard let only = own.first else {
+            throw .badRequest("No specific network was requested and none are available.")
+        }
         var found = wish
         found.networkID = only.id
         return found

@@ -5,8 +5,12 @@ import Kernel
 enum ServerMetadata: Resource {
     static let routes: [Route] = [
         .get(path, "List a server's metadata", of: Server.visible, allow: .reader("server-metadata:index"), index),
-        .post(path, "Add to a server's metadata", of: Server.visible, allow: .member("server-metadata:create"), create, status: 200),
-        .put(path, "Replace a server's metadata", of: Server.visible, allow: .member("server-metadata:update_all"), replace),
+        .post(
+            path, "Add to a server's metadata", of: Server.visible, allow: .member("server-metadata:create"), create,
+            status: 200),
+        .put(
+            path, "Replace a server's metadata", of: Server.visible, allow: .member("server-metadata:update_all"),
+            replace),
         .get(item, "Show a metadata item", of: Server.visible, allow: .reader("server-metadata:show"), show),
         .put(item, "Set a metadata item", of: Server.visible, allow: .member("server-metadata:update"), update),
         .delete(item, "Delete a metadata item", of: Server.visible, allow: .member("server-metadata:delete"), delete),
@@ -80,7 +84,8 @@ enum ServerMetadata: Resource {
                 throw .forbidden("Maximum number of metadata items exceeds \(limit)")
             }
             let text = try JSON.column(server.metadata)
-            _ = try transaction.update(Server.self, set: "metadata = \(text), updated_at = \(now)", where: "id = \(server.id)")
+            _ = try transaction.update(
+                Server.self, set: "metadata = \(text), updated_at = \(now)", where: "id = \(server.id)")
             return server.metadata
         }
     }

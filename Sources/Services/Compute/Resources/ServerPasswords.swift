@@ -5,7 +5,8 @@ import Kernel
 enum ServerPasswords: Resource {
     static let routes: [Route] = [
         .get(path, "Show a server's password", of: Server.visible, allow: .reader("os-server-password:show"), show),
-        .delete(path, "Clear a server's password", of: Server.visible, allow: .member("os-server-password:clear"), clear),
+        .delete(
+            path, "Clear a server's password", of: Server.visible, allow: .member("os-server-password:clear"), clear),
         .action(
             ServerActions.path, "changePassword", "Change a server's password", of: Server.visible,
             allow: .member("os-admin-password"), change),

@@ -49,7 +49,8 @@ struct ServerQuery: ProjectOwned, Asked {
 
     private static func scope(_ request: Request, _ projectID: String) throws(Fault) -> SQL {
         guard try request.flag("all_tenants") == true else { return "project_id = \(projectID)" }
-        let rule = request.http.path.hasSuffix("detail") ? "servers:detail:get_all_tenants" : "servers:index:get_all_tenants"
+        let rule =
+            request.http.path.hasSuffix("detail") ? "servers:detail:get_all_tenants" : "servers:index:get_all_tenants"
         guard request.may(rule, on: OwnScope(request)) else {
             throw request.index.envelope.refusal(request.index.rulePrefix + rule)
         }
@@ -118,7 +119,9 @@ struct ServerQuery: ProjectOwned, Asked {
             let values = request.queryAll(name)
             if !values.isEmpty { parts.append("\(raw: column) IN \(values)") }
         }
-        if let flavor = request.query("flavor") { parts.append("flavor LIKE \("%\"id\":\"" + plain(flavor).0 + "\"%")") }
+        if let flavor = request.query("flavor") {
+            parts.append("flavor LIKE \("%\"id\":\"" + plain(flavor).0 + "\"%")")
+        }
         for name in ["ip", "ip6"] where name == "ip" || isAdmin || request.version >= "2.5" {
             if let text = request.query(name) { parts.append("ports LIKE \("%\"address\":\"" + plain(text).0 + "%")") }
         }

@@ -4,12 +4,21 @@ import Kernel
 /// Words that users mark servers with.
 enum ServerTags: Resource {
     static let routes: [Route] = [
-        .get(path, "List a server's tags", of: Server.visible, allow: .reader("os-server-tags:index"), index, since: "2.26"),
-        .put(path, "Replace a server's tags", of: Server.visible, allow: .member("os-server-tags:update_all"), replace, since: "2.26"),
-        .delete(path, "Delete a server's tags", of: Server.visible, allow: .member("os-server-tags:delete_all"), deleteAll, since: "2.26"),
-        .get(item, "Check a tag", of: Server.visible, allow: .reader("os-server-tags:show"), show, status: 204, since: "2.26"),
+        .get(
+            path, "List a server's tags", of: Server.visible, allow: .reader("os-server-tags:index"), index,
+            since: "2.26"),
+        .put(
+            path, "Replace a server's tags", of: Server.visible, allow: .member("os-server-tags:update_all"), replace,
+            since: "2.26"),
+        .delete(
+            path, "Delete a server's tags", of: Server.visible, allow: .member("os-server-tags:delete_all"), deleteAll,
+            since: "2.26"),
+        .get(
+            item, "Check a tag", of: Server.visible, allow: .reader("os-server-tags:show"), show, status: 204,
+            since: "2.26"),
         .put(item, "Add a tag", of: Server.visible, allow: .member("os-server-tags:update"), add, since: "2.26"),
-        .delete(item, "Delete a tag", of: Server.visible, allow: .member("os-server-tags:delete"), delete, since: "2.26"),
+        .delete(
+            item, "Delete a tag", of: Server.visible, allow: .member("os-server-tags:delete"), delete, since: "2.26"),
     ]
 
     private static let path = "/servers/{server_id}/tags"
@@ -42,7 +51,9 @@ enum ServerTags: Resource {
                     + "error message: '\(tag)' is too long or holds ','")
         }
         if server.tags.contains(tag) { return Reply.empty.status(204) }
-        guard server.tags.count < most else { throw .badRequest("The number of tags exceeded the per-server limit \(most)") }
+        guard server.tags.count < most else {
+            throw .badRequest("The number of tags exceeded the per-server limit \(most)")
+        }
         try await write(server, request) { $0.contains(tag) ? $0 : $0 + [tag] }
         return Reply.empty.status(201)
             .header("Location", request.endpoint + "/servers/\(server.id)/tags/" + Percent.encode(tag))
@@ -68,7 +79,8 @@ enum ServerTags: Resource {
             let server = try transaction.one(
                 Server.self, "id = \(server.id) AND deleted_at IS NULL", or: .serverNotFound(server.id))
             let text = try JSON.column(change(server.tags))
-            _ = try transaction.update(Server.self, set: "tags = \(text), updated_at = \(now)", where: "id = \(server.id)")
+            _ = try transaction.update(
+                Server.self, set: "tags = \(text), updated_at = \(now)", where: "id = \(server.id)")
         }
     }
 

@@ -74,7 +74,9 @@ struct Server: Record {
 extension Server: Resource, ProjectOwned {
     static let routes: [Route] = [
         .get("/servers", "List servers", of: ServerQuery.from, allow: .reader("servers:index"), index),
-        .get("/servers/detail", "List servers with details", of: ServerQuery.from, allow: .reader("servers:detail"), detail),
+        .get(
+            "/servers/detail", "List servers with details", of: ServerQuery.from, allow: .reader("servers:detail"),
+            detail),
         .get("/servers/{server_id}", "Show a server", of: visible, allow: .reader("servers:show"), show),
         .put("/servers/{server_id}", "Update a server", of: visible, allow: .member("servers:update"), update),
         .delete("/servers/{server_id}", "Delete a server", of: visible, allow: .member("servers:delete"), delete),
@@ -88,7 +90,8 @@ extension Server: Resource, ProjectOwned {
             user_id VARCHAR(64) NOT NULL, name VARCHAR(255) NOT NULL, description VARCHAR(255),
             hostname VARCHAR(255) NOT NULL, vm_state VARCHAR(32) NOT NULL, task_state VARCHAR(32),
             power_state INTEGER NOT NULL, image_id VARCHAR(36), image_properties TEXT NOT NULL, flavor TEXT NOT NULL,
-            vcpus INTEGER NOT NULL, memory_mb INTEGER NOT NULL, metadata TEXT NOT NULL, tags TEXT NOT NULL, key_name VARCHAR(255), key_public TEXT, user_data TEXT,
+            vcpus INTEGER NOT NULL, memory_mb INTEGER NOT NULL, metadata TEXT NOT NULL, tags TEXT NOT NULL,
+            key_name VARCHAR(255), key_public TEXT, user_data TEXT,
             has_config_drive INTEGER NOT NULL, requested TEXT NOT NULL, network_mode VARCHAR(8),
             security_groups TEXT NOT NULL, ports TEXT NOT NULL, scheduling TEXT NOT NULL, zone VARCHAR(255),
             host VARCHAR(255), node VARCHAR(255), reservation_id VARCHAR(16) NOT NULL, launch_index INTEGER NOT NULL,

@@ -94,7 +94,9 @@ enum TenantUsages: Resource {
         _ project: String, _ servers: [Server], _ period: Period, isDetailed: Bool, _ now: Timestamp,
         _ view: inout View
     ) {
-        func sum(_ amount: (Server) -> Int) -> Double { servers.reduce(0) { $0 + Double(amount($1)) * period.hours($1) } }
+        func sum(_ amount: (Server) -> Int) -> Double {
+            servers.reduce(0) { $0 + Double(amount($1)) * period.hours($1) }
+        }
         view.put("tenant_id", project)
         view.put("start", period.start.iso8601Naive)
         view.put("stop", period.stop.iso8601Naive)

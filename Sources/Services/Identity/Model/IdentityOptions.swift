@@ -32,7 +32,8 @@ package struct IdentityOptions: Options {
             "expiration", default: tokenLifetime, atLeast: .seconds(1), help: "How long a token lives.")
         allowExpiredWindow = read.duration(
             "allow_expired_window", default: allowExpiredWindow,
-            help: "How long after its end a token may still be asked about by a service that carries on work begun with it.")
+            help: "How long after its end a token may still be asked about by a service that carries on work begun "
+                + "with it.")
         read.section(INI.defaultSection)
         projectDepthMax = read.int(
             "max_project_tree_depth", default: projectDepthMax, in: 1...100,

@@ -18,9 +18,11 @@ extension Group: Resource {
         .post("/groups", "Create group", of: Draft.from, allow: .administrator("create_group", or: managed), create),
         .get("/groups/{group_id}", "Show group", of: found, allow: .inspector("get_group", or: seen), show),
         .patch(
-            "/groups/{group_id}", "Update group", of: found, allow: .administrator("update_group", or: managed), update),
+            "/groups/{group_id}", "Update group", of: found,
+            allow: .administrator("update_group", or: managed), update),
         .delete(
-            "/groups/{group_id}", "Delete group", of: found, allow: .administrator("delete_group", or: managed), delete),
+            "/groups/{group_id}", "Delete group", of: found,
+            allow: .administrator("delete_group", or: managed), delete),
     ]
 
     static let migrations: [Migration] = [

@@ -24,7 +24,8 @@ extension Project: Resource {
             "/projects", "List projects", of: ListScope.from,
             allow: .inspector("list_projects", or: "(role:reader and domain_id:%(target.domain_id)s)"), index),
         .post(
-            "/projects", "Create project", of: Draft.from, allow: .administrator("create_project", or: managed), create),
+            "/projects", "Create project", of: Draft.from,
+            allow: .administrator("create_project", or: managed), create),
         .get(
             "/projects/{project_id}", "Show project", of: found,
             allow: .inspector("get_project", or: "\(seen) or project_id:%(target.project.id)s"), show),

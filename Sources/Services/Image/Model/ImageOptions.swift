@@ -24,7 +24,8 @@ package struct ImageOptions: Options {
             "limit_param_default", default: defaultLimit, in: 1...Int.max,
             help: "How many images a list has when the client does not say.")
         maxLimit = read.int(
-            "api_limit_max", default: maxLimit, in: 1...Int.max, help: "The most images in one answer of the image API.")
+            "api_limit_max", default: maxLimit, in: 1...Int.max, help: "The most images in one answer of the image API."
+        )
         sizeCap = read.int(
             "image_size_cap", default: sizeCap, in: 1...(1 << 62), help: "The most bytes that an image may have.")
         memberQuota = read.int(

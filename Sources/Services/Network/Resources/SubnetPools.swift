@@ -120,7 +120,7 @@ extension SubnetPool {
                 try Quotas.require(
                     "subnetpool", SubnetPool.self, project: pool.projectID, transaction, request.network.options)
                 try pool.checkDefault(transaction)
-                try pool.checkScope(transaction, request)
+                try pool.checkScope(transaction, request, isNew: true)
                 try transaction.insert(pool)
                 if pool.shared {
                     try RBACPolicy.open(
@@ -194,10 +194,15 @@ extension SubnetPool {
     }
 
     /// Within an address scope no two pools hold the same address.
-    private func checkScope(_ transaction: Transaction, _ request: Request) throws(Fault) {
+    private func checkScope(
+        _ transaction: Transaction, _ request: Request, isNew: Bool = false
+    ) throws(Fault) {
         guard let scopeID = addressScopeID else { return }
-        let scope = try transaction.one(AddressScope.self, "id = \(scopeID)", or: AddressScope.notFound(scopeID))
-        guard scope.projectID == request.project || request.seesAll else {
+        let visible: SQL = request.seesAll ? "1 = 1" : AddressScope.scope(request.project)
+        let scope = try transaction.one(
+            AddressScope.self, "id = \(scopeID) AND (\(sql: visible))", or: AddressScope.notFound(scopeID))
+        // One that was let in may join the scope; what is in it later is for its owner to change.
+        guard isNew || scope.projectID == request.project || request.seesAll else {
             throw .neutron(
                 400, "IllegalSubnetPoolAssociationToAddressScope",
                 "Illegal subnetpool association: subnetpool \(id) cannot be associated with address scope \(scopeID).")

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import Compute
+import Kernel
+import Simulation
+import Testing
+
+/// Services, hypervisors, aggregates and zones: what administrators see of hosts.
+struct HostsTests {
+    @Test("A service is listed, disabled with a reason, forced down and enabled again, by name and by id")
+    func services() async throws {
+        let cloud = try await ComputeCloud(hosts: 2)
+        let admin = Caller.admin()
+        let old = await cloud.call("GET", "/os-services", as: admin)
+        #expect(old["services"].array?.count == 2)
+        #expect(old["services"][0]?["id"] == 1)
+        #expect(old["services"][0]?["state"] == "up")
+        let named: JSON = ["host": "host-1", "binary": "nova-compute", "disabled_reason": "disk"]
+        let off = await cloud.call("PUT", "/os-services/disable-log-reason", named, as: admin)
+        #expect(off["service"]["status"] == "disabled", "\(off.json.text())")
+        let new = await cloud.call("GET", "/os-services", at: "2.53", as: admin, query: "host=host-1")
+        #expect(new["services"][0]?["disabled_reason"] == "disk")
+        let id = new["services"][0]?["id"]?.string ?? ""
+        let on = await cloud.call(
+            "PUT", "/os-services/\(id)", ["status": "enabled", "forced_down": true], at: "2.53", as: admin)
+        #expect(on["service"]["state"] == "down", "\(on.json.text())")
+        #expect(await cloud.call("PUT", "/os-services/\(id)", [:], at: "2.53", as: admin).status == 400)
+        #expect(await cloud.call("PUT", "/os-services/x", ["status": "enabled"], at: "2.53", as: admin).status == 400)
+        #expect(await cloud.call("GET", "/os-services").status == 403)
+        await cloud.flavor()
+        let server = try await cloud.server()
+        #expect(await cloud.show(server)["OS-EXT-SRV-ATTR:host"] == "host-2")
+        let used =
+            await cloud.call("GET", "/os-services", at: "2.53", as: admin, query: "host=host-2")["services"][0]?["id"]?
+            .string ?? ""
+        #expect(await cloud.call("DELETE", "/os-services/\(used)", at: "2.53", as: admin).status == 409)
+        #expect(await cloud.call("DELETE", "/os-services/\(id)", at: "2.53", as: admin).status == 204)
+        #expect(await cloud.call("GET", "/os-services", as: admin)["services"].array?.count == 1)
+    }
+
+    @Test("Hypervisors tell what they have, in the members of each version")
+    func hypervisors() async throws {
+        let cloud = try await ComputeCloud(hosts: 3)
+        let admin = Caller.admin()
+        await cloud.flavor()
+        _ = try await cloud.server()
+        let detail = await cloud.call("GET", "/os-hypervisors/detail", as: admin)
+        #expect(detail["hypervisors"].array?.count == 3)
+        #expect(detail["hypervisors"][0]?["cpu_info"]?.string != nil)
+        let sum = await cloud.call("GET", "/os-hypervisors/statistics", as: admin)["hypervisor_statistics"]
+        #expect(sum["count"] == 3)
+        #expect(sum["vcpus"] == 192)
+        #expect(sum["running_vms"] == 1)
+        let late = await cloud.call(
+            "GET", "/os-hypervisors/detail", at: "2.88", as: admin, query: "with_servers=true&limit=1")
+        #expect(late["hypervisors"][0]?["vcpus"] == nil)
+        #expect(late["hypervisors"][0]?["servers"]?.array != nil)
+        #expect(late["hypervisors_links"][0]?["rel"] == "next", "\(late.json.text())")
+        let id = late["hypervisors"][0]?["id"]?.string ?? ""
+        #expect(
+            await cloud.call("GET", "/os-hypervisors/\(id)", at: "2.88", as: admin)["hypervisor"]["uptime"] == .null)
+        #expect(await cloud.call("GET", "/os-hypervisors/statistics", at: "2.88", as: admin).status == 404)
+        #expect(await cloud.call("GET", "/os-hypervisors/1", at: "2.53", as: admin).status == 400)
+        #expect(await cloud.call("GET", "/os-hypervisors/host-2/search", as: admin)["hypervisors"].array?.count == 1)
+        #expect(await cloud.call("GET", "/os-hypervisors/nothing/search", as: admin).status == 404)
+        #expect(await cloud.call("GET", "/os-hypervisors").status == 403)
+    }
+
+    @Test("An aggregate with a zone takes servers that ask for it")
+    func aggregates() async throws {
+        let cloud = try await ComputeCloud(hosts: 2)
+        let admin = Caller.admin()
+        await cloud.flavor()
+        let made = await cloud.call(
+            "POST", "/os-aggregates", ["aggregate": ["name": "a", "availability_zone": "west"]], at: "2.41", as: admin)
+        #expect(made["aggregate"]["id"] == 1, "\(made.json.text())")
+        #expect(made["aggregate"]["hosts"] == nil)
+        let path = "/os-aggregates/1"
+        #expect(await cloud.call("POST", path + "/action", ["add_host": ["host": "none"]], as: admin).status == 404)
+        let added = await cloud.call("POST", path + "/action", ["add_host": ["host": "host-2"]], as: admin)
+        #expect(added["aggregate"]["hosts"] == ["host-2"], "\(added.json.text())")
+        #expect(await cloud.call("POST", path + "/action", ["add_host": ["host": "host-2"]], as: admin).status == 409)
+        let set = await cloud.call(
+            "POST", path + "/action", ["set_metadata": ["metadata": ["ssd": "true", "gone": nil]]], as: admin)
+        #expect(set["aggregate"]["metadata"] == ["availability_zone": "west", "ssd": "true"])
+        let zones = await cloud.call("GET", "/os-availability-zone")
+        #expect(zones["availabilityZoneInfo"].array?.compactMap { $0["zoneName"]?.string } == ["nova", "west"])
+        let detail = await cloud.call("GET", "/os-availability-zone/detail", as: admin)
+        #expect(detail["availabilityZoneInfo"][1]?["hosts"]?["host-2"]?["nova-compute"]?["available"] == true)
+        let id = try await cloud.server(["availability_zone": "west"])
+        #expect(await cloud.show(id)["OS-EXT-SRV-ATTR:host"] == "host-2")
+        #expect(await cloud.show(id)["OS-EXT-AZ:availability_zone"] == "west")
+        #expect(await cloud.call("PUT", path, ["aggregate": ["availability_zone": "east"]], as: admin).status == 400)
+        #expect(await cloud.call("DELETE", path, as: admin).status == 400)
+        #expect(
+            await cloud.call("POST", path + "/action", ["remove_host": ["host": "host-2"]], as: admin).status == 200)
+        #expect(await cloud.call("DELETE", path, as: admin).status == 200)
+        #expect(await cloud.call("GET", path, as: admin).status == 404)
+    }
+
+    @Test("Servers of an anti-affinity group are on different hosts, or nowhere")
+    func groups() async throws {
+        let cloud = try await ComputeCloud(hosts: 2)
+        await cloud.flavor()
+        let made = await cloud.call(
+            "POST", "/os-server-groups", ["server_group": ["name": "g", "policy": "anti-affinity"]], at: "2.64")
+        #expect(made.status == 200, "\(made.json.text())")
+        let group = made["server_group"]["id"]?.string ?? ""
+        var states: [JSON] = []
+        for _ in 0..<3 {
+            let draft: JSON = [
+                "server": ["name": "s", "imageRef": .string(ComputeCloud.image), "flavorRef": "small"],
+                "os:scheduler_hints": ["group": .string(group)],
+            ]
+            let id = await cloud.call("POST", "/servers", draft)["server"]["id"]?.string ?? ""
+            try await cloud.work()
+            states.append(await cloud.show(id)["status"] ?? .null)
+        }
+        #expect(states == ["ACTIVE", "ACTIVE", "ERROR"])
+        let shown = await cloud.call("GET", "/os-server-groups/\(group)")
+        #expect(shown["server_group"]["policies"] == ["anti-affinity"])
+        #expect(shown["server_group"]["members"]?.array?.count == 3)
+        let soft = await cloud.call(
+            "POST", "/os-server-groups", ["server_group": ["name": "g", "policies": ["soft-affinity"]]])
+        #expect(soft.status == 400)
+        #expect(
+            await cloud.call("GET", "/os-server-groups/\(group)", as: .member("b", project: "project-b")).status == 404)
+        #expect(await cloud.call("DELETE", "/os-server-groups/\(group)").status == 204)
+    }
+
+    @Test("A guest that shuts itself down is SHUTOFF, one that is gone is ERROR, and strangers are left alone")
+    func watch() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let (first, second) = (try await cloud.server(), try await cloud.server())
+        let host = try #require(cloud.hosts["host-1"])
+        await host.shutDownFromInside(first)
+        try await host.destroy(second)
+        await host.addForeign(
+            GuestSpec(
+                server: RandomIdentifiers().uuid(), instanceName: "x", title: "x", vcpus: 1, memoryMiB: 1,
+                rootDiskGiB: 1))
+        await GuestWatch(cloud.room).reconcile()
+        #expect(await cloud.show(first)["status"] == "SHUTOFF")
+        #expect(await cloud.show(first)["OS-EXT-STS:power_state"] == 4)
+        #expect(await cloud.show(second)["status"] == "ERROR")
+        #expect(await cloud.show(second)["fault"]?["message"]?.string?.contains("gone from host host-1") == true)
+        #expect(try await host.guests().count == 2)
+    }
+
+    @Test("What a hypervisor tells is written at once", .timeLimit(.minutes(1)))
+    func events() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server()
+        let (watch, host) = (GuestWatch(cloud.room, interval: .seconds(3600)), try #require(cloud.hosts["host-1"]))
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await watch.run() }
+            while await cloud.show(id)["status"] != "SHUTOFF" {
+                await host.shutDownFromInside(id)
+                await Task.yield()
+            }
+            group.cancelAll()
+        }
+    }
+}
