@@ -22,7 +22,8 @@ struct Scheduler {
         var rooms = candidates.compactMap { candidate in
             byProvider[candidate.provider].map { Room(host: $0, candidate: candidate, needs: resources) }
         }
-        let lacking = hosts.filter { host in !rooms.contains { $0.host.id == host.id } }
+        let roomy = Set(rooms.map(\.host.id))
+        let lacking = hosts.filter { !roomy.contains($0.id) }
         if !lacking.isEmpty {
             decision.drop("Placement", lacking.map(\.name), try await shortage(resources, lacking))
         }
