@@ -5,7 +5,7 @@
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/shell.sh"
 
-passed=0 failed=0 answer=
+passed=0 failed=0 skipped=0 answer=
 limit=${SCENARIO_LIMIT:-60}
 PATH=$venv/bin:$PATH
 for variable in $(compgen -e OS_); do unset "$variable"; done
@@ -28,8 +28,23 @@ cleanup() {
         kill "$pid" 2> /dev/null && timeout 20 tail --pid="$pid" -f /dev/null
         kill -9 "$pid" 2> /dev/null
     done
-    [ -z "${SCENARIO_COUNT:-}" ] || echo "$passed $failed" > "$SCENARIO_COUNT"
+    [ -z "${SCENARIO_COUNT:-}" ] || echo "$passed $failed $skipped" > "$SCENARIO_COUNT"
     if [ "$failed" = 0 ]; then rm -rf "$dir"; else echo "  logs: $dir"; fi
+}
+
+# need_engines OFFSET: goes on where real guests can run; elsewhere the scenario counts as skipped and says why
+need_engines() {
+    local reason
+    if [ "$EUID" != 0 ]; then
+        reason="real guests need root"
+    elif ! answer=$(timeout 60 "$apus" doctor --data "$dir/cloud" --port-offset "$1" 2>&1); then
+        reason="this machine cannot run real guests: $(grep -m 1 -E '^fail' <<< "$answer")"
+    else
+        return 0
+    fi
+    skipped=1
+    echo "  skip  $reason"
+    exit 0
 }
 
 # finish: the counts; status 0 only when nothing failed and something passed
