@@ -52,7 +52,7 @@ struct ServerWiring {
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID) {
             if given.contains(port.id) {
                 try await room.network.updatePort(
-                    port.id, ["device_id": "", "device_owner": "", "binding:host_id": ""], requestID: requestID)
+                    port.id, ["device_id": "", "device_owner": "", "binding:host_id": "", "dns_name": ""], requestID: requestID)
             } else {
                 try await room.network.deletePort(port.id, requestID: requestID)
             }
@@ -86,7 +86,7 @@ struct ServerWiring {
             return
         }
         try await room.network.updatePort(
-            port, ["device_id": "", "device_owner": "", "binding:host_id": ""], requestID: requestID)
+            port, ["device_id": "", "device_owner": "", "binding:host_id": "", "dns_name": ""], requestID: requestID)
     }
 
     /// Plugs one more port into a server that runs.
@@ -133,7 +133,7 @@ extension ServerWiring {
         [
             "device_id": .string(server.id),
             "device_owner": .string("compute:\(server.zone ?? AvailabilityZones.usual)"),
-            "binding:host_id": .string(server.host ?? ""),
+            "binding:host_id": .string(server.host ?? ""), "dns_name": .string(server.hostname),
         ]
     }
 
