@@ -117,7 +117,7 @@ eventually() {
 free_offset() {
     local offset port
     for offset in $(shuf -i 11-50); do
-        for port in 5000 8774 8778 9292 9696; do
+        for port in 5000 6080 8774 8778 8800 9292 9696; do
             (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 1000))") 2> /dev/null && continue 2
         done
         echo $((offset * 1000))
