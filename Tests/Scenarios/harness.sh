@@ -42,8 +42,13 @@ need_engines() {
     else
         return 0
     fi
+    skip "$reason"
+}
+
+# skip REASON: the scenario ends here and counts as skipped
+skip() {
     skipped=1
-    echo "  skip  $reason"
+    echo "  skip  $1"
     exit 0
 }
 
