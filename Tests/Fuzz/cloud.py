@@ -14,6 +14,7 @@ import time
 from wire import Connection
 
 PASSWORD = "fuzz-secret"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGC5HoS6bLvgi4XfDSyNrnVcsTmJD7CUQHnRb7ByTYmZ fuzz"
 
 
 class Persona:
@@ -146,6 +147,43 @@ class Cloud:
         for host in range(1, 6):
             body = {"host": f"fake-{host}", "binary": "nova-compute"}
             self.call(8774, "PUT", "/v2.1/os-services/enable", admin.token, body)
+
+
+    def furnish(self, pool):
+        """Things that work, for the good and the nearly good requests to use: a server and all it stands on."""
+        admin = self.personas[0]
+
+        def make(persona, port, path, body):
+            kind, before = path.rsplit("/", 1)[-1], len(pool.kinds.get(path.rsplit("/", 1)[-1], []))
+            _, document, _ = self.call(port, "POST", path, persona.token, body)
+            pool.learn(path, document, None, persona.name)
+            return (pool.owned.get((kind, persona.name)) or ["none"])[-1] if before or document else "none"
+
+        image = make(admin, 9292, "/v2/images", {"name": "good", "disk_format": "raw", "container_format": "bare",
+                                                 "visibility": "public"})
+        upload = (f"PUT /v2/images/{image}/file HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: {admin.token}\r\n"
+                  "Connection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: 4096\r\n\r\n")
+        Connection(9292 + self.offset).ask("PUT", upload.encode() + bytes(4096))
+        flavor = make(admin, 8774, "/v2.1/flavors", {"flavor": {"name": f"good-{image}", "ram": 8, "vcpus": 1, "disk": 1}})
+        make(admin, 8778, "/resource_providers", {"name": f"good-{image}"})
+        for persona in self.personas[:4]:
+            if persona.name == "reader":
+                for kind, owner in list(pool.owned):
+                    if owner == "member":  # one project
+                        pool.owned[kind, "reader"] = pool.owned[kind, owner]
+                continue
+            network = make(persona, 9696, "/v2.0/networks", {"network": {"name": "good"}})
+            subnet = make(persona, 9696, "/v2.0/subnets", {"subnet": {
+                "network_id": network, "cidr": "10.1.0.0/24", "ip_version": 4}})
+            make(persona, 9696, "/v2.0/ports", {"port": {"network_id": network}})
+            router = make(persona, 9696, "/v2.0/routers", {"router": {"name": "good"}})
+            self.call(9696, "PUT", f"/v2.0/routers/{router}/add_router_interface", persona.token, {"subnet_id": subnet})
+            make(persona, 9696, "/v2.0/security-groups", {"security_group": {"name": "good"}})
+            make(persona, 8774, "/v2.1/os-keypairs", {"keypair": {"name": f"good-{image}", "public_key": KEY, "type": "ssh"}})
+            pool.add("flavors", flavor, persona.name)
+            pool.add("images", image, persona.name)
+            make(persona, 8774, "/v2.1/servers", {"server": {
+                "name": "good", "imageRef": image, "flavorRef": flavor, "networks": [{"uuid": network}]}})
 
 
 def free_offset():

@@ -2,7 +2,7 @@
 """Makes requests: a route, who asks, ids that exist or do not, a body from the corpus, and what is wrong with all that."""
 import copy
 import json
-import re
+import urllib.parse
 import uuid
 
 import mutate
@@ -15,27 +15,31 @@ class Pool:
     """Ids that exist, by the collection they live in; the last ones only, for a run must not grow."""
 
     def __init__(self):
-        self.kinds, self.protected = {}, set()
+        self.kinds, self.owned, self.protected, self.users = {}, {}, set(), set()
 
-    def add(self, kind, value):
+    def add(self, kind, value, owner=None):
         if isinstance(value, int):
             value = str(value)
         if not isinstance(value, str) or not 0 < len(value) < 256:
             return
-        values = self.kinds.setdefault(kind, [])
-        if value not in values:
-            values.append(value)
-            del values[:-30]
+        for values in [self.kinds.setdefault(kind, [])] + ([self.owned.setdefault((kind, owner), [])] if owner else []):
+            if value not in values:
+                values.append(value)
+                del values[:-12]
 
-    def pick(self, kind, rng):
-        values = self.kinds.get(ALIASES.get(kind, kind))
+    def pick(self, kind, rng, owner=None):
+        """An id of a kind, more often than not one that the owner made."""
+        kind = ALIASES.get(kind, kind)
+        values = self.kinds.get(kind)
+        if owner and (kind, owner) in self.owned and rng.random() < 0.7:
+            values = self.owned[kind, owner]
         return rng.choice(values) if values else uuid.UUID(int=rng.getrandbits(128)).hex
 
     def anything(self, rng):
         return self.pick(rng.choice(sorted(self.kinds)), rng) if self.kinds else "x"
 
-    def learn(self, path, document, token):
-        """What an answer tells about things that exist."""
+    def learn(self, path, document, token, owner=None):
+        """What an answer tells about things that exist; the owner is who made them, when they were made."""
         kind = path.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
         if token:
             self.add("tokens", token)
@@ -46,7 +50,7 @@ class Pool:
                 item = item.get("keypair", item) if isinstance(item, dict) else {}
                 for name in ("id", "uuid", "name") if kind in ("os-keypairs", "resource_providers") else ("id",):
                     if name in item:
-                        self.add(kind, item[name])
+                        self.add(kind, item[name], owner)
                         break
 
 
@@ -69,6 +73,7 @@ class Generator:
 
     def __init__(self, rng, routes, personas, pool, offset):
         self.rng, self.routes, self.personas, self.pool, self.offset = rng, routes, personas, pool, offset
+        self.owner = None
         # Bodies are where most goes wrong: routes that take one come up more often.
         self.weights = [4 if route.bodies else 1 if route.method == "DELETE" else 2 for route in routes]
 
@@ -105,12 +110,12 @@ class Generator:
             if part.startswith("{"):
                 dice = rng.random()
                 if dice < 0.75:
-                    part = self.pool.pick(before, rng)
+                    part = self.pool.pick(before, rng, asked.persona.name)
                 elif dice < 0.85:
                     part, asked.clean = self.pool.anything(rng), False
                 else:
                     part, asked.clean = rng.choice(mutate.SEGMENTS), False
-                part = re.sub(r"[^A-Za-z0-9._~%'*-]", lambda match: f"%{ord(match[0]) & 255:02x}", part)
+                part = urllib.parse.quote(part, safe="%'*", errors="replace")
             else:
                 before = part
             parts.append(part)
@@ -167,6 +172,7 @@ class Generator:
                 asked.body, asked.clean = mutate.dumps(mutate.junk(rng)), False
                 asked.headers.append(("Content-Type", "application/json"))
             return
+        self.owner = asked.persona.name
         document = self.resolve(copy.deepcopy(rng.choice(route.bodies)))
         dice = rng.random()
         if dice < 0.55:
@@ -194,7 +200,7 @@ class Generator:
             return f"fz-{self.rng.getrandbits(40):x}"
         if value == "$uuid":
             return str(uuid.UUID(int=self.rng.getrandbits(128)))
-        return self.pool.pick(value[1:], self.rng)
+        return self.pool.pick(value[1:], self.rng, self.owner)
 
 
 def curl(asked, place):

@@ -6,12 +6,17 @@ import re
 # What a reader may change: their own things, and what only looks like a change.
 READER_MAY = re.compile(
     r"^(POST /v3/auth/tokens|DELETE /v3/auth/tokens|.* /v3/users/\{user_id\}/(application_credentials|access_rules|"
-    r"credentials|password).*|.* /v3/(credentials|OS-TRUST).*|.*os-keypairs.*)")
+    r"credentials|password).*|.* /v3/(credentials|OS-TRUST).*|.*os-keypairs.*|POST /v2.0/ports)")
 
 # Complaints that say what is wrong although no member stands in them: about the path, the whole, or in upstream's words.
 WELL_SAID = re.compile(
     r"''|\\\\u0000|There is no such action|Only the quota class|Boot sequence|No such trait|No such resource class|"
-    r"is a required property|Pointer `")
+    r"is a required property|Pointer `|[Rr]equired attribute|Invalid JSON pointer|Invalid uuid|id must be an integer|"
+    r"Invalid value for port|Invalid CIDR|Could not find|'name' field|Custom property|body and URI|Only admins|in request body|"
+    r"at 'body'")
+# Whose owner alone and those it is shared with may see it. Others are shown to the owners of what they hang on, too.
+PRIVATE = re.compile(
+    r"GET /v2(.0|.1)/(networks|routers|floatingips|security-groups|subnetpools|address-scopes|servers)/\{\w+\}$")
 
 
 def fault_shape(service, document, status):
@@ -96,13 +101,13 @@ def acceptance(asked, answer, document):
 
 def foreign(asked, document):
     """Another project's private thing, shown to someone who has no part in it."""
-    if asked.route.service not in ("network", "compute") or len(document) != 1:
+    if not PRIVATE.match(asked.route.key) or len(document) != 1:
         return None
     thing = next(iter(document.values()))
     if not isinstance(thing, dict):
         return None
     owner = thing.get("project_id") or thing.get("tenant_id")
     free = thing.get("shared") or thing.get("router:external") or thing.get("is_default")
-    if not owner or owner == asked.persona.project_id or free or "quota" in asked.route.path:
+    if not owner or owner == asked.persona.project_id or free:
         return None
     return ("shown to another project", f"{asked.persona.name} sees what {owner} owns: {json.dumps(thing)[:200]}")

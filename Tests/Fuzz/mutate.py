@@ -48,7 +48,7 @@ def change(document, rng):
     elif kind == "unknown" and isinstance(holder, dict):
         name = rng.choice(["fuzz_unknown", "", "id", "a" * 300, "\u0000", "links", "project_id"])
         holder[name] = junk(rng)
-        names = [*names[:-1], name]
+        names = [*names[:-1], name] if name != "\u0000" else []
     elif kind == "null":
         holder[key] = None
     elif kind == "retype":
