@@ -92,9 +92,10 @@ struct Rooms: Sendable {
     private static func libvirt(_ ground: Ground) -> LibvirtHypervisor? {
         guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else { return nil }
         let options = ground.settings.configuration[LibvirtOptions.self]
-        let settings = options.settings(
+        var settings = options.settings(
             ownURI: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests",
             hostName: engines.options.chassisName, probed: .tcg)
+        if options.connectionURI == nil { settings.outputDirectory = engines.paths.guestOutput }
         // The engines find it out beside everything else; only the first guest may have to wait for it.
         let probe: AcceleratorFinder = { () async throws(Fault) in
             try await engines.accelerator().0 == .kvm ? .kvm : .tcg

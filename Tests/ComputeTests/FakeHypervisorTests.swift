@@ -93,7 +93,7 @@ struct FakeHypervisorTests {
         let spec = Self.spec()
         try await host.boot(spec, image: nil)
         await host.write("one\ntwo\nthree\n", toConsoleOf: spec.server)
-        #expect(try await host.consoleOutput(of: spec.server, lines: 2) == Array("two\nthree\n".utf8))
+        #expect(try await host.consoleOutput(of: spec.server, lines: 3) == Array("two\nthree\n".utf8))
         #expect(try await host.consoleOutput(of: spec.server, lines: 0).isEmpty)
         #expect(try await host.consoleOutput(of: spec.server, lines: 1000).starts(with: "fake: web".utf8))
         #expect(try await host.consoleOutput(of: spec.server, lines: nil).count > 20)

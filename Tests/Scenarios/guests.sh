@@ -139,6 +139,16 @@ login() {
 # ping_from NAMESPACE ADDRESS: one packet that is answered
 ping_from() { timeout 5 ip netns exec "$1" ping -c 1 -W 2 "$2"; }
 
+# holds SENTENCE FUNCTION...: `check` for a function of ours; what it says is in $answer
+holds() {
+    local sentence=$1 status=0
+    shift
+    printf '\n$ %s\n' "$*" >> "$log"
+    answer=$("$@" 2> "$dir/stderr") || status=$?
+    { printf '%s\n' "$answer" | head -c 4000; cat "$dir/stderr"; echo "status $status"; } >> "$log"
+    if [ "$status" = 0 ]; then pass "$sentence"; else miss "$sentence" "status $status: $* $(cat "$dir/stderr")"; fi
+}
+
 # leftovers: what of this cloud is still on the machine
 leftovers() {
     [ -n "${prefix:-}" ] || return 0

@@ -21,11 +21,11 @@ booted() { timeout 30 openstack console log show "$1" | grep -q '^guest: ready a
 eventually "the first has booted" booted "$one"
 
 refused() { ! "$@"; }
-check "before the rule no ping comes in" refused ping_from "$outside" "$address"
-check "nor does SSH" refused login "$address" true
+holds "before the rule no ping comes in" refused ping_from "$outside" "$address"
+holds "nor does SSH" refused login "$address" true
 ping_rule=$(allow "$group" icmp)
 eventually "with the rule ping comes in" ping_from "$outside" "$address"
-check "and SSH still does not" refused login "$address" true
+holds "and SSH still does not" refused login "$address" true
 allow "$group" tcp 22 > /dev/null
 eventually "with its own rule SSH does" login "$address" true
 check "the ping rule is taken back" openstack security group rule delete "$ping_rule"
@@ -34,8 +34,8 @@ eventually "and ping comes in no more" no_ping
 allow "$group" icmp > /dev/null
 
 eventually "the second has booted" booted "$two"
-check "neighbours reach each other by name" login "$address" ping -c 1 -W 5 two
-check "the first sees its own metadata" login "$address" wget -q -T 8 -O - \
+holds "neighbours reach each other by name" login "$address" ping -c 1 -W 5 two
+holds "the first sees its own metadata" login "$address" wget -q -T 8 -O - \
     http://169.254.169.254/openstack/latest/meta_data.json
 expect "and no other server's" '.uuid == $id' --arg id "$one"
 
@@ -81,15 +81,15 @@ three=$(made compute /servers "{\"server\": {\"name\": \"three\", \"imageRef\": 
 eventually "the second's address lives on, in the other network" status "$three" ACTIVE
 elsewhere=$(float "$three")
 eventually "the server there lets us in" login "$elsewhere" true
-check "the networks are isolated: its address does not answer in the first" \
-    refused login "$address" ping -c 1 -W 3 "$second"
-check "nor does its name" refused login "$address" ping -c 1 -W 3 three
-check "metadata there" login "$elsewhere" wget -q -T 8 -O - http://169.254.169.254/openstack/latest/meta_data.json
+holds "the networks are isolated: its address does not answer in the first" \
+    login "$address" "! ping -c 1 -W 3 $second"
+holds "nor does its name" login "$address" "! ping -c 1 -W 3 three"
+holds "metadata there" login "$elsewhere" wget -q -T 8 -O - http://169.254.169.254/openstack/latest/meta_data.json
 expect "is its own" '.uuid == $id' --arg id "$three"
 
 for server in "$one" "$three"; do api compute DELETE "/servers/$server"; done
 for server in "$one" "$three"; do eventually "a server is deleted" gone "$server"; done
 audit "at the end"
 stop_cloud "$cloud"
-check "nothing is left" nothing_left
+holds "nothing is left" nothing_left
 finish

@@ -23,7 +23,7 @@ for delay in 0 0.1 0.25 0.5 1.2; do
     blow "$delay s into a boot"
     up
     audit "boot cut at $delay s"
-    check "boot cut at $delay s: the other server goes on" login "$address" cat marker
+    holds "boot cut at $delay s: the other server goes on" login "$address" cat marker
     api compute DELETE "/servers/$victim"
     sleep "$delay"
     blow "$delay s into a delete"
@@ -45,13 +45,13 @@ fresh=$(boot fresh "$net" open)
 eventually "after all that a server boots" status "$fresh" ACTIVE
 other=$(float "$fresh")
 eventually "and lets us in" login "$other" true
-check "and out to its neighbour by name" login "$other" ping -c 1 -W 5 keeper
+holds "and out to its neighbour by name" login "$other" ping -c 1 -W 5 keeper
 api compute DELETE "/servers/$fresh"
 eventually "and is deleted" gone "$fresh"
 audit "after the engines' deaths"
 
 stop_cloud "$cloud"
-check "a stopped cloud leaves no namespace, link or process" nothing_left
+holds "a stopped cloud leaves no namespace, link or process" nothing_left
 up
 eventually "started again, the server whose guest was ended is SHUTOFF" status "$keeper" SHUTOFF
 check "it is started by the client" openstack server start keeper
@@ -61,5 +61,5 @@ api compute DELETE "/servers/$keeper"
 eventually "it is deleted" gone "$keeper"
 audit "at the end"
 stop_cloud "$cloud"
-check "nothing is left" nothing_left
+holds "nothing is left" nothing_left
 finish

@@ -104,10 +104,16 @@ package final class LibvirtHypervisor: Hypervisor {
         try await turnstile.pass(server) { () async throws(Fault) in
             // The domain goes last but for its files: until then it tells a second attempt which ports are to be
             // removed.
+            let outputs = settings.outputDirectory
             let nics = try await session.call { connection throws(Fault) in
                 guard let domain = try Domain(server, on: connection) else { return [GuestNIC]() }
                 guard domain.isOurs else { throw .guestNotOurs(server) }
                 try domain.switchOff()
+                // libvirt never removes it, and only the domain knows its name.
+                if let outputs, let name = virDomainGetName(domain.raw) {
+                    let file = "\(outputs)/\(String(cString: name)).log"
+                    for old in [file] + (0..<10).map({ "\(file).\($0)" }) { FileSystem.remove(old) }
+                }
                 return try domain.nics()
             }
             for nic in nics { try await plug.unplug(nic) }

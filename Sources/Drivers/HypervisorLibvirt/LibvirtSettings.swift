@@ -21,6 +21,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var hostName: String
     package var hostIP = "127.0.0.1"
     package var architecture = "x86_64"
+    /// Where the libvirt daemon keeps QEMU's own output, a file per guest, if that is ours to clean.
+    package var outputDirectory: String?
     /// A CPU model by name, or `host-model`, `host-passthrough`, `maximum`. Nil takes what suits the accelerator.
     package var cpuModel: String?
     /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads

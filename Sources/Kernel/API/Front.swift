@@ -208,6 +208,7 @@ extension Front {
 
     private func finish(_ response: inout HTTPResponse, _ index: ServiceIndex, _ version: Microversion, _ id: String) {
         response.headers.append(("X-Openstack-Request-Id", id))
+        if let name = index.versions.legacyRequestID { response.headers.append((name, id)) }
         if let vary = index.envelope.vary { response.headers.append(("Vary", vary)) }
         guard let type = index.versions.headerType else { return }
         response.headers.append(("OpenStack-API-Version", "\(type) \(version)"))

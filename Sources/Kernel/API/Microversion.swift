@@ -44,6 +44,8 @@ package struct VersionHistory: Sendable {
     package let headerType: String?
     /// The older header some clients still send: `X-OpenStack-Nova-API-Version`.
     package let legacyHeader: String?
+    /// The header that request ids stood in before services agreed on one: `X-Compute-Request-Id`.
+    package let legacyRequestID: String?
     /// Every version with a sentence on what it brought, oldest first.
     package let versions: [(version: Microversion, brought: String)]
 
@@ -51,11 +53,13 @@ package struct VersionHistory: Sendable {
     package var maximum: Microversion { versions[versions.count - 1].version }
 
     package init(
-        _ headerType: String?, legacyHeader: String? = nil, _ versions: KeyValuePairs<Microversion, String>
+        _ headerType: String?, legacyHeader: String? = nil, legacyRequestID: String? = nil,
+        _ versions: KeyValuePairs<Microversion, String>
     ) {
         precondition(!versions.isEmpty, "a service has at least one version")
         self.headerType = headerType
         self.legacyHeader = legacyHeader
+        self.legacyRequestID = legacyRequestID
         self.versions = versions.map { ($0.key, $0.value) }
     }
 

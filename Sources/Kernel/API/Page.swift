@@ -11,15 +11,19 @@ package struct SortKey: Sendable {
     /// What stands in for NULL when rows are compared: text sorts with `''`, numbers with 0.
     package let isText: Bool
 
-    package static func text(_ name: String, column: String? = nil) -> SortKey {
-        SortKey(name: name, column: column ?? name, isText: true)
+    /// Whether rows may have NULL there. A column without may be sorted by an index.
+    let mayBeNull: Bool
+
+    package static func text(_ name: String, column: String? = nil, mayBeNull: Bool = true) -> SortKey {
+        SortKey(name: name, column: column ?? name, isText: true, mayBeNull: mayBeNull)
     }
-    package static func number(_ name: String, column: String? = nil) -> SortKey {
-        SortKey(name: name, column: column ?? name, isText: false)
+    package static func number(_ name: String, column: String? = nil, mayBeNull: Bool = true) -> SortKey {
+        SortKey(name: name, column: column ?? name, isText: false, mayBeNull: mayBeNull)
     }
 
     fileprivate var comparable: SQL {
-        isText ? "COALESCE(\(raw: column), '')" : "COALESCE(\(raw: column), 0)"
+        if !mayBeNull { return "\(raw: column)" }
+        return isText ? "COALESCE(\(raw: column), '')" : "COALESCE(\(raw: column), 0)"
     }
 }
 

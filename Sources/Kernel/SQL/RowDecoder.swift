@@ -10,6 +10,8 @@ final class RowDecoder: Decoder {
     var at = 0
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
+    /// By step: what nested columns of the rows before were.
+    private var memos: [AnyObject?] = []
 
     init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
@@ -89,14 +91,14 @@ final class RowDecoder: Decoder {
 
     func value<T: Decodable>(_ type: T.Type, step place: Int) throws -> T {
         let step = plan.steps[place]
-        if step.isNested { return try nested(type, step.column) }
+        if step.isNested { return try nested(type, place) }
         if type == Timestamp.self {
             return unsafeBitCast(Timestamp(microseconds: try integer(step.column)), to: T.self)
         }
         if type == [UInt8].self { return unsafeBitCast(try bytes(step.column), to: T.self) }
         if NestedColumn.holds(type) {
             plan.steps[place].isNested = true
-            return try nested(type, step.column)
+            return try nested(type, place)
         }
         guard step.column >= 0 else { throw RowError("is missing") }
         column = step.column
@@ -105,13 +107,45 @@ final class RowDecoder: Decoder {
             return try T(from: self)
         } catch is HasMembers {
             plan.steps[place].isNested = true
-            return try nested(type, step.column)
+            return try nested(type, place)
         }
     }
 
-    private func nested<T: Decodable>(_ type: T.Type, _ column: Int32) throws -> T {
+    private func nested<T: Decodable>(_ type: T.Type, _ place: Int) throws -> T {
+        let column = plan.steps[place].column
         if isNull(column), let null = NestedColumn.null(type) { return null }
-        return try NestedColumn.decode(type, try text(column))
+        let text = try text(column)
+        while memos.count <= place { memos.append(nil) }
+        let memo = memos[place] as? Memo<T> ?? Memo<T>()
+        memos[place] = memo
+        if let value = memo.value(of: text) { return value }
+        let value = try memo.read(text) ?? NestedColumn.decode(type, text)
+        memo.keep(value, of: text)
+        return value
+    }
+}
+
+/// The last few texts of a nested column and what they meant: the rows of a list mostly repeat each other there.
+private final class Memo<Value> {
+    private static var size: Int { 4 }
+    private let reader = Value.self as? any NestedReadable.Type
+    private var known: [(text: String, value: Value)] = []
+    private var oldest = 0
+
+    func value(of text: String) -> Value? {
+        for entry in known where entry.text == text { return entry.value }
+        return nil
+    }
+
+    func read(_ text: String) -> Value? {
+        guard let reader else { return nil }
+        return NestedColumn.read(reader, as: Value.self, text)
+    }
+
+    func keep(_ value: Value, of text: String) {
+        if known.count < Memo.size { return known.append((text, value)) }
+        known[oldest] = (text, value)
+        oldest = (oldest + 1) % Memo.size
     }
 }
 

@@ -238,7 +238,7 @@ extension FakeHypervisor {
 
     private func start(_ server: String, as kind: GuestEvent.Kind) {
         if kind != .resumed, let title = guestsByID[server]?.spec.title {
-            write("fake: \(title) starts\nfake: ready\n", toConsoleOf: server)
+            write("fake: \(title) starts\nfake: disk\nfake: network\nfake: ready\n", toConsoleOf: server)
         }
         enter(.running, server, as: kind)
     }

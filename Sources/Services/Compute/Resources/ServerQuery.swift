@@ -20,7 +20,8 @@ struct ServerQuery: ProjectOwned, Asked {
         .text("key_name"), .number("launch_index"), .number("launched_at"), .number("terminated_at"),
         .number("power_state"), .number("progress"), .text("project_id"), .text("root_device_name"),
         .text("user_id"), .text("vm_state"), .text("task_state"), .text("instance_type_id", column: "flavor"),
-        .number("updated_at"), .number("locked"), .number("created_at"), .text("uuid", column: "id"),
+        .number("updated_at"), .number("locked"), .number("created_at", mayBeNull: false),
+        .text("uuid", column: "id", mayBeNull: false),
     ]
 
     func run(_ request: Request) async throws(Fault) -> ([Server], Page) {

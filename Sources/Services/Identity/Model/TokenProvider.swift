@@ -42,6 +42,7 @@ final class TokenProvider: Sendable {
     private let keys: FernetKeys
     private let bearers = EpochCache<Bearer>(capacity: 8192)
     private let books = EpochCache<RoleBook>(capacity: 1)
+    private let opened = EpochCache<Token>(capacity: 4096)
     private let catalogs = EpochCache<Catalog>(capacity: 1)
 
     init(
@@ -85,6 +86,18 @@ extension TokenProvider {
 
     /// The token behind a text; 401 for one that is not ours, has ended, was revoked, or is worth nothing any more.
     func open(_ text: String, allowExpired: Bool = false) async throws(Fault) -> Token {
+        let epoch = epoch.now
+        if let known = opened.value(text, at: epoch), known.payload.expiresAt > clock.now(),
+            known.bearer.endsAt.map({ $0 > clock.now() }) ?? true
+        {
+            return known
+        }
+        let token = try await read(text, allowExpired: allowExpired)
+        opened.keep(token, as: text, at: epoch)
+        return token
+    }
+
+    private func read(_ text: String, allowExpired: Bool) async throws(Fault) -> Token {
         guard let message = keys.decrypt(text) else { throw .unauthorized() }
         let payload = try TokenPayload(message.payload)
         let grace = allowExpired ? options.allowExpiredWindow : .zero
