@@ -41,7 +41,7 @@ def change(document, rng):
     path = rng.choice(spots)
     holder, key = at(document, path[:-1]), path[-1]
     names = [str(part) for part in path if isinstance(part, str)]
-    kind = rng.choice(["replace", "replace", "replace", "missing", "unknown", "null", "retype", "repeat", "root"])
+    kind = rng.choice(["replace", "replace", "replace", "missing", "unknown", "null", "retype", "repeat", "root", "many"])
     if kind == "missing":
         del holder[key]
         names = names if isinstance(holder, dict) else []
@@ -55,7 +55,10 @@ def change(document, rng):
         old = holder[key]
         holder[key] = [old] if not isinstance(old, list) else {"0": old}
     elif kind == "repeat" and isinstance(holder, list):
-        holder += [copy.deepcopy(holder[key])] * rng.choice([1, 300])
+        holder += [copy.deepcopy(holder[key])] * rng.choice([1, 300, 5000])
+    elif kind == "many" and isinstance(holder, dict) and rng.random() < 0.2:
+        holder.update({f"m{at}": at for at in range(rng.choice([100, 20000]))})
+        names = []
     elif kind == "root" and rng.random() < 0.3:
         return junk(rng), "root", []
     else:
@@ -113,7 +116,11 @@ QUERIES = ["limit=-1", "limit=0", "limit=1", "limit=99999999999999999999", "limi
            "minDisk=a", "minRam=-1", "tags=a,b&not-tags=c", "tags-any=", "fixed_ips=ip_address%3D10", "fixed_ips=x",
            "fixed_ips=ip_address_substr%3D(", "mac_address=x", "router:external=x", "shared=perhaps", "admin_state_up=z",
            "ip_version=x", "provider:segmentation_id=a", "id=" + "x" * 200, "not_a_filter=1", "associated=False",
-           "type=%E2%82%AC", "binary=%00", "force=maybe", "cascade=true", "user_id=%ff", "with_servers=x", "q=%F0%9F%98%80"]
+           "type=%E2%82%AC", "binary=%00", "force=maybe", "cascade=true", "user_id=%ff", "with_servers=x", "q=%F0%9F%98%80",
+           "tags=" + "a," * 3000, "tags-any=" + "a," * 3000, "not-tags=,", "created_at=&" * 1200, "tag=a&" * 1200,
+           "sort_key=id&" * 1200 + "marker=x", "sort=" + "id:asc," * 1000, "required=" + "CUSTOM_A," * 1000,
+           "member_of=in:" + "x," * 3000, "name=in:" + "a," * 3000, "host=x&" * 1500, "size_min=1&" * 1200,
+           "&".join(f"resources{at}=VCPU:1" for at in range(500)), "fixed_ips=ip_address_substr%3D1&" * 400]
 
 HEADERS = [("Content-Type", "text/plain"), ("Content-Type", "application/xml"), ("Content-Type", "application/json; charset=\xff"),
            ("Content-Type", ""), ("Accept", "text/html"), ("Accept", "*/*;q=x"), ("Accept-Language", "xx" * 400),
