@@ -68,7 +68,7 @@ def refusal(asked, answer, document):
     text = json.dumps(document, ensure_ascii=False)
     if status == 400 and asked.clean and asked.names and not names_a_member(asked, text):
         return ("names no member", f"{asked.mutation} of {'.'.join(asked.names)[:80]}: {text[:300]}")
-    if status == 400 and len(answer.body) > 200_000:
+    if status == 400 and len(answer.body) > 30_000:
         return ("too much said", f"{len(answer.body)} bytes")
     return None
 
