@@ -53,6 +53,7 @@ package struct Envelope: Sendable {
             shown.message =
                 "Something went wrong inside the service; the operator finds the cause in the log under \(requestID)."
         }
+        shown.message = Envelope.brief(shown.message)
         var headers = fault.headers.map { ($0.key, $0.value) }
         guard fault.status >= 400 else {
             return HTTPResponse(status: fault.status, headers: headers, body: .empty)
@@ -60,6 +61,12 @@ package struct Envelope: Sendable {
         headers.append(("Content-Type", "application/json"))
         let document = document(shown, Envelope.title(fault.status), requestID)
         return HTTPResponse(status: fault.status, headers: headers, body: .bytes(document.bytes()))
+    }
+
+    /// Messages quote what the client sent, which may be a megabyte: the middle of a long one is left out.
+    private static func brief(_ message: String) -> String {
+        guard message.utf8.count > 4096 else { return message }
+        return message.prefix(2048) + " [...] " + message.suffix(1024)
     }
 
     /// RFC 9110's reason phrases.
