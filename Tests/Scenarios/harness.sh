@@ -103,7 +103,8 @@ refuse() {
 expect() {
     local sentence=$1 filter=$2
     shift 2
-    if jq -e "$@" "$filter" <<< "$answer" > /dev/null 2>&1; then
+    # Of nothing jq says nothing, with status 0.
+    if [ -n "$answer" ] && jq -e "$@" "$filter" <<< "$answer" > /dev/null 2>&1; then
         pass "$sentence"
     else
         miss "$sentence" "does not hold: $filter of $answer"
