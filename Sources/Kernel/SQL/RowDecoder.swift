@@ -10,6 +10,9 @@ final class RowDecoder: Decoder {
     var at = 0
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
+    /// The last nested value of each column: neighbours in a list often hold the same one (a flavor, no tags), and
+    /// comparing its text costs far less than reading it again.
+    private var recent: [Int32: (text: String, value: Any)] = [:]
 
     init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
@@ -111,7 +114,11 @@ final class RowDecoder: Decoder {
 
     private func nested<T: Decodable>(_ type: T.Type, _ column: Int32) throws -> T {
         if isNull(column), let null = NestedColumn.null(type) { return null }
-        return try NestedColumn.decode(type, try text(column))
+        let text = try text(column)
+        if let last = recent[column], last.text == text, let value = last.value as? T { return value }
+        let value = try NestedColumn.decode(type, text)
+        recent[column] = (text, value)
+        return value
     }
 }
 
