@@ -46,10 +46,10 @@ let package = Package(
         kernel("Base", "CLinux"),
         kernel("JSON", "Base"),
         kernel("Config", "Base"),
-        kernel("Observability", "Base", "JSON"),
-        kernel("HTTP", "Base", "Observability", "CMicrohttpd", "CCurl", "CLinux"),
-        kernel("SQL", "Base", "JSON", "Observability", "CSQLite"),
-        kernel("Access", "Base", "JSON", "Observability", "COpenSSL", "CCrypt"),
+        kernel("Observability", "Base", "JSON", "Config"),
+        kernel("HTTP", "Base", "Config", "Observability", "CMicrohttpd", "CCurl", "CLinux"),
+        kernel("SQL", "Base", "JSON", "Config", "Observability", "CSQLite"),
+        kernel("Access", "Base", "JSON", "Config", "Observability", "COpenSSL", "CCrypt"),
         kernel("API", "Base", "JSON", "Config", "Observability", "HTTP", "SQL", "Access"),
         kernel("Work", "Base", "JSON", "Observability", "SQL"),
         kernel("OVSDB", "Base", "JSON", "Observability", "CLinux"),
@@ -68,7 +68,8 @@ let package = Package(
 
         // Drivers: one target per back end
         .target(
-            name: "Engines", dependencies: ["Base", "CLinux"], path: "Sources/Drivers/Engines", swiftSettings: strict),
+            name: "Engines", dependencies: ["Base", "Config", "CLinux"], path: "Sources/Drivers/Engines",
+            swiftSettings: strict),
         driver("NetworkOVN", "Network", "OVSDB"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
@@ -78,7 +79,7 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
-                "HypervisorLibvirt", "ImageFiles",
+                "HypervisorLibvirt", "ImageFiles", "OVSDB",
             ],
             path: "Sources/apus", swiftSettings: strict),
 

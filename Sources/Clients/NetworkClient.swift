@@ -4,8 +4,10 @@ package import Kernel
 /// Network's API as other rooms use it.
 package struct NetworkClient: Sendable {
     private let client: ServiceClient
+    private let transport: any Transport
 
     package init(over transport: any Transport, as caller: Caller) {
+        self.transport = transport
         client = ServiceClient("network", base: "/v2.0", over: transport, as: caller)
     }
 
@@ -116,6 +118,16 @@ extension NetworkClient {
 }
 
 extension NetworkClient {
+    /// The same API in another's name, judged by Network's own rules.
+    package func acting(as caller: Caller) -> NetworkClient { NetworkClient(over: transport, as: caller) }
+
+    /// Any call, for those who translate another API into Network's.
+    package func document(
+        _ method: String, _ path: String, _ body: JSON?, requestID: String
+    ) async throws(Fault) -> JSON {
+        try await client.call(method, path, body: body, requestID: requestID)
+    }
+
     private func list(
         _ path: String, _ name: String, _ query: [(String, String)], _ requestID: String
     ) async throws(Fault) -> [JSON] {

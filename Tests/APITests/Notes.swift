@@ -64,8 +64,8 @@ extension Note: Resource, ProjectOwned {
     static func visible(_ request: Request) async throws(Fault) -> Note {
         let id = request["id"]
         return try await request.database.one(
-            Note.self, "id = \(id) AND project_id = \(request.caller.projectID ?? "")", or: .notFound("Note \(id) not found.")
-        )
+            Note.self, "id = \(id) AND project_id = \(request.caller.projectID ?? "")",
+            or: .notFound("Note \(id) not found."))
     }
 
     static func index(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {

@@ -66,8 +66,8 @@ struct TokenPayloadTests {
     func token() throws {
         let keys = FernetKeys([FernetKey(bytes: Array(0..<32))!])
         let text =
-            "gAAAAABrAN8AAAECAwQFBgcICQoLDA0ODxc_IKNo5cN_pMcWRN7n8YGhWt0HHcDsqW3BsNCNP5nWYLhhCfiPPg8wstOk5Fz64S4AvWasrSPj"
-            + "jz1peASoLlXuoD48Bggi-XmiXP53dEK-nLvxV19EbtHjsuyqx-JCOeBC7xmKu_H3-iwJFWDVYWhJBgo8tY4_fGTwz68Oxash"
+            "gAAAAABrAN8AAAECAwQFBgcICQoLDA0ODxc_IKNo5cN_pMcWRN7n8YGhWt0HHcDsqW3BsNCNP5nWYLhhCfiPPg8wstOk5Fz64S4AvWas"
+            + "rSPjjz1peASoLlXuoD48Bggi-XmiXP53dEK-nLvxV19EbtHjsuyqx-JCOeBC7xmKu_H3-iwJFWDVYWhJBgo8tY4_fGTwz68Oxash"
         let message = try #require(keys.decrypt(text))
         #expect(message.issuedAt == Timestamp(seconds: 1_795_219_200))
         #expect(try TokenPayload(message.payload) == TokenPayloadTests.cases[4].payload)

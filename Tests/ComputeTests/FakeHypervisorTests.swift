@@ -33,10 +33,11 @@ struct FakeHypervisorTests {
         var spec = Self.spec()
         spec.nics = [GuestNIC(portID: RandomIdentifiers().uuid(), mac: "fa:16:3e:00:00:01", mtu: 1442)]
         spec.configDrive = ConfigDrive(files: ["openstack/latest/user_data": [0, 0xFF, 0x0A]])
-        let drive = try #require(spec.configDrive)
-        let text = drive.files.mapValues { Hex.encode($0) }
-        #expect(text == ["openstack/latest/user_data": "00ff0a"])
-        #expect(spec.nics[0].tap.utf8.count == 14)
+        spec.origin.createdAt = Timestamp("2026-11-20T10:00:00Z")
+        let stored = try JSON.encode(spec)
+        #expect(stored["configDrive"]?["openstack/latest/user_data"] == "00ff0a")
+        #expect(try JSON.decode(GuestSpec.self, from: stored) == spec)
+        #expect(throws: (any Error).self) { try JSON.decode(ConfigDrive.self, from: ["a": "0g"]) }
     }
 
     @Test("Trouble comes from its seed, and repeating the call mends it", .timeLimit(.minutes(1)))
@@ -92,7 +93,7 @@ struct FakeHypervisorTests {
         let spec = Self.spec()
         try await host.boot(spec, image: nil)
         await host.write("one\ntwo\nthree\n", toConsoleOf: spec.server)
-        #expect(try await host.consoleOutput(of: spec.server, lines: 2) == Array("two\nthree\n".utf8))
+        #expect(try await host.consoleOutput(of: spec.server, lines: 3) == Array("two\nthree\n".utf8))
         #expect(try await host.consoleOutput(of: spec.server, lines: 0).isEmpty)
         #expect(try await host.consoleOutput(of: spec.server, lines: 1000).starts(with: "fake: web".utf8))
         #expect(try await host.consoleOutput(of: spec.server, lines: nil).count > 20)

@@ -16,6 +16,7 @@ enum HypervisorConformance: String, CaseIterable, Sendable {
     case portsComeAndGo
     case eventsTellWhatHappened
     case guestsOfOneImageBootTogether
+    case aGuestThatIsDownIsResized
 
     func run(on hypervisor: any Hypervisor, _ spec: GuestSpec, image: ImageSource?) async throws {
         let check = Check(hypervisor: hypervisor, spec: spec, image: image)
@@ -32,6 +33,7 @@ enum HypervisorConformance: String, CaseIterable, Sendable {
             case .portsComeAndGo: try await check.ports()
             case .eventsTellWhatHappened: try await check.events()
             case .guestsOfOneImageBootTogether: try await check.together()
+            case .aGuestThatIsDownIsResized: try await check.resize()
             }
         } catch {
             try? await hypervisor.destroy(spec.server)
@@ -185,5 +187,24 @@ private struct Check: Sendable {
         #expect(try await hypervisor.state(of: server) == .running)
         #expect(try await hypervisor.state(of: second.server) == .running)
         try await hypervisor.destroy(second.server)
+    }
+
+    func resize() async throws {
+        guard let resizing = hypervisor as? any GuestResizing else { return }
+        try await boot()
+        var bigger = spec
+        bigger.vcpus += 1
+        bigger.memoryMiB *= 2
+        bigger.rootDiskGiB += 1
+        let target = bigger
+        await expectStatus(409, "resizing a running guest") { try await resizing.resize(target) }
+        try await hypervisor.power(server, .stop(grace: .zero))
+        for _ in 1...2 { try await resizing.resize(target) }
+        await expectStatus(400, "a smaller disk") { try await resizing.resize(spec) }
+        let before = try await hypervisor.resources()
+        try await hypervisor.power(server, .start)
+        let after = try await hypervisor.resources()
+        #expect(after.vcpusUsed - before.vcpusUsed == bigger.vcpus)
+        #expect(after.memoryUsedMiB - before.memoryUsedMiB == bigger.memoryMiB)
     }
 }

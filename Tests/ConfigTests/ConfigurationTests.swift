@@ -28,6 +28,20 @@ private struct ListenOptions: Options {
     }
 }
 
+/// Reads in two sections, one of which others read too.
+private struct SpreadOptions: Options {
+    static let section = "DEFAULT"
+    let port: Int, ratio: Double, gateway: Int?, attempts: Duration
+
+    init(_ read: inout OptionReader) {
+        port = read.int("port", default: 5000, in: 1...65535, help: "Where to listen.")
+        ratio = read.double("ratio", default: 1.5, atLeast: 0.5, help: "A number.")
+        read.section("external")
+        gateway = read.text("gateway", "even number", help: "Even.") { Int($0).flatMap { $0 % 2 == 0 ? $0 : nil } }
+        attempts = read.duration("attempts", default: .seconds(5), atLeast: .seconds(1), help: "A time.")
+    }
+}
+
 struct ConfigurationTests {
     static let known: [any Options.Type] = [TokenOptions.self, ListenOptions.self]
 
@@ -106,6 +120,54 @@ struct ConfigurationTests {
     @Test("What several options together make wrong can be refused")
     func together() {
         #expect(mistakes("debug = yes\nport = 1") == ["[DEFAULT] debug cannot listen on port 1."])
+    }
+
+    @Test("One part may read several sections, and two parts the same option")
+    func spread() throws {
+        let known: [any Options.Type] = [ListenOptions.self, SpreadOptions.self]
+        let source = ConfigurationSource(name: "f", text: "port = 7\nratio = 2\n[external]\ngateway = 4\n")
+        let configuration = try Configuration.load(
+            sources: [source], environment: ["APUS_EXTERNAL_ATTEMPTS": "2s"], known: known)
+        let spread = configuration[SpreadOptions.self]
+        #expect(spread.port == 7 && spread.ratio == 2 && spread.gateway == 4 && spread.attempts == .seconds(2))
+        #expect(configuration[ListenOptions.self].port == 7)
+        let names = Configuration.describe(known).map { "\($0.section).\($0.name)" }
+        #expect(
+            names == [
+                "DEFAULT.port", "DEFAULT.debug", "DEFAULT.weight", "DEFAULT.ratio", "external.gateway",
+                "external.attempts",
+            ])
+    }
+
+    @Test("What two parts find wrong is told once, and bounds are named")
+    func toldOnce() {
+        let source = ConfigurationSource(
+            name: "f", text: "port = 0\nratio = 0.1\n[external]\ngateway = 3\nattempts = 0s\n")
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.load(sources: [source], known: [ListenOptions.self, SpreadOptions.self])
+            Issue.record("the mistakes were not found")
+        } catch {
+            #expect(
+                error.mistakes == [
+                    "f:1: [DEFAULT] port = '0' is no whole number (1 to 65535).",
+                    "f:2: [DEFAULT] ratio = '0.1' is no number (0.5 or more).",
+                    "f:4: [external] gateway = '3' is no even number.",
+                    "f:5: [external] attempts = '0s' is less than 1s.",
+                ])
+        }
+    }
+
+    @Test("A flag is called what was typed, and variables of scripts are none of our business")
+    func spelling() throws {
+        #expect(throws: Never.self) { try load("", environment: ["APUS_DATA": "/x", "APUS_SEED": "1"]) }
+        do throws(ConfigurationErrors) {
+            _ = try Configuration.load(
+                sources: [], flags: ["DEFAULT.port": "0"], spelling: ["DEFAULT.port": "listen-port"],
+                known: ConfigurationTests.known)
+            Issue.record("the mistake was not found")
+        } catch {
+            #expect(error.mistakes == ["--listen-port: [DEFAULT] port = '0' is no whole number (1 to 65535)."])
+        }
     }
 
     @Test("A file that is not there is a mistake")

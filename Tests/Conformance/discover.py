@@ -36,13 +36,15 @@ def attempt(what, fn, default=None):
 
 
 def images(a, conn, types, v):
-    """The two smallest active images, or new ones."""
+    """The two smallest active images that all may use, or new ones."""
     env = os.environ.get
     found = []
     if 'image' in types:
         found = attempt('images', lambda: [
             i for i in conn.image.images(sort_key='created_at', sort_dir='asc')
             if i.status == 'active'], [])
+        # an administrator sees everybody's images; the tests' users boot from public ones
+        found = [i for i in found if i.visibility == 'public']
         if not found and a.fixtures:
             found = attempt('create image', lambda: [make_image(conn, n) for n in (1, 2)], [])
     found.sort(key=lambda i: (not re.search('cirros|tempest|conformance', i.name or '', re.I),
@@ -55,19 +57,29 @@ def images(a, conn, types, v):
 def flavors(a, conn, types, v):
     """The two smallest flavors and the number of hypervisors."""
     env = os.environ.get
-    found, nodes = [], 1
+    found, nodes, real = [], 1, False
     if 'compute' in types:
         found = attempt('flavors', lambda: list(conn.compute.flavors()), [])
         if len(found) < 2 and a.fixtures:
             found += attempt('create flavors', lambda: [
                 conn.compute.create_flavor(name=f'conformance.{n}', ram=r, vcpus=1, disk=1)
                 for n, r in (('nano', 128), ('micro', 192))], [])
-        nodes = len(attempt('hypervisors', lambda: list(conn.compute.hypervisors()), []) or [1])
+        hosts = attempt('hypervisors', lambda: list(conn.compute.hypervisors(details=True)), [])
+        nodes, real = len(hosts) or 1, any(h.hypervisor_type != 'fake' for h in hosts)
     found.sort(key=lambda f: (f.ram or 0, f.vcpus or 0, f.disk or 0))
     v['FLAVOR'] = env('TEMPEST_FLAVOR') or (found[0].id if found else '')
     v['FLAVOR_ALT'] = env('TEMPEST_FLAVOR_ALT') or (
         found[1].id if len(found) > 1 else v['FLAVOR'])
     v['COMPUTE_NODES'], v['MULTINODE'] = str(nodes), str(nodes > 1).lower()
+    v['REAL_GUESTS'] = str(real).lower()  # made-up guests have no screen to look at
+
+
+def microversions(a, conn, types, v):
+    """The newest compute version the cloud speaks: Tempest skips what is newer. With --strict, what is newer fails."""
+    newest = None
+    if 'compute' in types and not a.strict:
+        newest = attempt('compute versions', lambda: conn.compute.get_endpoint_data().max_microversion)
+    v['COMPUTE_VERSION'] = '.'.join(map(str, newest)) if newest else 'latest'
 
 
 def networks(a, conn, types, v):
@@ -138,7 +150,7 @@ def discover(a, work):
         HAVE_DASHBOARD=str(bool(env('TEMPEST_DASHBOARD_URL'))).lower(),
         VOLUME_TYPE=next((t for t in ('block-storage', 'volumev3', 'block-store', 'volume')
                           if t in types), 'block-storage'))
-    for ask in (images, flavors, networks, objects):
+    for ask in (images, flavors, microversions, networks, objects):
         ask(a, conn, types, v)
     if a.fixtures:
         attempt('roles', lambda: [

@@ -48,7 +48,9 @@ struct HTTPServerTests {
                 client.send("POST /l HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
                 #expect(try client.answer().text == "POST /l? hello")
                 client.send(
-                    "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
+                    "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
+                )
                 #expect(try client.answer().text == "PUT /c? abcde")
                 client.send("COPY /m HTTP/1.1\r\nHost: x\r\n\r\n")
                 #expect(try client.answer().text == "COPY /m? ")
@@ -92,7 +94,8 @@ struct HTTPServerTests {
     @Test("A request knows its peer, its listener and its headers")
     func facts() async throws {
         let handler: HTTPHandler = { request in
-            .text("\(request.peer) \(request.tag) \(request.port) \(request.secure) \(request.headers["x-THING"] ?? "")")
+            .text(
+                "\(request.peer) \(request.tag) \(request.port) \(request.secure) \(request.headers["x-THING"] ?? "")")
         }
         try await withServer(handler: handler) { port, server in
             let other = try server.listen(host: "127.0.0.1", port: 0, tag: "other")

@@ -23,6 +23,14 @@ struct LibvirtHypervisorTests {
         }
     }
 
+    @Test("Translation always works, and what is proposed works")
+    func accelerator() async throws {
+        let pool = BlockingPool(name: "probe", threads: 1, queue: 4)
+        #expect(try await Accelerator.tcg.works(on: pool))
+        let proposed = await Accelerator.probe(on: pool)
+        #expect(try await proposed.works(on: pool))
+    }
+
     @Test("Libvirt is a hypervisor", .timeLimit(.minutes(10)))
     func conformance() async throws {
         try await PrivateLibvirt.with { host async throws in
@@ -64,10 +72,72 @@ struct LibvirtHypervisorTests {
             await host.stopDaemon()
             await #expect(throws: Fault.self) { try await first.guests() }
             try await host.startDaemon()
+            var events = await first.events().makeAsyncIterator()
             #expect(try await first.state(of: spec.server) == .paused)
             try await first.power(spec.server, .unpause)
+            #expect(await events.next() == GuestEvent(server: spec.server, kind: .unpaused, state: .running))
             try await first.destroy(spec.server)
             #expect(try await second.guests().isEmpty)
+        }
+    }
+
+    @Test("Images are kept for boots to come, dropped when nobody uses them, and refused when they reach out")
+    func images() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            let (used, unused) = (TestImage(), TestImage())
+            try await hypervisor.keep(used.source())
+            try await hypervisor.keep(unused.source(id: "unused"))
+            let spec = host.spec(1)
+            try await hypervisor.boot(spec, image: used.source())
+            #expect(used.fetches.load(ordering: .relaxed) == 1)
+            #expect(try await hypervisor.pruneImages(unusedFor: .seconds(3600)) == 0)
+            #expect(try await hypervisor.pruneImages(unusedFor: .seconds(-60)) == 1)
+            #expect(FileSystem.list(host.data + "/images").count == 1)
+            try await hypervisor.destroy(spec.server)
+            #expect(try await hypervisor.pruneImages(unusedFor: .seconds(-60)) == 1)
+
+            let thief = ImageSource(id: "thief", checksum: "1", format: .qcow2) { path throws(Fault) in
+                try Subprocess.check(
+                    ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw", path, "1M"])
+            }
+            let short = ImageSource(id: "short", checksum: "1", format: .raw, size: 100) { path throws(Fault) in
+                try FileSystem.write([1, 2, 3], to: path)
+            }
+            await #expect(throws: Fault.self) { try await hypervisor.boot(spec, image: thief) }
+            await #expect(throws: Fault.self) { try await hypervisor.boot(spec, image: short) }
+            try await hypervisor.destroy(spec.server)
+            #expect(try await hypervisor.guests().isEmpty)
+            #expect(FileSystem.list(host.data + "/images").isEmpty && FileSystem.list(host.data + "/instances").isEmpty)
+        }
+    }
+
+    @Test("A VMDK image becomes a disk, an ISO image a drive beside an empty disk, and extra disks are there")
+    func formats() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            var spec = host.spec(1)
+            spec.ephemeralGiB = 1
+            spec.swapMiB = 64
+            let vmdk = ImageSource(id: "vmdk", checksum: "1", format: .vmdk) { path throws(Fault) in
+                try Subprocess.check(["qemu-img", "create", "-q", "-f", "vmdk", path, "64M"])
+            }
+            try await hypervisor.boot(spec, image: vmdk)
+            let disks = try host.virsh("domblklist", spec.instanceName)
+            for name in ["vda", "vdb", "vdc", "hda", "disk.eph0", "disk.swap", "disk.config"] {
+                #expect(disks.contains(name))
+            }
+            let iso = ImageSource(id: "iso", checksum: "1", format: .iso) { path throws(Fault) in
+                try Subprocess.check(["genisoimage", "-quiet", "-o", path, "/usr/share/seabios"])
+            }
+            var second = host.spec(2)
+            second.nics = []
+            try await hypervisor.boot(second, image: iso)
+            #expect(try await hypervisor.pruneImages(unusedFor: .seconds(-60)) == 1)
+            #expect(try host.virsh("domblklist", second.instanceName).contains("disk.iso"))
+            try await hypervisor.power(second.server, .rebootHard)
+            try await hypervisor.destroy(second.server)
+            try await hypervisor.destroy(spec.server)
         }
     }
 

@@ -68,8 +68,8 @@ final class PrivateLibvirt: Sendable {
         try Subprocess.check(vsctl("add-br", "br-int"))
     }
 
-    private static func place(_ directory: String, _ namespace: NetworkNamespace) -> Surroundings {
-        Surroundings(
+    private static func place(_ directory: String, _ namespace: NetworkNamespace) -> Base.Surroundings {
+        Base.Surroundings(
             network: namespace,
             binds: [
                 .init(directory + "/etc", over: "/etc/libvirt"), .init(directory + "/varlib", over: "/var/lib/libvirt"),

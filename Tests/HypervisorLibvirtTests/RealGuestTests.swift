@@ -5,7 +5,8 @@ import HypervisorLibvirt
 import Kernel
 import Testing
 
-/// With an operating system inside: what needs a guest's help. `APUS_TEST_GUEST` names the image that `make guest` builds.
+/// With an operating system inside: what needs a guest's help. `APUS_TEST_GUEST` names the image that `make guest`
+/// builds.
 @Suite(
     .serialized,
     .enabled(

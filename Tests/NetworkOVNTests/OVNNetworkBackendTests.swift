@@ -58,6 +58,39 @@ struct OVNNetworkBackendTests {
         }
     }
 
+    @Test("What one change costs does not grow with the cloud")
+    func scale() async throws {
+        try await TestDatabases.with { databases in
+            let backend = databases.backend()
+            var whole = World.topology
+            for n in 0..<400 {
+                var port = World.guest(UInt8(n % 200))
+                port.id = "many-\(n)"
+                port.dnsName = "many-\(n)"
+                port.mac = MACAddress(number: MACAddress.base.number + UInt64(1000 + n))!
+                port.addresses = [
+                    FixedAddress(subnetID: "inside-4", address: .v4(10, 0, UInt8(1 + n / 200), UInt8(n % 200)))
+                ]
+                whole.ports[port.id] = port
+            }
+            _ = try await backend.synchronize(whole)
+            var next = whole
+            next.ports["guest-1"] = World.guest(1, groups: [])
+            next.ports["guest-1"]?.dnsName = "renamed"
+            let graphs = (TopologyGraph(whole), TopologyGraph(next))
+            let client = databases.client("nb")
+            try await client.ready()
+            let plan = Differ.plan(client.replica, whole: Translator(graphs.1).everything())
+            var writer = JSONWriter()
+            for operation in plan.operations { operation.write(to: &writer) }
+            #expect(plan.operations.count <= 4)
+            #expect(writer.finish().count < 2500)
+            let change = TopologyChange(put: [.port(try #require(next.ports["guest-1"]))])
+            try await backend.apply(change)
+            #expect(try await backend.synchronize(next).isEmpty)
+        }
+    }
+
     @Test("Drift is mended: rows lost, altered, doubled or slipped in")
     func drift() async throws {
         try await TestDatabases.with { databases in
@@ -115,9 +148,9 @@ struct OVNNetworkBackendTests {
             let south = databases.client("sb")
             let north = databases.client("nb")
             _ = try await backend.synchronize(World.topology)
+            var events = await backend.events().makeAsyncIterator()
             let serving = Task { await backend.run() }
             defer { serving.cancel() }
-            var events = await backend.events().makeAsyncIterator()
             try await south.transact(World.host("c1") + World.binding("guest-1", of: "c1"))
             #expect(await events.next() == PortEvent(portID: "guest-1", isUp: true, host: "c1.example.org"))
             try await north.wait(within: .seconds(20), for: "the gateway") { replica in

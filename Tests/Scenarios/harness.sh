@@ -5,7 +5,7 @@
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/shell.sh"
 
-passed=0 failed=0 answer=
+passed=0 failed=0 skipped=0 answer=
 limit=${SCENARIO_LIMIT:-60}
 PATH=$venv/bin:$PATH
 for variable in $(compgen -e OS_); do unset "$variable"; done
@@ -28,8 +28,28 @@ cleanup() {
         kill "$pid" 2> /dev/null && timeout 20 tail --pid="$pid" -f /dev/null
         kill -9 "$pid" 2> /dev/null
     done
-    [ -z "${SCENARIO_COUNT:-}" ] || echo "$passed $failed" > "$SCENARIO_COUNT"
+    [ -z "${SCENARIO_COUNT:-}" ] || echo "$passed $failed $skipped" > "$SCENARIO_COUNT"
     if [ "$failed" = 0 ]; then rm -rf "$dir"; else echo "  logs: $dir"; fi
+}
+
+# need_engines OFFSET: goes on where real guests can run; elsewhere the scenario counts as skipped and says why
+need_engines() {
+    local reason
+    if [ "$EUID" != 0 ]; then
+        reason="real guests need root"
+    elif ! answer=$(timeout 60 "$apus" doctor --data "$dir/cloud" --port-offset "$1" 2>&1); then
+        reason="this machine cannot run real guests: $(grep -m 1 -E '^fail' <<< "$answer")"
+    else
+        return 0
+    fi
+    skip "$reason"
+}
+
+# skip REASON: the scenario ends here and counts as skipped
+skip() {
+    skipped=1
+    echo "  skip  $1"
+    exit 0
 }
 
 # finish: the counts; status 0 only when nothing failed and something passed
@@ -98,14 +118,14 @@ eventually() {
     if wait_until "$limit" "${@:2}"; then pass "$1"; else miss "$1" "not within $limit s: ${*:2}"; fi
 }
 
-# free_offset: a port offset whose ports nobody listens on (multiples of 1000 keep the services' ports apart)
+# free_offset: a port offset whose ports nobody listens on, all of them below those that the kernel gives to clients
 free_offset() {
     local offset port
-    for offset in $(shuf -i 11-50); do
-        for port in 5000 8774 8778 9292 9696; do
-            (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 1000))") 2> /dev/null && continue 2
+    for offset in $(shuf -i 110-224); do
+        for port in 5000 6080 8774 8778 8800 9292 9696; do
+            (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 100))") 2> /dev/null && continue 2
         done
-        echo $((offset * 1000))
+        echo $((offset * 100))
         return
     done
 }

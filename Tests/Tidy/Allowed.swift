@@ -14,12 +14,14 @@ struct Allowed {
         "UserData": "Nova's own noun: what a user hands to cloud-init",
         "VendorData": "Nova's own noun, next to UserData",
         "NetworkData": "Nova's own noun: network_data.json of the config drive",
+        "DataDirectory": "the folder that --data names",
         "DataProcessing": "the official service type of Sahara",
     ]
 
     /// Files that may start tasks outside the structure.
     static let freeTasks: [String: String] = [
         "Sources/Kernel/HTTP/Exchange.swift": "a request begins here: the server's callback has no task to belong to",
+        "Sources/Kernel/Simulation/Simulated.swift": "a simulated run begins here, on its own executor",
         "Sources/apus/Main.swift": "the program begins here",
     ]
 

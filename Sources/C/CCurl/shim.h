@@ -1,3 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
+// What Swift cannot call: variadic functions.
 #pragma once
 #include <curl/curl.h>
+
+typedef size_t (*ccurl_write)(char *bytes, size_t size, size_t count, void *context);
+
+static inline CURLcode ccurl_set_long(CURL *handle, CURLoption option, long value)
+{
+    return curl_easy_setopt(handle, option, value);
+}
+static inline CURLcode ccurl_set_size(CURL *handle, CURLoption option, curl_off_t value)
+{
+    return curl_easy_setopt(handle, option, value);
+}
+static inline CURLcode ccurl_set_text(CURL *handle, CURLoption option, const char *value)
+{
+    return curl_easy_setopt(handle, option, value);
+}
+static inline CURLcode ccurl_set_list(CURL *handle, CURLoption option, struct curl_slist *value)
+{
+    return curl_easy_setopt(handle, option, value);
+}
+static inline CURLcode ccurl_set_body(CURL *handle, const void *bytes, curl_off_t count)
+{
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, count);
+    return curl_easy_setopt(handle, CURLOPT_POSTFIELDS, bytes);
+}
+static inline CURLcode ccurl_set_writer(CURL *handle, ccurl_write function, void *context)
+{
+    curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, function);
+    return curl_easy_setopt(handle, CURLOPT_WRITEDATA, context);
+}
+static inline CURLcode ccurl_set_header_reader(CURL *handle, ccurl_write function, void *context)
+{
+    curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, function);
+    return curl_easy_setopt(handle, CURLOPT_HEADERDATA, context);
+}
+static inline long ccurl_status(CURL *handle)
+{
+    long status = 0;
+    curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}

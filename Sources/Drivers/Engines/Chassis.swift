@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
 
-/// One OVN chassis in a network namespace: Open vSwitch's database and switch, and OVN's controller, which fills br-int.
-/// br-ul carries geneve (its address must be on a bridge of the datapath), br-ex the outside world.
+/// One OVN chassis in a network namespace: Open vSwitch's database and switch, and OVN's controller, which fills
+/// br-int. br-ul carries geneve (its address must be on a bridge of the datapath), br-ex the outside world.
 struct Chassis {
     static let schema = "/usr/share/openvswitch/vswitch.ovsschema"
     let paths: EnginePaths

@@ -183,7 +183,8 @@ package struct Doctor: Sendable {
         guard processes + guests + links > 0 else { return .ok("leftovers", "none") }
         return .warn(
             "leftovers",
-            "an earlier run was killed and left \(processes) engines, \(guests) guests and \(links) namespaces or links",
+            "an earlier run was killed and left \(processes) engines, \(guests) guests "
+                + "and \(links) namespaces or links",
             "The next `apus up` takes them over; `apus down` ends them.")
     }
 

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
+package import Config
 
 /// What may be chosen about the engines of `apus up`.
-package struct EngineOptions: Sendable, Hashable {
+package struct EngineOptions: Options, Hashable {
+    package static let section = INI.defaultSection
+
     /// Where floating IPs are reached from.
-    package enum External: Sendable, Hashable {
+    package enum External: String, Sendable, CaseIterable {
         /// A namespace `apus-<digest>-ext` that holds the gateway address; nothing of the machine's own changes.
         case namespace
         /// The machine itself: the gateway address is on a link `apus-<digest>` of the root namespace.
         case host
     }
 
-    package enum Datapath: Sendable, Hashable { case automatic, kernel, userspace }
+    /// By the names that `[ovs] datapath_type` has for them upstream.
+    package enum Datapath: String, Sendable, CaseIterable {
+        case automatic = "auto"
+        case kernel = "system"
+        case userspace = "netdev"
+    }
 
     /// OVN's name for this machine, and the host name that ports are bound to.
     package var chassisName = (FileSystem.text("/proc/sys/kernel/hostname") ?? "apus").trimmedOfSpace
@@ -46,16 +54,71 @@ package struct EngineOptions: Sendable, Hashable {
     package static let tunnelMTU = underlayMTU - 58
 
     func check() throws(Fault) {
-        for address in [externalGateway, tunnelAddress] {
-            let parts = address.split(separator: "/")
-            let octets = parts.first?.split(separator: ".").compactMap { UInt8($0) } ?? []
-            guard parts.count == 2, octets.count == 4, let length = Int(parts[1]), (1...32).contains(length) else {
-                throw .badRequest("'\(address)' is not an IPv4 address with a prefix length.")
-            }
+        for address in [externalGateway, tunnelAddress] where !EngineOptions.isAddress(address) {
+            throw .badRequest("'\(address)' is not an IPv4 address with a prefix length.")
         }
-        let named = chassisName + physicalNetwork
-        guard !chassisName.isEmpty, !physicalNetwork.isEmpty, !named.contains(where: { "\",: ".contains($0) }) else {
+        guard EngineOptions.isPlain(chassisName), EngineOptions.isPlain(physicalNetwork) else {
             throw .badRequest("The chassis and the physical network need plain names.")
         }
+    }
+    private static func isAddress(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let octets = parts[0].split(separator: ".", omittingEmptySubsequences: false).compactMap { UInt8($0) }
+        return parts.count == 2 && octets.count == 4 && (1...32).contains(Int(parts[1]) ?? 0)
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty && !name.contains { "\",: ".contains($0) }
+    }
+}
+
+// MARK: - As an operator sets them
+
+extension EngineOptions {
+    package init(_ read: inout OptionReader) {
+        self.init()
+        func text(_ name: String, _ form: String, _ standard: String, _ help: String, _ fits: (String) -> Bool)
+            -> String
+        {
+            read.text(name, form, default: standard, help: help) { fits($0) ? $0 : nil } ?? standard
+        }
+        let name = read.text(
+            "host", "plain name", help: "This host's name in the cloud; unset means the machine's own."
+        ) {
+            EngineOptions.isPlain($0) ? $0 : nil
+        }
+        chassisName = name ?? chassisName
+        read.section("external")
+        let address = "IPv4 address with a prefix length, such as 203.0.113.1/24"
+        externalGateway = text(
+            "gateway", address, externalGateway,
+            "The address of the world outside, which routers use as their next hop; its network holds the floating "
+                + "IPs.",
+            EngineOptions.isAddress)
+        external = read.choice(
+            "location", default: external,
+            help: "Where the gateway address is: in a namespace of its own, or on a link of the host itself.")
+        addressTranslation = read.bool(
+            "address_translation", default: addressTranslation,
+            help: "Whether guests reach the machine's own networks through the gateway, translated. Switches on IPv4 "
+                + "forwarding while the cloud runs.")
+        physicalNetwork = text(
+            "physical_network", "plain name", physicalNetwork, "The outside network's name in provider networks.",
+            EngineOptions.isPlain)
+        read.section("ovs")
+        datapath = read.choice(
+            "datapath_type", default: datapath,
+            help: "Who forwards packets: the kernel (system), Open vSwitch itself (netdev), or the kernel if it can "
+                + "(auto).")
+        tunnelAddress = text(
+            "local_ip", address, tunnelAddress, "The address of this host's tunnel end.", EngineOptions.isAddress)
+        underlay = read.string(
+            "underlay",
+            help: "The link that carries tunnels to other hosts, lent to the cloud while it runs. Unset: none.")
+        read.section("ovn")
+        southbound = read.string(
+            "ovn_sb_connection",
+            help: "The southbound database of an OVN that runs elsewhere (ssl:ADDRESS:PORT). Unset means one of this "
+                + "program's own.")
     }
 }

@@ -36,6 +36,8 @@ package struct EnginePaths: Sendable, Hashable {
     package var switchDatabase: String { "unix:\(ovs)/db.sock" }
     package var libvirtSocket: String { "\(libvirt)/run/libvirt-sock" }
     package var libvirtURI: String { "qemu+unix:///system?socket=\(libvirtSocket)" }
+    /// Where the libvirt daemon keeps what QEMU says, a file per guest.
+    package var guestOutput: String { "\(libvirt)/varlog/qemu" }
 
     var ovn: String { "\(root)/ovn" }
     var ovs: String { "\(root)/ovs" }

@@ -3,8 +3,8 @@ internal import Base
 internal import CLinux
 internal import Glibc
 
-/// A libvirt of our own: the folders it is built to use are bound, for it alone, onto ours, so the machine's libvirt and
-/// other clouds' are never touched. It lives in the chassis' network namespace, where guests' taps are.
+/// A libvirt of our own: the folders it is built to use are bound, for it alone, onto ours, so the machine's libvirt
+/// and other clouds' are never touched. It lives in the chassis' network namespace, where guests' taps are.
 struct LibvirtDaemons {
     let paths: EnginePaths
     let options: EngineOptions

@@ -37,7 +37,8 @@ package struct MetadataDoor: Sendable {
             try Subprocess.check(["ip", "-n", chassis, "link", "set", tap, "up"])
             // Packet sockets do not fill in the checksums that a veth leaves to hardware.
             try Subprocess.check(["ethtool", "-K", "eth0", "tx", "off"], in: Surroundings(network: namespace))
-            try Subprocess.check(["ethtool", "-K", tap, "tx", "off"], in: Surroundings(network: paths.chassisNamespace))
+            try Subprocess.check(
+                ["ethtool", "-K", tap, "tx", "off"], in: Surroundings(network: paths.chassisNamespace))
             try Subprocess.check(
                 vsctl(
                     "--may-exist", "add-port", "br-int", tap, "--", "set", "Interface", tap,

@@ -192,8 +192,8 @@ struct DomainXML {
         property("hw_video_ram").flatMap { Int($0) }.map { "\($0 * 1024)" }
     }
 
-    /// An absolute pointer, as VNC wants it. A guest's USB driver polls, and under translation polling costs a share of a
-    /// core in every idle guest: there the tablet must be asked for.
+    /// An absolute pointer, as VNC wants it. A guest's USB driver polls, and under translation polling costs a share of
+    /// a core in every idle guest: there the tablet must be asked for.
     private func pointer(_ xml: inout XMLWriter) {
         let wanted = property("hw_pointer_model") ?? (settings.accelerator == .kvm ? "usbtablet" : "ps2mouse")
         if wanted == "usbtablet" { xml.element("input", ["type": "tablet", "bus": "usb"]) }

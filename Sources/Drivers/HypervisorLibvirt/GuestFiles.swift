@@ -5,37 +5,57 @@ internal import Kernel
 
 /// Makes a guest's disks. Everything here blocks and runs on the pool.
 enum GuestFiles {
-    /// Makes all disks anew: leftovers of a boot that was cut off are overwritten.
-    static func make(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) -> [GuestDisk] {
+    /// Makes all disks anew, whatever a boot that was cut off has left.
+    static func make(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
+        FileSystem.remove(folder.path)
         try FileSystem.makeDirectory(folder.path, mode: 0o700)
-        var disks = [try root(spec, in: folder, on: base)]
+        try root(spec, in: folder, on: base)
         if spec.ephemeralGiB > 0 {
             try blank(folder.ephemeral, bytes: Int64(spec.ephemeralGiB) << 30)
             try Subprocess.check(
                 ["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", folder.ephemeral], timeout: .seconds(300))
-            disks.append(GuestDisk(role: .ephemeral, path: folder.ephemeral, format: "raw"))
         }
         if spec.swapMiB > 0 {
             try blank(folder.swap, bytes: Int64(spec.swapMiB) << 20)
             try Subprocess.check(["mkswap", folder.swap])
-            disks.append(GuestDisk(role: .swap, path: folder.swap, format: "raw"))
         }
         if let base, base.isMedium {
-            disks.append(GuestDisk(role: .installer, path: base.path, format: "raw"))
+            // A link of its own: the cache may drop the image while the guest has it in the drive.
+            FileSystem.remove(folder.installer)
+            guard link(base.path, folder.installer) == 0 else {
+                throw SystemError.fault("Cannot link \(folder.installer)")
+            }
         }
-        if let drive = spec.configDrive {
-            try configDrive(drive, in: folder)
-            disks.append(GuestDisk(role: .configDrive, path: folder.configDrive, format: "raw"))
+        if let drive = spec.configDrive { try configDrive(drive, in: folder) }
+    }
+
+    /// The disks that the guest's folder holds, in the order in which the guest sees them.
+    static func disks(in folder: GuestFolder) -> [GuestDisk] {
+        [
+            GuestDisk(role: .root, path: folder.root, format: "qcow2"),
+            GuestDisk(role: .ephemeral, path: folder.ephemeral, format: "raw"),
+            GuestDisk(role: .swap, path: folder.swap, format: "raw"),
+            GuestDisk(role: .installer, path: folder.installer, format: "raw"),
+            GuestDisk(role: .configDrive, path: folder.configDrive, format: "raw"),
+        ].filter { FileSystem.exists($0.path) }
+    }
+
+    /// Grows the root disk; the guest finds the room at its next start.
+    static func grow(_ folder: GuestFolder, server: String, toGiB size: Int) throws(Fault) {
+        guard case .qcow2(let has, _, _) = try DiskHeader.read(folder.root) else {
+            throw .internalError("The root disk of \(server) cannot be read.")
         }
-        return disks
+        let wanted = Int64(size) << 30
+        guard size == 0 || wanted >= has else { throw .diskShrinks(server) }
+        if wanted > has {
+            try Subprocess.check(
+                ["qemu-img", "resize", "-q", "-f", "qcow2", folder.root, "\(wanted)"], timeout: .seconds(60))
+        }
     }
 
     /// The root disk: its own writes over the shared image, or empty.
-    private static func root(
-        _ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?
-    ) throws(Fault) -> GuestDisk {
+    private static func root(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
         let wanted = Int64(spec.rootDiskGiB) << 30
-        FileSystem.remove(folder.root)
         var argv = ["qemu-img", "create", "-q", "-f", "qcow2"]
         if let base, !base.isMedium {
             guard wanted == 0 || wanted >= base.virtualSize else {
@@ -48,11 +68,9 @@ enum GuestFiles {
             argv += [folder.root, "\(max(wanted, 1 << 20))"]
         }
         try Subprocess.check(argv, timeout: .seconds(60))
-        return GuestDisk(role: .root, path: folder.root, format: "qcow2")
     }
 
     private static func blank(_ path: String, bytes: Int64) throws(Fault) {
-        FileSystem.remove(path)
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw SystemError.fault("Cannot make \(path)") }
         defer { close(file) }
@@ -62,7 +80,6 @@ enum GuestFiles {
     /// An ISO 9660 medium labelled `config-2`, which is what cloud-init looks for.
     private static func configDrive(_ drive: ConfigDrive, in folder: GuestFolder) throws(Fault) {
         let staging = folder.path + "/config-drive"
-        FileSystem.remove(staging)
         defer { FileSystem.remove(staging) }
         for (path, bytes) in drive.files {
             let parts = path.split(separator: "/")

@@ -18,12 +18,14 @@ struct BaseImage: Sendable, Hashable {
 struct ImageCache: Sendable {
     private let directory: String
     private let pool: BlockingPool
+    private let log: Log
     private let turnstile = Turnstile()
     private let ids = RandomIdentifiers()
 
-    init(directory: String, pool: BlockingPool) {
+    init(directory: String, pool: BlockingPool, log: Log) {
         self.directory = directory
         self.pool = pool
+        self.log = log
     }
 
     func base(for image: ImageSource) async throws(Fault) -> BaseImage {
@@ -43,6 +45,8 @@ struct ImageCache: Sendable {
     private func look(_ path: String, _ image: ImageSource, _ format: String) async throws(Fault) -> BaseImage? {
         try await pool.run { () throws(Fault) in
             guard FileSystem.exists(path) else { return nil }
+            // Its time is when it was last asked for: what the cache is pruned by.
+            utimensat(AT_FDCWD, path, nil, 0)
             let isMedium = image.format == .iso
             if case .qcow2(let size, _, _) = try DiskHeader.read(path), format == "qcow2" {
                 return BaseImage(path: path, format: format, virtualSize: size, isMedium: isMedium)
@@ -58,8 +62,10 @@ struct ImageCache: Sendable {
         let part = "\(directory)/\(ids.hex()).part"
         try await pool.run { () throws(Fault) in try FileSystem.makeDirectory(directory) }
         do throws(Fault) {
+            let watch = Stopwatch()
             try await image.fetch(part)
             try await pool.run { () throws(Fault) in try settle(part, image, at: path) }
+            log.info("fetched an image", ["image": image.id, "seconds": watch.elapsed.asSeconds])
         } catch {
             try? await pool.run { () throws(Fault) in FileSystem.remove(part) }
             throw error
@@ -97,13 +103,25 @@ struct ImageCache: Sendable {
         String(text.prefix(64).map { $0.isASCII && ($0.isLetter || $0.isNumber) || $0 == "-" ? $0 : "-" })
     }
 
-    /// Removes images that no disk in `used` stands on.
-    func prune(keeping used: Set<String>) async throws(Fault) {
+    /// Removes images, and leftovers of fetches that were cut off, which nobody has asked for since then and no disk
+    /// stands on.
+    func prune(
+        unusedSince moment: Timestamp, used: @Sendable @escaping () -> Set<String>
+    ) async throws(Fault) -> Int {
         try await pool.run { () throws(Fault) in
-            for name in FileSystem.list(directory) where !name.contains(".part") {
+            let used = used()
+            var pruned = 0
+            for name in FileSystem.list(directory) {
                 let path = "\(directory)/\(name)"
-                if !used.contains(path) { FileSystem.remove(path) }
+                var facts = stat()
+                guard !used.contains(path), stat(path, &facts) == 0, facts.st_mtim.tv_sec < moment.seconds else {
+                    continue
+                }
+                FileSystem.remove(path)
+                log.info("dropped an image that nobody uses", ["file": name])
+                pruned += 1
             }
+            return pruned
         }
     }
 }

@@ -3,10 +3,13 @@ internal import CLibvirt
 package import Compute
 package import Kernel
 
+/// Finds out how guests run here.
+package typealias AcceleratorFinder = @Sendable () async throws(Fault) -> Accelerator
+
 /// Guests as libvirt domains on QEMU. It remembers nothing: what is true is asked of libvirt each time, so a restarted
 /// process finds its guests as they are, running ones included.
 package final class LibvirtHypervisor: Hypervisor {
-    let settings: LibvirtSettings
+    package let settings: LibvirtSettings
     let session: LibvirtSession
     let plug: any NetworkPlug
     let pool: BlockingPool
@@ -15,21 +18,36 @@ package final class LibvirtHypervisor: Hypervisor {
     let relay = EventRelay()
     /// One change at a time per guest.
     let turnstile = Turnstile()
+    private let probe: AcceleratorFinder?
 
     /// - Parameter pool: threads for libvirt, disks and tools; stopping a guest holds one for a second or two.
+    /// - Parameter probe: finds out how guests run here; asked when one is defined, because trying takes seconds that
+    ///   nothing else should wait for. Nil takes what the settings say.
     package init(
-        _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock()
+        _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock(),
+        log: Log = .silent, probe: AcceleratorFinder? = nil
     ) {
         self.settings = settings
+        self.probe = probe
         self.plug = plug
         self.pool = pool
         self.clock = clock
-        session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay)
-        images = ImageCache(directory: settings.dataDirectory + "/images", pool: pool)
+        session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay, log: log)
+        images = ImageCache(directory: settings.dataDirectory + "/images", pool: pool, log: log)
     }
 
     func folder(of server: String) throws(Fault) -> GuestFolder {
         try GuestFolder(of: server, in: settings.dataDirectory)
+    }
+
+    /// Keeps the connection, and with it the events, alive until the task is cancelled: a daemon that was restarted is
+    /// found within five seconds even if nobody asks for anything.
+    package func run() async {
+        while !Task.isCancelled {
+            // Why it fails is told by whoever needs it.
+            try? await session.refresh()
+            try? await clock.sleep(.seconds(5))
+        }
     }
 
     // MARK: Making and removing
@@ -56,10 +74,21 @@ package final class LibvirtHypervisor: Hypervisor {
         var base: BaseImage?
         if let image { base = try await images.base(for: image) }
         let (settings, source) = (settings, base)
-        let xml = try await pool.run { () throws(Fault) in
+        try await pool.run { () throws(Fault) in
             try FileSystem.makeDirectory(settings.dataDirectory + "/vnc", mode: 0o700)
-            let disks = try GuestFiles.make(guest, in: folder, on: source)
+            try GuestFiles.make(guest, in: folder, on: source)
+        }
+        try await define(guest, in: folder)
+    }
+
+    /// Defines the domain, or defines it anew, from its description and the disks in its folder.
+    func define(_ guest: GuestSpec, in folder: GuestFolder) async throws(Fault) {
+        var probed = settings
+        if let probe { probed.accelerator = try await probe() }
+        let settings = probed
+        let xml = try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
+            let disks = GuestFiles.disks(in: folder)
             return DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
         }
         try await session.call { connection throws(Fault) in
@@ -73,11 +102,18 @@ package final class LibvirtHypervisor: Hypervisor {
     package func destroy(_ server: String) async throws(Fault) {
         let folder = try folder(of: server)
         try await turnstile.pass(server) { () async throws(Fault) in
-            // The domain goes last but for its files: until then it tells a second attempt which ports are to be removed.
+            // The domain goes last but for its files: until then it tells a second attempt which ports are to be
+            // removed.
+            let outputs = settings.outputDirectory
             let nics = try await session.call { connection throws(Fault) in
                 guard let domain = try Domain(server, on: connection) else { return [GuestNIC]() }
                 guard domain.isOurs else { throw .guestNotOurs(server) }
                 try domain.switchOff()
+                // libvirt never removes it, and only the domain knows its name.
+                if let outputs, let name = virDomainGetName(domain.raw) {
+                    let file = "\(outputs)/\(String(cString: name)).log"
+                    for old in [file] + (0..<10).map({ "\(file).\($0)" }) { FileSystem.remove(old) }
+                }
                 return try domain.nics()
             }
             for nic in nics { try await plug.unplug(nic) }

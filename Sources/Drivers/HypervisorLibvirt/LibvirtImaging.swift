@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CLibvirt
-internal import Compute
+package import Compute
 package import Kernel
 
 extension LibvirtHypervisor: GuestImaging {
@@ -89,5 +89,39 @@ extension LibvirtHypervisor: GuestImaging {
             }
         }
         return xml.text
+    }
+}
+
+extension LibvirtHypervisor: GuestResizing {
+    package func resize(_ guest: GuestSpec) async throws(Fault) {
+        let server = guest.server
+        let folder = try folder(of: server)
+        try await turnstile.pass(server) { () async throws(Fault) in
+            let nics = try await session.call { connection throws(Fault) in
+                let domain = try Domain.ours(server, on: connection)
+                let state = try domain.state()
+                guard state == .shutdown || state == .crashed else { throw .guestState(server, state, "resize") }
+                return try domain.nics()
+            }
+            var resized = guest
+            // The domain knows which ports the guest has; the description knows their addresses.
+            resized.nics = nics.map { nic in guest.nics.first { $0.portID == nic.portID } ?? nic }
+            try await pool.run { () throws(Fault) in
+                try GuestFiles.grow(folder, server: server, toGiB: guest.rootDiskGiB)
+            }
+            try await define(resized, in: folder)
+        }
+    }
+}
+
+extension LibvirtHypervisor: ImageKeeping {
+    package func keep(_ image: ImageSource) async throws(Fault) { _ = try await images.base(for: image) }
+
+    @discardableResult
+    package func pruneImages(unusedFor age: Duration) async throws(Fault) -> Int {
+        let instances = settings.dataDirectory + "/instances"
+        return try await images.prune(unusedSince: clock.now() - age) {
+            Set(FileSystem.list(instances).compactMap { DiskHeader.backingFile(of: "\(instances)/\($0)/disk") })
+        }
     }
 }

@@ -89,8 +89,8 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// Asks a guest to shut down and waits until it is down or the time is over. It is asked again every ten seconds: an
-    /// operating system that is just starting hears nothing.
+    /// Asks a guest to shut down and waits until it is down or the time is over. It is asked again every ten seconds:
+    /// an operating system that is just starting hears nothing.
     private func askToShutDown(_ server: String, within grace: Duration) async throws(Fault) {
         let watch = Stopwatch()
         var asked: Duration?

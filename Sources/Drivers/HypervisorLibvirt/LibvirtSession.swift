@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CLibvirt
 internal import Compute
+internal import Glibc
 internal import Kernel
 internal import Synchronization
 
-/// The connection to the libvirt daemon: opened when it is first needed, opened again when it broke. All calls run on the
-/// blocking pool; libvirt allows many at once on one connection.
+/// The connection to the libvirt daemon: opened when it is first needed, opened again when it broke. All calls run on
+/// the blocking pool; libvirt allows many at once on one connection.
 final class LibvirtSession: Sendable {
     /// A reference to a libvirt connection. libvirt counts references and locks inside, so it may cross threads.
     private struct Connection: @unchecked Sendable {
@@ -15,12 +16,14 @@ final class LibvirtSession: Sendable {
     private let uri: String
     private let pool: BlockingPool
     private let relay: EventRelay
+    private let log: Log
     private let current = Mutex<Connection?>(nil)
 
-    init(uri: String, pool: BlockingPool, relay: EventRelay) {
+    init(uri: String, pool: BlockingPool, relay: EventRelay, log: Log) {
         self.uri = uri
         self.pool = pool
         self.relay = relay
+        self.log = log
     }
 
     deinit {
@@ -46,6 +49,13 @@ final class LibvirtSession: Sendable {
         }
     }
 
+    /// Asks for a sign of life; a connection without one is replaced.
+    func refresh() async throws(Fault) {
+        try await call { connection throws(Fault) in
+            if virConnectIsAlive(connection) != 1 { throw .unavailable("The connection to libvirt is lost.") }
+        }
+    }
+
     /// The connection with a reference for the caller.
     private func connection() throws(Fault) -> Connection {
         if let living = current.withLock({ $0.map(Self.retained) }) { return living }
@@ -68,9 +78,11 @@ final class LibvirtSession: Sendable {
     private func open() throws(Fault) -> Connection {
         try LibvirtLoop.started.get()
         guard let raw = virConnectOpen(uri) else { throw LibvirtError.last("connect to \(uri)") }
-        // Without it a daemon that hangs would hold our threads for ever: five answers missed in 25 s end the connection.
+        // Without it a daemon that hangs would hold our threads for ever: five answers missed in 25 s end the
+        // connection.
         virConnectSetKeepAlive(raw, 5, 5)
         relay.attach(to: raw)
+        log.info("connected to libvirt", ["uri": uri])
         return Connection(raw: raw)
     }
 
@@ -83,6 +95,7 @@ final class LibvirtSession: Sendable {
             current = nil
             return true
         }
+        if isDead { log.warning("the connection to libvirt is lost", ["uri": uri]) }
         return isDead
     }
 }
@@ -122,7 +135,8 @@ private enum LibvirtLoop {
         }
         return Result { () throws(Fault) in
             try DedicatedThread.start {
-                while true { virEventRunDefaultImpl() }
+                // A round that fails is repeated, but not in a hurry.
+                while true { if virEventRunDefaultImpl() < 0 { usleep(100_000) } }
             }
         }
     }()

@@ -21,10 +21,12 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var hostName: String
     package var hostIP = "127.0.0.1"
     package var architecture = "x86_64"
+    /// Where the libvirt daemon keeps QEMU's own output, a file per guest, if that is ours to clean.
+    package var outputDirectory: String?
     /// A CPU model by name, or `host-model`, `host-passthrough`, `maximum`. Nil takes what suits the accelerator.
     package var cpuModel: String?
-    /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads of
-    /// the guest's card must be off then.
+    /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads
+    /// of the guest's card must be off then.
     package var userspaceDatapath = true
 
     package init(uri: String, dataDirectory: String, accelerator: Accelerator, hostName: String) {
@@ -54,6 +56,7 @@ struct GuestFolder: Sendable, Hashable {
     var root: String { path + "/disk" }
     var ephemeral: String { path + "/disk.eph0" }
     var swap: String { path + "/disk.swap" }
+    var installer: String { path + "/disk.iso" }
     var configDrive: String { path + "/disk.config" }
     var consoleLog: String { path + "/console.log" }
 }

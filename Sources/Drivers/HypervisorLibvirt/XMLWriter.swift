@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Writes indented XML. Whatever text is given stays text: markup is escaped, and characters that XML 1.0 cannot hold at
-/// all (most control characters) become U+FFFD.
+/// Writes indented XML. Whatever text is given stays text: markup is escaped, and characters that XML 1.0 cannot hold
+/// at all (most control characters) become U+FFFD.
 package struct XMLWriter: Sendable {
     package private(set) var text = ""
     private var depth = 0

@@ -131,6 +131,7 @@ package struct Differ {
             let value = value(reference)
             if current[column] != value { changed[column] = value }
         }
+        if let records = changed.removeValue(forKey: "records") { amend(key, current, "records", to: records) }
         guard !changed.isEmpty else { return }
         changed = changed.mapValues { $0.isEmpty ? .empty : $0 }
         for (column, value) in changed where value.isEmpty && Differ.maps.contains(column) {
@@ -138,6 +139,19 @@ package struct Differ {
         }
         plan.operations.append(.update(table: key.table, where: [.row(current.uuid)], row: changed))
         plan.drift.updated.append(key.description)
+    }
+
+    /// Sends only the entries of a map that differ: a network's names are thousands, and one comes or goes.
+    private mutating func amend(_ key: NBKey, _ current: OVSDBRow, _ column: String, to value: OVSDBValue) {
+        guard case .map(let old) = current[column], case .map(let new) = value else { return }
+        // Inserting never replaces (RFC 7047 section 5.1), so an entry that changes leaves first.
+        let leaving = old.filter { new[$0.key] != $0.value }.keys
+        let coming = new.filter { old[$0.key] != $0.value }
+        var mutations: [OVSDBMutation] = []
+        if !leaving.isEmpty { mutations.append(OVSDBMutation(column, .delete, .set(Set(leaving)))) }
+        if !coming.isEmpty { mutations.append(OVSDBMutation(column, .insert, .map(coming))) }
+        plan.operations.append(.mutate(table: key.table, where: [.row(current.uuid)], mutations))
+        plan.drift.updated.append("\(key) \(column)")
     }
 
     private static let maps: Set<String> = ["options", "external_ids", "other_config", "records", "ipv6_ra_configs"]
@@ -151,7 +165,8 @@ package struct Differ {
                 let row = present[parent] ?? replica.indexed(parent.table, parent.id)
             else { continue }
             for (column, children) in columns.sorted(by: { $0.key < $1.key }) {
-                let missing = Set(children.compactMap { atom($0) }).subtracting(row[column].atoms)
+                let held = row[column].atoms
+                let missing = Set(children.compactMap { atom($0) }).filter { !held.contains($0) }
                 mutate(parent, row, column, .insert, missing)
             }
         }
@@ -167,8 +182,9 @@ package struct Differ {
     private mutating func unlink(_ stale: Set<NBLink>) {
         var removals: [NBKey: [String: Set<OVSDBAtom>]] = [:]
         for link in stale where gone[link.parent] == nil {
-            // Weak references of rows that go are dropped by the server.
-            guard link.isStrong || gone[link.child] == nil,
+            // Weak references to rows that go are taken back by name: ovsdb-server 3.1.0 leaves them dangling in a row
+            // of which the same transaction changes another column.
+            guard
                 let child = gone[link.child] ?? present[link.child]
                     ?? replica.indexed(link.child.table, link.child.id)
             else { continue }

@@ -24,9 +24,6 @@ package struct NBLink: Sendable, Hashable {
     package let parent: NBKey
     package let column: String
     package let child: NBKey
-
-    /// Whether the child lives by this link: a row of a table that is no root is gone with its last strong reference.
-    var isStrong: Bool { !(parent.table == "Port_Group" && column == "ports") && column != "dns_records" }
 }
 
 /// A row as it should be. Only the columns named here are ours; the rest is OVN's or the operator's.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Network
+internal import Network
 
 /// How Neutron's ML2/OVN driver names rows, so that its tools and habits apply.
 enum OVNNames {
@@ -20,28 +20,4 @@ enum OVNNames {
     static func groupKey(_ id: String) -> NBKey { NBKey("Port_Group", id) }
     static func dhcp(_ subnetID: String) -> NBKey { NBKey("DHCP_Options", subnetID) }
     static func dhcp(_ subnetID: String, port: String) -> NBKey { NBKey("DHCP_Options", "\(subnetID) \(port)") }
-}
-
-/// What of OVN a site decides.
-package struct OVNOptions: Sendable, Hashable {
-    /// Appended to guests' names when their network has no domain of its own.
-    package var dnsDomain: String
-    /// Told to guests of subnets that name no servers.
-    package var dnsServers: [IPAddress]
-    package var leaseTime: Int
-    /// Floating addresses leave from the guest's own host instead of the gateway's.
-    package var distributedFloatingIPs: Bool
-    /// How many hosts stand by for a router's gateway.
-    package var gatewayChassisMax: Int
-
-    package init(
-        dnsDomain: String = "", dnsServers: [IPAddress] = [], leaseTime: Int = 43_200,
-        distributedFloatingIPs: Bool = false, gatewayChassisMax: Int = 5
-    ) {
-        self.dnsDomain = dnsDomain
-        self.dnsServers = dnsServers
-        self.leaseTime = leaseTime
-        self.distributedFloatingIPs = distributedFloatingIPs
-        self.gatewayChassisMax = gatewayChassisMax
-    }
 }

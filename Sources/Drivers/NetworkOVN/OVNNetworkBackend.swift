@@ -14,6 +14,8 @@ package actor OVNNetworkBackend: NetworkBackend {
     private var hosts: [ChassisFact] = []
     private var listeners: [Int: AsyncStream<PortEvent>.Continuation] = [:]
     private var lastListener = 0
+    /// The ports that are known to be up, and where.
+    private var carried: [String: String] = [:]
     private var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
 
@@ -34,6 +36,12 @@ package actor OVNNetworkBackend: NetworkBackend {
     /// Follows the hosts and the ports until the task is cancelled: passes events on and moves gateways.
     package func run() async {
         let changes = southbound.changes()
+        // What came up before anybody followed is told first.
+        let replica = southbound.replica
+        for row in replica.rows("Port_Binding") {
+            let found = OVSDBChange(table: "Port_Binding", uuid: row.uuid, old: nil, new: row)
+            if let event = Southbound.event(found, replica) { pass(event) }
+        }
         await reschedule()
         for await batch in changes {
             let replica = southbound.replica
@@ -116,15 +124,16 @@ package actor OVNNetworkBackend: NetworkBackend {
         await enter()
         defer { leave() }
         let now = Southbound.hosts(southbound.replica)
-        guard now != hosts, northbound.isConnected else { return }
+        guard now != hosts else { return }
         let topology = graph.topology
         let pieces =
             topology.routers.values.filter { $0.gateway != nil }.map { Piece.router($0.id) }
             + topology.ports.values.filter { $0.kind == .external }.map { Piece.port($0.id) }
-        let plan = Differ.plan(
-            northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
-            after: Translator(graph, options, chassis: now).rows(pieces))
         do throws(Fault) {
+            try await northbound.ready()
+            let plan = Differ.plan(
+                northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
+                after: Translator(graph, options, chassis: now).rows(pieces))
             try await make(plan, within: .seconds(20))
             hosts = now
         } catch {
@@ -133,8 +142,11 @@ package actor OVNNetworkBackend: NetworkBackend {
         }
     }
 
+    /// Whatever the topology says: a port that waits plugged is up before the transaction that made it is answered.
     private func pass(_ event: PortEvent) {
-        guard let kind = graph.topology.ports[event.portID]?.kind, kind == .guest || kind == .external else { return }
+        let known = carried[event.portID]
+        guard event.isUp ? known != event.host ?? "" : known != nil else { return }
+        carried[event.portID] = event.isUp ? event.host ?? "" : nil
         for listener in listeners.values { listener.yield(event) }
     }
 

@@ -32,10 +32,17 @@ package enum Southbound {
         guard change.table == "Port_Binding" else { return nil }
         let old = carrier(change.old)
         let new = carrier(change.new)
-        guard old != new, let port = (change.new ?? change.old)?["logical_port"].string else { return nil }
+        guard old != new, let row = change.new ?? change.old, let port = row["logical_port"].string,
+            isPlugged(row)
+        else { return nil }
         let host = new.flatMap { replica.row("Chassis", $0) }
         let name = host?["hostname"].string.flatMap { $0.isEmpty ? nil : $0 } ?? host?["name"].string
         return PortEvent(portID: port, isUp: new != nil, host: name)
+    }
+
+    /// Guests' ports, as against those that routers, physical networks and the metadata service have.
+    private static func isPlugged(_ binding: OVSDBRow) -> Bool {
+        ["", "external"].contains(binding["type"].string ?? "")
     }
 
     /// The row of the host that carries a port, while its flows are in place.

@@ -135,7 +135,7 @@ extension Front {
         trusted: TrustedCaller?
     ) async throws(Fault) -> HTTPResponse {
         let index = service.index
-        guard let match = try service.router.find(http.method, http.path) else {
+        guard let match = try service.router.find(http.method, http.path), !Front.isNameless(http.path, index) else {
             if !index.envelope.revealsPaths { _ = try await caller(http, trusted) }
             throw .notFound("The resource could not be found.")
         }
@@ -145,6 +145,7 @@ extension Front {
                 headers: ["Allow": match.allow.joined(separator: ", ")])
         }
         let caller = first.route.isOpen ? Caller.nobody : try await caller(http, trusted)
+        guard caller.reaches(index.type, http.method, http.path) else { throw .unauthorized() }
         let json = first.route.payload == .json ? try await document(http, limit: index.bodyLimit) : nil
         guard let bound = match.pick(version, json) else {
             if match.hasActions { throw .badRequest("There is no such action: \(Front.actionName(json))") }
@@ -167,6 +168,11 @@ extension Front {
                 ])
         }
         return response
+    }
+
+    /// Whether a path ends in an empty segment that the service takes for a name. Roots are written either way.
+    private static func isNameless(_ path: String, _ index: ServiceIndex) -> Bool {
+        !index.envelope.ignoresFinalSlash && path.hasSuffix("/") && Router.split(path).count > 1
     }
 
     private func caller(_ http: HTTPRequest, _ trusted: TrustedCaller?) async throws(Fault) -> Caller {
@@ -207,6 +213,8 @@ extension Front {
 
     private func finish(_ response: inout HTTPResponse, _ index: ServiceIndex, _ version: Microversion, _ id: String) {
         response.headers.append(("X-Openstack-Request-Id", id))
+        if let name = index.versions.legacyRequestID { response.headers.append((name, id)) }
+        if let vary = index.envelope.vary { response.headers.append(("Vary", vary)) }
         guard let type = index.versions.headerType else { return }
         response.headers.append(("OpenStack-API-Version", "\(type) \(version)"))
         var vary = "OpenStack-API-Version"

@@ -11,15 +11,19 @@ package struct SortKey: Sendable {
     /// What stands in for NULL when rows are compared: text sorts with `''`, numbers with 0.
     package let isText: Bool
 
-    package static func text(_ name: String, column: String? = nil) -> SortKey {
-        SortKey(name: name, column: column ?? name, isText: true)
+    /// Whether rows may have NULL there. A column without may be sorted by an index.
+    let mayBeNull: Bool
+
+    package static func text(_ name: String, column: String? = nil, mayBeNull: Bool = true) -> SortKey {
+        SortKey(name: name, column: column ?? name, isText: true, mayBeNull: mayBeNull)
     }
-    package static func number(_ name: String, column: String? = nil) -> SortKey {
-        SortKey(name: name, column: column ?? name, isText: false)
+    package static func number(_ name: String, column: String? = nil, mayBeNull: Bool = true) -> SortKey {
+        SortKey(name: name, column: column ?? name, isText: false, mayBeNull: mayBeNull)
     }
 
     fileprivate var comparable: SQL {
-        isText ? "COALESCE(\(raw: column), '')" : "COALESCE(\(raw: column), 0)"
+        if !mayBeNull { return "\(raw: column)" }
+        return isText ? "COALESCE(\(raw: column), '')" : "COALESCE(\(raw: column), 0)"
     }
 }
 
@@ -82,7 +86,8 @@ extension Request {
             guard let key = sortable.first(where: { $0.name == name }) else {
                 throw index.wording.invalid("sort_key", .string(name), "'\(name)' cannot be sorted by.")
             }
-            order.append((key, descending))
+            // A key named again orders nothing more.
+            if !order.contains(where: { $0.key.name == name }) { order.append((key, descending)) }
         }
         if let last = sortable.last, !order.contains(where: { $0.key.name == last.name }) {
             order.append((last, order.last?.descending ?? false))
@@ -101,6 +106,8 @@ extension Request {
         guard limit >= 0 else {
             throw index.wording.invalid("limit", .integer(Int64(limit)), "limit must not be negative")
         }
+        // To Neutron no items at all means no bound.
+        if limit == 0, index.envelope.pageLinks == .neutron { return nil }
         return maximum.map { min($0, limit) } ?? limit
     }
 
@@ -148,10 +155,11 @@ extension Page {
             guard full, let last = ids.last else { return }
             links(&view, collection, [("next", address(marker: last))])
         case .neutron:
-            guard isAsked, let first = ids.first, let last = ids.last else { return }
+            guard isAsked, limit != nil else { return }
+            // A page beyond the end links back to the last one that holds something.
             var list: [(String, String)] = []
-            if full { list.append(("next", address(marker: last))) }
-            if marker != nil { list.append(("previous", address(marker: first, reversed: true))) }
+            if full || isReversed { list.append(("next", address(marker: ids.last))) }
+            if full || !isReversed { list.append(("previous", address(marker: ids.first, reversed: true))) }
             if !list.isEmpty { links(&view, collection, list) }
         case .glance:
             view.put("first", path(marker: nil))
@@ -175,7 +183,7 @@ extension Page {
         request.root + request.http.path + (request.http.query.isEmpty ? "" : "?" + request.http.query)
     }
 
-    private func address(marker: String, reversed: Bool = false) -> String {
+    private func address(marker: String?, reversed: Bool = false) -> String {
         request.root + path(marker: marker, reversed: reversed)
     }
 

@@ -41,7 +41,6 @@ package final class Request: Sendable {
     /// The same without the base: `http://host:8774`.
     package let root: String
     package let index: ServiceIndex
-    package let log: Log
     let provisions: Provisions
     private let service: any Service
     private let route: BoundRoute
@@ -66,9 +65,10 @@ package final class Request: Sendable {
         self.provisions = provisions
         self.parameters = parameters
         self.queries = queries
-        log = provisions.log.with(["request_id": id])
     }
 
+    /// Made when asked for: most requests have nothing to say.
+    package var log: Log { provisions.log.with(["request_id": id]) }
     package var database: Database { provisions.database }
     package var clock: any WallClock { provisions.clock }
     package var ids: any Identifiers { provisions.ids }

@@ -3,7 +3,8 @@ package import Access
 internal import Base
 package import JSON
 
-/// An answer being written, straight to bytes. Members know the version they appeared in; the client's `fields` trim it.
+/// An answer being written, straight to bytes. Members know the version they appeared in; the client's `fields` trim
+/// it.
 package struct View {
     package var writer = JSONWriter()
     package let version: Microversion

@@ -25,6 +25,10 @@ package struct Caller: Sendable, Equatable {
     package var isAdminProject = true
     package var trustID: String?
     package var applicationCredentialID: String?
+    /// Whether the application credential behind the token may be used to make further ones.
+    package var isUnrestricted = false
+    /// The only calls that the token is good for; nil is all.
+    package var accessRules: [AccessRule]?
     /// Roles of the service that sent the request along (`X-Service-Token`); empty when none did.
     package var serviceRoles: [String] = []
     package var serviceUserID: String?

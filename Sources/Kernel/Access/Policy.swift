@@ -27,13 +27,22 @@ package final class Policy: Sendable {
 
     /// Binds the service's rules and the operator's file over them. `adminRule` names the rule that `is_admin` stands
     /// for; a service without it means the role `admin`.
-    package init(
+    package convenience init(
         _ defaults: [PolicyRule], overrides: String = "", adminRule: String = "context_is_admin",
         enforceScope: Bool = true, log: Log = .silent
     ) throws(PolicyMistakes) {
+        try self.init(
+            defaults, file: PolicyFile(overrides), adminRule: adminRule, enforceScope: enforceScope, log: log)
+        for warning in warnings { log.warning("policy: \(warning)") }
+    }
+
+    init(
+        _ defaults: [PolicyRule], file: PolicyFile, adminRule: String = "context_is_admin", enforceScope: Bool,
+        log: Log
+    ) throws(PolicyMistakes) {
         var binder = PolicyBinder()
         binder.take(defaults)
-        binder.take(PolicyFile(overrides))
+        binder.take(file)
         binder.bind()
         guard binder.mistakes.isEmpty else { throw PolicyMistakes(mistakes: binder.mistakes) }
         rules = binder.bound
@@ -43,7 +52,6 @@ package final class Policy: Sendable {
         self.adminRule = binder.index[adminRule]
         self.enforceScope = enforceScope
         self.log = log
-        for warning in warnings { log.warning("policy: \(warning)") }
     }
 
     package convenience init(

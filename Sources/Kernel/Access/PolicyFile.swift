@@ -11,6 +11,15 @@ struct PolicyFile {
         var name: String
         var value: Value
         var line: Int
+
+        var check: PolicyCheck {
+            get throws(PolicySyntaxError) {
+                switch value {
+                case .text(let text): try PolicyParser.parse(text)
+                case .list(let list): try PolicyParser.parse(list: list)
+                }
+            }
+        }
     }
 
     private(set) var entries: [Entry] = []
@@ -34,6 +43,13 @@ struct PolicyFile {
             lines.append(Line(number: number, indent: raw.count - content.count, text: content))
         }
         read()
+    }
+
+    /// The same without the entries of other names.
+    func keeping(_ names: Set<String>) -> PolicyFile {
+        var file = self
+        file.entries = entries.filter { names.contains($0.name) }
+        return file
     }
 
     // MARK: - Lines

@@ -138,7 +138,8 @@ struct PolicyParser {
         case "field": return .field(try field(match))
         case "http", "https":
             throw PolicySyntaxError(
-                "\"\(kind):\" asks another server for each decision, which is not supported; state the rule here instead"
+                "\"\(kind):\" asks another server for each decision, which is not supported; state the rule here "
+                    + "instead"
             )
         default:
             let right = try template(match)

@@ -3,7 +3,8 @@ internal import Base
 internal import Glibc
 internal import JSON
 
-/// A check bound to the rules around it: names are numbers and enum cases, so judging it neither looks up nor allocates.
+/// A check bound to the rules around it: names are numbers and enum cases, so judging it neither looks up nor
+/// allocates.
 indirect enum PolicyProgram: Sendable {
     case always
     case never

@@ -43,7 +43,9 @@ package enum Base64 {
             count += 1
             if count == 4 {
                 guard padding <= 2 else { return nil }
-                for place in 0..<(3 - padding) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(16 - 8 * place))) }
+                for place in 0..<(3 - padding) {
+                    bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(16 - 8 * place)))
+                }
                 (word, count) = (0, 0)
                 if padding > 0 { continue }
             }

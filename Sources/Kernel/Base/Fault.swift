@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The only error that leaves a handler, a step or a driver: an HTTP status, a machine name and a sentence for a person.
-/// The envelope it is sent in (Nova's, Keystone's, ...) belongs to the service that answers.
+/// The only error that leaves a handler, a step or a driver: an HTTP status, a machine name and a sentence for a
+/// person. The envelope it is sent in (Nova's, Keystone's, ...) belongs to the service that answers.
 package struct Fault: Error, Sendable, Equatable, CustomStringConvertible {
     /// The HTTP status that upstream answers in this case.
     package var status: Int
@@ -25,7 +25,8 @@ package struct Fault: Error, Sendable, Equatable, CustomStringConvertible {
 
 extension Fault {
     package static func badRequest(_ message: String, code: String = "") -> Fault { Fault(400, code: code, message) }
-    package static func unauthorized(_ message: String = "The request you have made requires authentication.") -> Fault {
+    package static func unauthorized(_ message: String = "The request you have made requires authentication.") -> Fault
+    {
         Fault(401, message, headers: ["WWW-Authenticate": "Keystone uri=\"/v3\""])
     }
     package static func forbidden(_ message: String, code: String = "") -> Fault { Fault(403, code: code, message) }

@@ -136,3 +136,13 @@ package enum FileSystem {
         return Int64(space.f_bavail) * Int64(space.f_frsize)
     }
 }
+
+extension FileSystem {
+    /// A path from the root, for one that may be relative to where the program was started.
+    package static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/") else { return path }
+        let here = getcwd(nil, 0)
+        defer { free(here) }
+        return (here.map { String(cString: $0) } ?? "") + "/" + path
+    }
+}

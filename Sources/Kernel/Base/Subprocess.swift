@@ -255,7 +255,8 @@ private struct Exchange {
         if sent == input.count || put < 0 && !again { stdin.closeWriter() }
     }
 
-    /// Writes without dying of SIGPIPE when the child has closed its input, whatever this process does with that signal.
+    /// Writes without dying of SIGPIPE when the child has closed its input, whatever this process does with that
+    /// signal.
     private static func write(_ bytes: ArraySlice<UInt8>, to file: Int32) -> (Int, Int32) {
         var pipe = sigset_t()
         sigemptyset(&pipe)

@@ -32,11 +32,11 @@ package struct Configuration: Sendable {
         return options
     }
 
-    /// Reads files, then the environment (`APUS_SECTION_OPTION`), then flags (`section.option`). Variables named in
-    /// `ignoring` begin with `APUS_` and are no options.
+    /// Reads files, then the environment (`APUS_SECTION_OPTION`), then flags (`section.option`; `spelling` has what was
+    /// really typed). Variables named in `ignoring` begin with `APUS_` and are no options.
     package static func load(
         files: [String] = [], environment: [String: String] = [:], flags: [String: String] = [:],
-        ignoring: Set<String> = [], known: [any Options.Type]
+        spelling: [String: String] = [:], ignoring: Set<String> = [], known: [any Options.Type]
     ) throws(ConfigurationErrors) -> Configuration {
         var sources: [ConfigurationSource] = []
         var mistakes: [String] = []
@@ -47,14 +47,16 @@ package struct Configuration: Sendable {
             }
         }
         let environment = environment.filter { !ignoring.contains($0.key) }
-        return try load(sources: sources, environment: environment, flags: flags, known: known, mistakes: mistakes)
+        return try load(
+            sources: sources, environment: environment, flags: flags, spelling: spelling, known: known,
+            mistakes: mistakes)
     }
 
     package static func load(
         sources: [ConfigurationSource], environment: [String: String] = [:], flags: [String: String] = [:],
-        known: [any Options.Type], mistakes: [String] = []
+        spelling: [String: String] = [:], known: [any Options.Type], mistakes: [String] = []
     ) throws(ConfigurationErrors) -> Configuration {
-        var loader = Loader(sources: sources, environment: environment, flags: flags)
+        var loader = Loader(sources: sources, environment: environment, flags: flags, spelling: spelling)
         loader.mistakes = mistakes + loader.mistakes
         var values: [ObjectIdentifier: any Options] = [:]
         for type in known { values[ObjectIdentifier(type)] = loader.make(type) }
@@ -76,14 +78,18 @@ private struct Loader {
     private var flagged: [String: [String: OptionReader.Given]] = [:]
     var mistakes: [String] = []
 
-    init(sources: [ConfigurationSource], environment: [String: String], flags: [String: String]) {
+    init(
+        sources: [ConfigurationSource], environment: [String: String], flags: [String: String],
+        spelling: [String: String]
+    ) {
         self.environment = environment
         for source in sources { add(source) }
         for (flag, value) in flags.sorted(by: { $0.key < $1.key }) {
             let parts = flag.split(separator: ".", maxSplits: 1).map(String.init)
             let (section, name) = parts.count == 2 ? (parts[0], parts[1]) : (INI.defaultSection, flag)
-            flagged[section, default: [:]][name] = OptionReader.Given(text: value, origin: "--\(flag)")
-            places.append((section, name, "--\(flag)"))
+            let origin = "--\(spelling[flag] ?? flag)"
+            flagged[section, default: [:]][name] = OptionReader.Given(text: value, origin: origin)
+            places.append((section, name, origin))
         }
     }
 
@@ -103,17 +109,17 @@ private struct Loader {
     }
 
     mutating func make(_ type: any Options.Type) -> any Options {
-        let section = type.section
-        let (files, flags, environment) = (given[section] ?? [:], flagged[section] ?? [:], environment)
-        var reader = OptionReader(section: section) { name, variable in
-            if let flag = flags[name] { return flag }
+        let (files, flags, environment) = (given, flagged, environment)
+        var reader = OptionReader(section: type.section) { section, name, variable in
+            if let flag = flags[section]?[name] { return flag }
             if let text = environment[variable] { return OptionReader.Given(text: text, origin: variable) }
-            return files[name]
+            return files[section]?[name]
         }
         let options = type.init(&reader)
-        mistakes += reader.mistakes
+        // Two parts may read the same option, and then find the same fault with it.
+        mistakes += reader.mistakes.filter { !mistakes.contains($0) }
         described += reader.descriptions
-        sections.insert(section)
+        sections.formUnion(reader.descriptions.map(\.section))
         return options
     }
 
@@ -136,10 +142,13 @@ private struct Loader {
             mistakes.append(
                 "\(origin): there is no option '\(name)' in [\(section)]\(ending(name, section, names))")
         }
+        // Scripts and tests have variables of their own with this prefix, so only what looks like an option is one.
         let variables = Set(described.map(\.environment))
+        let prefixes = sections.map { OptionReader.environmentName($0, "") }
         for name in environment.keys.sorted() where name.hasPrefix("APUS_") && !variables.contains(name) {
-            mistakes.append(
-                "\(name): no option has this variable\(Suggestion.end(name, among: variables.sorted()))")
+            let near = Suggestion.nearest(name, among: variables.sorted())
+            guard near != nil || prefixes.contains(where: name.hasPrefix) else { continue }
+            mistakes.append("\(name): no option has this variable" + (near.map { "; did you mean '\($0)'?" } ?? "."))
         }
     }
 

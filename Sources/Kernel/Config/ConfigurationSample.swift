@@ -2,13 +2,15 @@
 
 // What can be configured, told by the declarations themselves.
 extension Configuration {
-    /// All options of the given types, with the defaults of this machine's build.
+    /// All options of the given types, each once, with the defaults of this machine's build.
     package static func describe(_ known: [any Options.Type]) -> [OptionDescription] {
         var all: [OptionDescription] = []
         for type in known {
-            var reader = OptionReader(section: type.section) { _, _ in nil }
+            var reader = OptionReader(section: type.section) { _, _, _ in nil }
             _ = type.init(&reader)
-            all += reader.descriptions
+            all += reader.descriptions.filter { new in
+                !all.contains { $0.section == new.section && $0.name == new.name }
+            }
         }
         return all
     }

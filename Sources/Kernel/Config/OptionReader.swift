@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A section's options as a value: each read states name, default and a sentence, which is all that loading, checking
-/// and the sample file need.
+/// The options of one part of the program as a value: each read states name, default and a sentence, which is all that
+/// loading, checking and the sample file need.
 package protocol Options: Sendable {
+    /// Where reading begins; `OptionReader.section` goes on elsewhere.
     static var section: String { get }
     init(_ read: inout OptionReader)
 }
@@ -20,7 +21,7 @@ package struct OptionDescription: Sendable {
     package let environment: String
 }
 
-/// Hands out the values of one section, and notes what was asked for and what did not fit.
+/// Hands out the values of a section, and notes what was asked for and what did not fit.
 package struct OptionReader: Sendable {
     /// A text that was given for an option, and where.
     struct Given: Sendable {
@@ -28,15 +29,21 @@ package struct OptionReader: Sendable {
         let origin: String
     }
 
-    let section: String
-    private let find: @Sendable (_ name: String, _ environment: String) -> Given?
+    private var section: String
+    private let find: @Sendable (_ section: String, _ name: String, _ environment: String) -> Given?
     private(set) var descriptions: [OptionDescription] = []
     private(set) var mistakes: [String] = []
 
-    init(section: String, find: @escaping @Sendable (_ name: String, _ environment: String) -> Given?) {
+    init(
+        section: String,
+        find: @escaping @Sendable (_ section: String, _ name: String, _ environment: String) -> Given?
+    ) {
         self.section = section
         self.find = find
     }
+
+    /// What is read from here on stands in that section: upstream spreads what one part is told over several.
+    package mutating func section(_ name: String) { section = name }
 
     // MARK: Reading
 
@@ -51,6 +58,19 @@ package struct OptionReader: Sendable {
         read(name, "text", nil, help, env, aliases) { .value($0) }.flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// A text of a form of its own: `convert` answers nil for what does not fit, which is then called "no \(form)".
+    package mutating func text<Value>(
+        _ name: String, _ form: String, default standard: String? = nil, help: String, env: String? = nil,
+        aliases: [String] = [], _ convert: (String) -> Value?
+    ) -> Value? {
+        let found: Value?? = read(name, form, standard, help, env, aliases) { text -> Outcome<Value?> in
+            if text.isEmpty, standard == nil { return .value(nil) }
+            guard let value = convert(text) else { return .mistake("is no \(form).") }
+            return .value(value)
+        }
+        return found ?? standard.flatMap(convert)
+    }
+
     package mutating func int(
         _ name: String, default standard: Int, in range: ClosedRange<Int> = Int.min...Int.max, help: String,
         env: String? = nil, aliases: [String] = []
@@ -63,10 +83,14 @@ package struct OptionReader: Sendable {
     }
 
     package mutating func double(
-        _ name: String, default standard: Double, help: String, env: String? = nil, aliases: [String] = []
+        _ name: String, default standard: Double, atLeast minimum: Double? = nil, help: String, env: String? = nil,
+        aliases: [String] = []
     ) -> Double {
-        read(name, "number", "\(standard)", help, env, aliases) { text in
-            guard let value = Double(text), value.isFinite else { return .mistake("is no number.") }
+        let type = "number" + (minimum.map { " (\($0) or more)" } ?? "")
+        return read(name, type, "\(standard)", help, env, aliases) { text in
+            guard let value = Double(text), value.isFinite, value >= minimum ?? value else {
+                return .mistake("is no \(type).")
+            }
             return .value(value)
         } ?? standard
     }
@@ -85,11 +109,14 @@ package struct OptionReader: Sendable {
 
     /// A number of seconds, or a number with a unit: `500ms`, `30s`, `5m`, `2h`, `7d`.
     package mutating func duration(
-        _ name: String, default standard: Duration, help: String, env: String? = nil, aliases: [String] = []
+        _ name: String, default standard: Duration, atLeast minimum: Duration = .zero, help: String,
+        env: String? = nil, aliases: [String] = []
     ) -> Duration {
         read(name, "duration", DurationText.write(standard), help, env, aliases) { text in
-            DurationText.read(text).map { .value($0) }
-                ?? .mistake("is no duration such as 30, 500ms, 30s, 5m, 2h or 7d.")
+            guard let value = DurationText.read(text) else {
+                return .mistake("is no duration such as 30, 500ms, 30s, 5m, 2h or 7d.")
+            }
+            return value >= minimum ? .value(value) : .mistake("is less than \(DurationText.write(minimum)).")
         } ?? standard
     }
 
@@ -143,7 +170,7 @@ package struct OptionReader: Sendable {
                 section: section, name: name, type: type, standard: standard, help: help, aliases: aliases,
                 environment: environment))
         for candidate in [name] + aliases {
-            guard let given = find(candidate, candidate == name ? environment : "") else { continue }
+            guard let given = find(section, candidate, candidate == name ? environment : "") else { continue }
             switch convert(given.text) {
             case .value(let value): return value
             case .mistake(let reason):

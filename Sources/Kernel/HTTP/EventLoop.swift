@@ -63,18 +63,20 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        ring(inbox.withLock { inbox in
-            inbox.jobs.append(job)
-            return inbox.wake()
-        })
+        ring(
+            inbox.withLock { inbox in
+                inbox.jobs.append(job)
+                return inbox.wake()
+            })
     }
 
     /// Runs on the loop's thread between two rounds of events, never inside a callback of libmicrohttpd.
     func post(_ chore: @escaping Chore) {
-        ring(inbox.withLock { inbox in
-            inbox.chores.append(chore)
-            return inbox.wake()
-        })
+        ring(
+            inbox.withLock { inbox in
+                inbox.chores.append(chore)
+                return inbox.wake()
+            })
     }
 
     /// At once on the loop's own thread, else posted. For what may be done inside a callback.
@@ -105,10 +107,11 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Ends the thread once nothing waits for it.
     func stop() {
-        ring(inbox.withLock { inbox in
-            inbox.stopped = true
-            return inbox.wake()
-        })
+        ring(
+            inbox.withLock { inbox in
+                inbox.stopped = true
+                return inbox.wake()
+            })
     }
 
     private func ring(_ wake: Bool) {

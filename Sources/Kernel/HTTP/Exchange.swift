@@ -2,6 +2,7 @@
 internal import Base
 internal import CMicrohttpd
 internal import Glibc
+internal import Observability
 
 /// One request and its answer. libmicrohttpd calls in on the loop's thread, the handler's task runs there as well, and
 /// everything here is touched on that thread alone.
@@ -41,7 +42,10 @@ final class Exchange: @unchecked Sendable {
     }
 
     var isHead: Bool { head?.method == "HEAD" }
-    var isSecure: Bool { daemon.secure }
+    /// Whether the streamed answer said how long it is.
+    var announcesLength: Bool {
+        if case .stream(.some, _) = response?.body { true } else { false }
+    }
 
     // MARK: libmicrohttpd's calls
 
@@ -102,17 +106,28 @@ final class Exchange: @unchecked Sendable {
             discarded += bytes.count
             guard max(discarded, expected - watch.total) <= daemon.service.limits.bodyDiscard else {
                 EarlyAnswer.send(response, on: wire, isSecure: daemon.secure)
-                return .NO
+                return giveUp()
             }
             return .YES
         }
-        guard let body else { return .NO }
+        guard let body else { return giveUp() }
         body.append(bytes, isLast: head?.contentLength == watch.total)
         if body.isFull {
             runPending { !body.isFull }
             if body.isFull && !suspended { suspend() }
         }
         return .YES
+    }
+
+    /// Ends the connection from inside a body.
+    private func giveUp() -> MHD_Result {
+        lookAgain()
+        return .NO
+    }
+
+    func lookAgain() {
+        cmhd_look_again(connection)
+        daemon.isDue = true
     }
 
     private func answerOrSuspend() -> MHD_Result {
@@ -132,7 +147,12 @@ final class Exchange: @unchecked Sendable {
     private func queue() -> MHD_Result {
         guard let response else { return .NO }
         stage = .answered
-        return ResponseQueue.queue(response, on: self)
+        let queued = ResponseQueue.queue(response, on: self)
+        if queued != .YES {
+            daemon.service.log.error(
+                "an answer could not be sent", ["path": head?.path, "status": response.status])
+        }
+        return queued
     }
 
     /// libmicrohttpd is done with it.
@@ -197,6 +217,9 @@ final class Exchange: @unchecked Sendable {
                 try await produce(ResponseWriter { (bytes) throws(Fault) in try await stream.write(bytes) })
                 stream.end()
             } catch {
+                if error.status >= 500 {
+                    daemon.service.log.warning("a streamed answer broke", ["path": head?.path, "fault": error.message])
+                }
                 stream.fail(error)
             }
         case .upgrade(_, _, let run):
@@ -228,7 +251,7 @@ final class Exchange: @unchecked Sendable {
             EarlyAnswer.send(response, on: wire, isSecure: daemon.secure)
             return wire.cut()
         }
-        if watch.isOverdue(now) { wire.cut() }
+        if watch.isOverdue(now) || wire.hasEnded { wire.cut() }
     }
 
     func drain() { upgrade?.close() }
@@ -237,7 +260,8 @@ final class Exchange: @unchecked Sendable {
         task?.cancel()
         if stage == .answered { return wire.cut() }
         settle(
-            HTTPResponse(status: 503, headers: [("Retry-After", "1"), ("Content-Type", "text/plain")],
+            HTTPResponse(
+                status: 503, headers: [("Retry-After", "1"), ("Content-Type", "text/plain")],
                 body: .bytes(Array("The server is stopping.\n".utf8))))
         if stage == .receiving { wire.cut() }
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Base
+internal import CLinux
 internal import CMicrohttpd
 internal import Glibc
+internal import Observability
 internal import Synchronization
 
 /// One client connection: where it came from, how long it may take, and the request it is at.
@@ -28,6 +30,7 @@ final class HTTPConnection {
     /// The raw request target and its length as C sees it, kept from `lineArrived` to `begin`.
     private var target = ""
     private var targetLength = 0
+    private var isPeeked = false
     /// Close with unread bytes on the wire: keep reading for a moment, else the reset eats the answer.
     var lingers = false
 
@@ -57,6 +60,7 @@ final class HTTPConnection {
         version: UnsafePointer<CChar>
     ) -> MHD_Result {
         phase = .handling
+        daemon.service.requests.add()
         let exchange = Exchange(self, connection)
         self.exchange = exchange
         do throws(Fault) {
@@ -74,6 +78,7 @@ final class HTTPConnection {
         exchange?.finish(wasAnswered: wasAnswered)
         exchange = nil
         phase = .idle
+        isPeeked = false
         deadline = daemon.loop.now + daemon.service.limits.keepAlive.nanoseconds
     }
 
@@ -89,9 +94,19 @@ final class HTTPConnection {
     /// Cuts the connection when it has used up its time; libmicrohttpd notices by itself.
     func check(_ now: UInt64) {
         switch phase {
-        case .opening, .idle: if now > deadline { cut() }
+        case .opening, .idle:
+            if now > deadline && phase == .opening { daemon.service.cutConnections.add() }
+            if now > deadline || (!isPeeked && hasEnded) { cut() }
+            isPeeked = true
         case .handling: exchange?.checkBody(now)
         }
+    }
+
+    /// Whether the client has closed its side. libmicrohttpd 0.9.75 misses that when the end arrives together with the
+    /// last bytes: after a read that was not full it waits for an edge that never comes.
+    var hasEnded: Bool {
+        var byte: UInt8 = 0
+        return recv(socket, &byte, 1, clinux_msg_peek | clinux_msg_dontwait) == 0
     }
 
     func cut() { shutdown(socket, Int32(SHUT_RDWR)) }
@@ -101,7 +116,7 @@ final class HTTPConnection {
         exchange?.drain()
         guard phase != .handling else { return }
         var byte: UInt8 = 0
-        if recv(socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) <= 0 { cut() }
+        if recv(socket, &byte, 1, clinux_msg_peek | clinux_msg_dontwait) <= 0 { cut() }
     }
 
     /// The time for draining is over.

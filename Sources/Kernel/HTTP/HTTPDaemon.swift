@@ -3,6 +3,7 @@ internal import Base
 internal import CLinux
 internal import CMicrohttpd
 internal import Glibc
+internal import Observability
 internal import Synchronization
 
 /// One libmicrohttpd daemon without a listening socket, driven by one loop: one for plain connections, and one more
@@ -73,7 +74,7 @@ final class HTTPDaemon: EventSource, @unchecked Sendable {
     }
 
     private func dropped() {
-        service.refusedConnections.wrappingAdd(1, ordering: .relaxed)
+        service.refusedConnections.add()
         loop.load.wrappingSubtract(1, ordering: .relaxed)
     }
 

@@ -75,7 +75,9 @@ extension OpenFile {
                 filled += got
             }
         }
-        guard failure == 0 else { throw .internalError("a file could not be read: \(String(cString: strerror(failure)))") }
+        guard failure == 0 else {
+            throw .internalError("a file could not be read: \(String(cString: strerror(failure)))")
+        }
         return bytes
     }
 }

@@ -2,6 +2,7 @@
 package import Base
 internal import CLinux
 internal import Glibc
+package import Observability
 internal import Synchronization
 
 /// Names a listener of a server.
@@ -27,14 +28,18 @@ package final class HTTPServer: Sendable {
     package static var cores: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     package init(
-        loops count: Int = HTTPServer.cores, limits: HTTPLimits = HTTPLimits(), handler: @escaping HTTPHandler
+        loops count: Int = HTTPServer.cores, limits: HTTPLimits = HTTPLimits(), log: Log = .silent,
+        metrics: Metrics = Metrics(), handler: @escaping HTTPHandler
     ) throws(Fault) {
         // Writing to a connection that is gone must be an error and not the end of the process.
         signal(SIGPIPE, SIG_IGN)
-        service = HTTPService(limits: limits, handler: handler)
+        service = HTTPService(limits: limits, log: log, metrics: metrics, handler: handler)
         loops = (0..<max(1, count)).map { _ in EventLoop(limits: limits) }
         try addDaemon(nil)
         for (number, loop) in loops.enumerated() { loop.start(name: "http-\(number)") }
+        metrics.gauge("http_connections", "Open client connections.") { [loops] in
+            Double(loops.reduce(0) { $0 + $1.load.load(ordering: .relaxed) })
+        }
     }
 
     deinit { for loop in loops { loop.stop() } }
@@ -112,13 +117,18 @@ package final class HTTPServer: Sendable {
 
     /// Serves until the task is cancelled; then answers what runs, within `limits.drain`, and returns.
     package func run() async {
+        startAccepting()
+        await untilCancelled()
+        await stop()
+    }
+
+    /// Apart from `run`, which would keep closed listeners alive, and with them their sockets.
+    private func startAccepting() {
         let acceptors = state.withLock { state in
             state.running = true
             return state.listeners.values.map(\.acceptors)
         }
         for acceptors in acceptors { open(acceptors) }
-        await untilCancelled()
-        await stop()
     }
 
     private func untilCancelled() async {
@@ -151,7 +161,7 @@ package final class HTTPServer: Sendable {
     /// Connections at this moment.
     package var connectionCount: Int { loops.reduce(0) { $0 + $1.load.load(ordering: .relaxed) } }
     /// Connections that were turned away because a limit was reached.
-    package var refusedConnections: Int { service.refusedConnections.load(ordering: .relaxed) }
+    package var refusedConnections: Int { Int(service.refusedConnections.value) }
 }
 
 /// A continuation and a cancellation, in whichever order they come.

@@ -2,17 +2,26 @@
 internal import Base
 internal import CLinux
 internal import Glibc
-internal import Synchronization
+internal import Observability
 
 /// What the connections of one server share.
 final class HTTPService: Sendable {
     let limits: HTTPLimits
     let handler: HTTPHandler
-    let refusedConnections = Atomic<Int>(0)
+    let log: Log
+    let requests: Counter
+    let refusedConnections: Counter
+    let cutConnections: Counter
 
-    init(limits: HTTPLimits, handler: @escaping HTTPHandler) {
+    init(limits: HTTPLimits, log: Log, metrics: Metrics, handler: @escaping HTTPHandler) {
         self.limits = limits
+        self.log = log
         self.handler = handler
+        requests = metrics.counter("http_requests_total", "Requests whose headers were read.")
+        refusedConnections = metrics.counter(
+            "http_connections_refused_total", "Connections turned away because a limit was reached.")
+        cutConnections = metrics.counter(
+            "http_connections_cut_total", "Connections ended because the client was too slow.")
     }
 }
 

@@ -32,7 +32,7 @@ final class Lingerer: EventSource {
 
     func ready(_ events: UInt32) {
         let count = withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) {
-            recv(descriptor, $0.baseAddress!, $0.count, CLINUX_MSG_DONTWAIT)
+            recv(descriptor, $0.baseAddress!, $0.count, clinux_msg_dontwait)
         }
         taken += max(0, count)
         if count == 0 || (count < 0 && errno != EAGAIN) || taken > Lingerer.most { loop.forget(descriptor, token) }
@@ -55,6 +55,6 @@ enum EarlyAnswer {
         let bytes = Array(text.utf8) + body
         // The send buffer is empty: nothing was answered yet. What does not fit is lost with the connection.
         _ = Glibc.send(
-            wire.socket, bytes, bytes.count, CLINUX_MSG_DONTWAIT | Int32(MSG_NOSIGNAL))
+            wire.socket, bytes, bytes.count, clinux_msg_dontwait | clinux_msg_nosignal)
     }
 }

@@ -2,6 +2,7 @@
 internal import Base
 internal import CLinux
 internal import Glibc
+internal import Observability
 internal import Synchronization
 
 /// A listening socket and what its connections are told apart by. The descriptor goes with the last owner.
@@ -120,7 +121,7 @@ final class Acceptor: EventSource, @unchecked Sendable {
             if load < fewest { (idlest, fewest) = (other, load) }
         }
         guard total < service.limits.connections else {
-            service.refusedConnections.wrappingAdd(1, ordering: .relaxed)
+            service.refusedConnections.add()
             Glibc.close(arrival.socket)
             return
         }

@@ -23,8 +23,10 @@ enum ResponseQueue {
         switch response.body {
         case .empty:
             // What a GET would bring, told to a HEAD.
-            if exchange.isHead, let length = response.headers.first(where: { HTTPHeaders.same($0.0, "Content-Length") }),
-                let count = UInt64(length.1) {
+            if exchange.isHead,
+                let length = response.headers.first(where: { HTTPHeaders.same($0.0, "Content-Length") }),
+                let count = UInt64(length.1)
+            {
                 return MHD_create_response_from_callback(count, block, noContent, nil, nil)
             }
             return cmhd_copied(nil, 0)
@@ -46,8 +48,10 @@ enum ResponseQueue {
             return MHD_create_response_from_callback(size, block, streamContent, held, releaseExchange)
         case .upgrade(let name, let headers, _):
             guard let gate = exchange.upgrade else { return nil }
-            guard let built = MHD_create_response_for_upgrade(
-                upgradeOpened, Unmanaged.passUnretained(gate).toOpaque()) else { return nil }
+            guard
+                let built = MHD_create_response_for_upgrade(
+                    upgradeOpened, Unmanaged.passUnretained(gate).toOpaque())
+            else { return nil }
             add("Upgrade", name, to: built)
             for (name, value) in headers where isSendable(name, value) { add(name, value, to: built) }
             return built
@@ -112,10 +116,15 @@ private func streamContent(
 ) -> Int {
     let exchange = Unmanaged<Exchange>.fromOpaque(context!).takeUnretainedValue()
     guard let stream = exchange.stream, let target else { return cmhd_end_with_error }
+    // An announced length that is not reached is an error as well; libmicrohttpd closes in both cases.
     switch stream.take(target, room) {
     case .bytes(let count): return count
-    case .end: return cmhd_end_of_stream
-    case .broken: return cmhd_end_with_error
+    case .end:
+        if exchange.announcesLength { exchange.lookAgain() }
+        return cmhd_end_of_stream
+    case .broken:
+        exchange.lookAgain()
+        return cmhd_end_with_error
     case .nothingYet:
         exchange.suspend()
         return 0

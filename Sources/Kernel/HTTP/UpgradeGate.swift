@@ -167,7 +167,7 @@ extension SocketTransport.State {
         readable = false
         var result = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: 16_384) { buffer, filled in
-            result = recv(socket, buffer.baseAddress!, 16_384, Int32(MSG_DONTWAIT))
+            result = recv(socket, buffer.baseAddress!, 16_384, clinux_msg_dontwait)
             filled = max(0, result)
         }
         if result > 0 { return .done(bytes) }
@@ -180,7 +180,7 @@ extension SocketTransport.State {
         let count = bytes.withUnsafeBytes {
             Glibc.send(
                 socket, $0.baseAddress! + start, bytes.count - start,
-                Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+                clinux_msg_dontwait | clinux_msg_nosignal)
         }
         if count >= 0 { return .done(count) }
         return errno == EAGAIN || errno == EINTR ? .wait : .over

@@ -3,7 +3,8 @@ package import Base
 internal import CLinux
 internal import Glibc
 
-/// Where a server listens, spelled as OVS spells it: `unix:/run/x.sock`, `tcp:192.0.2.1:6641`, `tcp:[2001:db8::1]:6641`.
+/// Where a server listens, spelled as OVS spells it: `unix:/run/x.sock`, `tcp:192.0.2.1:6641`,
+/// `tcp:[2001:db8::1]:6641`.
 package enum OVSDBEndpoint: Sendable, Hashable, CustomStringConvertible {
     case unix(path: String)
     case tcp(host: String, port: Int)

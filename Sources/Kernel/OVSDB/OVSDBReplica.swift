@@ -21,6 +21,13 @@ package struct OVSDBChange: Sendable, Hashable {
     package let uuid: String
     package let old: OVSDBRow?
     package let new: OVSDBRow?
+
+    package init(table: String, uuid: String, old: OVSDBRow?, new: OVSDBRow?) {
+        self.table = table
+        self.uuid = uuid
+        self.old = old
+        self.new = new
+    }
 }
 
 /// The monitored part of a database in memory, as of one of its transactions.
@@ -108,7 +115,8 @@ extension OVSDBReplica {
         return changes
     }
 
-    /// Columns at their default are not sent; `_version`, which is in no schema, comes with all columns and is passed over.
+    /// Columns at their default are not sent; `_version`, which is in no schema, comes with all columns and is passed
+    /// over.
     private static func fresh(
         _ uuid: String, _ json: JSON, _ types: [String: OVSDBColumn], _ columns: [String]?
     ) -> OVSDBRow? {
@@ -136,7 +144,8 @@ extension OVSDBReplica {
         return row
     }
 
-    /// The difference of "update2": elements that are there leave, others come; a known key with another value is replaced.
+    /// The difference of "update2": elements that are there leave, others come; a known key with another value is
+    /// replaced.
     private static func difference(_ old: OVSDBValue, _ change: OVSDBValue) -> OVSDBValue {
         switch (old, change) {
         case (.set(let old), .set(let change)): return .set(old.symmetricDifference(change))

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package import JSON
 
-/// What a column may hold, as far as reading needs to know: how its default looks and whether changes come as differences.
+/// What a column may hold, as far as reading needs to know: how its default looks and whether changes come as
+/// differences.
 package struct OVSDBColumn: Sendable, Hashable {
     package let isMap: Bool
-    /// More than one element is allowed; changes of such a column are sent as a difference ("update2", ovsdb-server(7)).
+    /// More than one element is allowed; changes of such a column are sent as a difference ("update2",
+    /// ovsdb-server(7)).
     package let isComposite: Bool
     package let defaultValue: OVSDBValue
 

@@ -42,7 +42,8 @@ package final class Log: Sendable {
         case automatic
     }
 
-    package let level: Level
+    /// What is said at least; all children follow.
+    package var level: Level { writer.level }
     private let clock: any WallClock
     private let style: LogStyle
     private let writer: LogWriter
@@ -52,15 +53,13 @@ package final class Log: Sendable {
     package init(
         sink: Sink = .stderr, level: Level = .info, clock: any WallClock = MachineClock(), format: Format = .automatic
     ) {
-        self.level = level
         self.clock = clock
-        writer = LogWriter(sink)
+        writer = LogWriter(sink, level)
         style = format == .plain || (format == .automatic && writer.isTerminal) ? .plain : .lines
         carried = []
     }
 
     private init(parent: Log, carried: [UInt8]) {
-        level = parent.level
         clock = parent.clock
         style = parent.style
         writer = parent.writer
@@ -103,6 +102,9 @@ package final class Log: Sendable {
 
     /// Returns when all that was said is with the operating system.
     package func flush() { writer.flush() }
+
+    /// Says more or less from now on. A log that was made to be silent stays so.
+    package func setLevel(_ level: Level) { writer.setLevel(level) }
 
     /// Opens the file again, after log rotation moved it away.
     package func reopen() { writer.reopen() }

@@ -15,9 +15,11 @@ final class LogWriter: Sendable {
     private let path: String?
     private let inMemory: Bool
     private let flusher: Flusher?
+    private let lowest: Atomic<Int>
     let isTerminal: Bool
 
-    init(_ sink: Log.Sink) {
+    init(_ sink: Log.Sink, _ level: Log.Level) {
+        lowest = Atomic(level.rawValue)
         switch sink {
         case .stderr: (path, inMemory) = (nil, false)
         case .file(let path): (self.path, inMemory) = (path, false)
@@ -38,6 +40,13 @@ final class LogWriter: Sendable {
         isTerminal = !inMemory && path == nil && isatty(2) == 1
         flusher = inMemory ? nil : Flusher(delayMilliseconds: LogWriter.delayMilliseconds)
         flusher?.start { [weak self] in self?.flush() }
+    }
+
+    var level: Log.Level { Log.Level(rawValue: lowest.load(ordering: .relaxed)) ?? .info }
+
+    func setLevel(_ level: Log.Level) {
+        guard self.level != .off else { return }
+        lowest.store(level.rawValue, ordering: .relaxed)
     }
 
     deinit {

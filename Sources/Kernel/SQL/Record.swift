@@ -29,6 +29,8 @@ package enum ColumnName {
         if before == UInt8(ascii: "_") { return false }
         if !isCapital(before) { return true }
         guard at + 1 < letters.count, isSmall(letters[at + 1]) else { return false }
+        // `IPv4` and `IPv6` are words of their own making.
+        if letters[at...].starts(with: "Pv".utf8), before == UInt8(ascii: "I") { return false }
         // The plural of an initialism (`IDs`, `IPsByHost`) is no new word.
         let pluralEnds = at + 2 == letters.count || isCapital(letters[at + 2])
         return !(letters[at + 1] == UInt8(ascii: "s") && pluralEnds)

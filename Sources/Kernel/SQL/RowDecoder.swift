@@ -10,9 +10,14 @@ final class RowDecoder: Decoder {
     var at = 0
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
+<<<<<<< HEAD
     /// The last nested value of each column: neighbours in a list often hold the same one (a flavor, no tags), and
     /// comparing its text costs far less than reading it again.
     private var recent: [Int32: (text: String, value: Any)] = [:]
+=======
+    /// By step: what nested columns of the rows before were.
+    private var memos: [(type: ObjectIdentifier, memo: AnyObject)?] = []
+>>>>>>> main
 
     init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
@@ -92,14 +97,14 @@ final class RowDecoder: Decoder {
 
     func value<T: Decodable>(_ type: T.Type, step place: Int) throws -> T {
         let step = plan.steps[place]
-        if step.isNested { return try nested(type, step.column) }
+        if step.isNested { return try nested(type, place) }
         if type == Timestamp.self {
             return unsafeBitCast(Timestamp(microseconds: try integer(step.column)), to: T.self)
         }
         if type == [UInt8].self { return unsafeBitCast(try bytes(step.column), to: T.self) }
         if NestedColumn.holds(type) {
             plan.steps[place].isNested = true
-            return try nested(type, step.column)
+            return try nested(type, place)
         }
         guard step.column >= 0 else { throw RowError("is missing") }
         column = step.column
@@ -108,17 +113,63 @@ final class RowDecoder: Decoder {
             return try T(from: self)
         } catch is HasMembers {
             plan.steps[place].isNested = true
-            return try nested(type, step.column)
+            return try nested(type, place)
         }
     }
 
-    private func nested<T: Decodable>(_ type: T.Type, _ column: Int32) throws -> T {
+    private func nested<T: Decodable>(_ type: T.Type, _ place: Int) throws -> T {
+        let column = plan.steps[place].column
         if isNull(column), let null = NestedColumn.null(type) { return null }
         let text = try text(column)
+<<<<<<< HEAD
         if let last = recent[column], last.text == text, let value = last.value as? T { return value }
         let value = try NestedColumn.decode(type, text)
         recent[column] = (text, value)
         return value
+=======
+        while memos.count <= place { memos.append(nil) }
+        let memo: Memo<T>
+        if let known = memos[place], known.type == ObjectIdentifier(type) {
+            // A checked cast would look the generic class up for every value.
+            memo = unsafeDowncast(known.memo, to: Memo<T>.self)
+        } else {
+            memo = Memo<T>()
+            memos[place] = (ObjectIdentifier(type), memo)
+        }
+        if let value = memo.value(of: text) { return value }
+        let value = try memo.read(text) ?? NestedColumn.decode(type, text)
+        memo.keep(value, of: text)
+        return value
+    }
+}
+
+/// The last few texts of a nested column and what they meant: the rows of a list mostly repeat each other there.
+private final class Memo<Value> {
+    private static var size: Int { 4 }
+    private let reader = Value.self as? any NestedReadable.Type
+    private var texts: [String] = []
+    private var values: [Value] = []
+    private var oldest = 0
+
+    func value(of text: String) -> Value? {
+        for at in texts.indices where texts[at] == text { return values[at] }
+        return nil
+    }
+
+    func read(_ text: String) -> Value? {
+        guard let reader else { return nil }
+        return NestedColumn.read(reader, as: Value.self, text)
+    }
+
+    func keep(_ value: Value, of text: String) {
+        guard texts.count == Memo.size else {
+            texts.append(text)
+            return values.append(value)
+        }
+        texts[oldest] = text
+        values[oldest] = value
+        oldest = (oldest + 1) % Memo.size
+>>>>>>> main
     }
 }
 

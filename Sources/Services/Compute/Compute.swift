@@ -13,7 +13,8 @@ package final class ComputeService: Service {
             ConsoleToken.self, InstanceAction.self, ComputeServices.self, Hypervisors.self, Quotas.self, Limits.self,
             AvailabilityZones.self, ServerExternalEvents.self, DecisionRecord.self,
             ServerMetadata.self, ServerTags.self, ServerAddresses.self, ServerInterfaces.self, ServerPasswords.self,
-            ServerSecurityGroups.self, ServerGroup.self, Aggregate.self, FlavorExtraSpecs.self, FlavorAccess.self,
+            ServerSecurityGroups.self, SecurityGroupProxy.self, ServerGroup.self, Aggregate.self, FlavorExtraSpecs.self,
+            FlavorAccess.self,
             TenantUsages.self, ServerDiagnostics.self, Extensions.self, Migrations.self, VolumeAttachments.self,
             Records.self,
         ])

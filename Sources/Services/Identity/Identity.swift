@@ -1,1 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Identity (Keystone): who is who, who may do what where, and where each service answers.
+package final class IdentityService: Service {
+    package static let index = ServiceIndex(
+        type: "identity", name: "keystone", title: "Identity", port: 5000, mount: "/identity", base: "/v3",
+        versions: VersionHistory(nil, ["3.14": "The third version of the API, as of its fourteenth revision."]),
+        envelope: .keystone, wording: .keystone, rulePrefix: "identity:", baseRules: IdentityRules.base,
+        memberRules: IdentityRules.members,
+        resources: [
+            IdentityVersions.self, AuthTokens.self, AuthScopes.self, Revocation.self, Domains.self, Project.self,
+            ProjectTags.self, User.self, UserPasswords.self, Group.self, Membership.self, Role.self, ImpliedRole.self,
+            Assignment.self, SystemGrants.self, RoleAssignments.self, CatalogService.self, Endpoint.self, Region.self,
+            Credential.self, PolicyDocument.self, ApplicationCredential.self, StoredAccessRule.self,
+            EC2Credentials.self,
+            Trust.self,
+        ])
+
+    package let database: Database
+    package let options: IdentityOptions
+    /// Everything that knows who somebody is; the kernel asks it about each token.
+    package let authority: IdentityAuthority
+    let tokens: TokenProvider
+    let passwords: PasswordCheck
+    /// What the blobs of credentials are kept under.
+    let credentialKeys: FernetKeys
+
+    /// - Parameters:
+    ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
+    ///   - keys: the keys that tokens are made and read with.
+    ///   - credentialKeys: those that credentials are kept under, which outlive any rotation of the former.
+    package init(
+        database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
+        keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions()
+    ) {
+        self.database = database
+        self.options = options
+        self.credentialKeys = credentialKeys
+        passwords = PasswordCheck(Passwords(rounds: options.passwordRounds, chance: ids), on: pool)
+        tokens = TokenProvider(database: database, clock: clock, ids: ids, keys: keys, options: options)
+        authority = IdentityAuthority(tokens)
+    }
+
+    /// The same with the keys of a directory, which is filled when it is empty.
+    package convenience init(
+        database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
+        keyDirectory: String, options: IdentityOptions = IdentityOptions()
+    ) throws(Fault) {
+        let repository = FernetRepository(directory: keyDirectory, chance: ids)
+        try repository.create()
+        let credentials = FernetRepository(directory: keyDirectory + "/credentials", chance: ids)
+        try credentials.create()
+        self.init(
+            database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
+            credentialKeys: try credentials.load(), options: options)
+    }
+}
+
+extension Request {
+    var identity: IdentityService { room(IdentityService.self) }
+
+    /// A transaction whose outcome may change what a token is worth: answers given before are forgotten with it.
+    func change<T: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        let epoch = identity.tokens.epoch
+        return try await database.transaction { transaction throws(Fault) in
+            transaction.afterCommit { epoch.advance() }
+            return try body(transaction)
+        }
+    }
+}

@@ -1,1 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Image (Glance): what servers boot from, as rows about it and bytes in a store.
+package final class ImageService: Service {
+    package static let index = ServiceIndex(
+        type: "image", name: "glance", title: "Image", port: 9292, mount: "/image", base: "/v2", catalogPath: "",
+        versions: .fixed("2.17"), envelope: .glance, wording: .glance, scopes: .project,
+        baseRules: ImageRules.base, memberRules: ImageRules.members,
+        resources: [
+            ImageDiscovery.self, ImageSchemas.self, ImageRecord.self, ImageTransfer.self, ImageImport.self,
+            ImageTags.self,
+            ImageActions.self, ImageMember.self,
+        ])
+
+    package let database: Database
+    package let clock: any WallClock
+    package let ids: any Identifiers
+    package let log: Log
+    package let store: any ImageStore
+    package let options: ImageOptions
+    /// Where digests are computed; the store has threads of its own.
+    let digesters: BlockingPool
+
+    package init(
+        database: Database, clock: any WallClock, ids: any Identifiers, log: Log, store: any ImageStore,
+        options: ImageOptions
+    ) {
+        self.database = database
+        self.clock = clock
+        self.ids = ids
+        self.log = log
+        self.store = store
+        self.options = options
+        digesters = BlockingPool(name: "image digests", threads: 2, queue: 1024)
+    }
+}
+
+extension Request {
+    var image: ImageService { room(ImageService.self) }
+}

@@ -13,10 +13,9 @@ package final class PlacementService: Service {
             "project_reader_api": "role:reader and project_id:%(project_id)s",
             "admin_or_project_reader_or_service_api": "role:admin or rule:project_reader_api or role:service",
         ],
-        bodyLimit: 16 << 20,
         resources: [
             Versions.self, Provider.self, Inventory.self, ResourceClass.self, Trait.self, ProviderTrait.self,
-            ProviderAggregate.self, Allocation.self, Usages.self, AllocationCandidates.self,
+            ProviderAggregate.self, Allocation.self, Usages.self, AllocationCandidates.self, Reshaper.self,
         ])
 
     package let database: Database

@@ -4,7 +4,7 @@ import Kernel
 /// Every microversion of the compute API that this room speaks, with what it brought (api-ref, microversion history).
 extension VersionHistory {
     static let compute = VersionHistory(
-        "compute", legacyHeader: "X-OpenStack-Nova-API-Version",
+        "compute", legacyHeader: "X-OpenStack-Nova-API-Version", legacyRequestID: "X-Compute-Request-Id",
         [
             "2.1": "Base version; same surface as v2.0 with strict input checks.",
             "2.2": "Keypair 'type' (ssh/x509); keypair create answers 201, delete 204.",

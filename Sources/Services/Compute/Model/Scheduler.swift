@@ -22,7 +22,8 @@ struct Scheduler {
         var rooms = candidates.compactMap { candidate in
             byProvider[candidate.provider].map { Room(host: $0, candidate: candidate, needs: resources) }
         }
-        let lacking = hosts.filter { host in !rooms.contains { $0.host.id == host.id } }
+        let roomy = Set(rooms.map(\.host.id))
+        let lacking = hosts.filter { !roomy.contains($0.id) }
         if !lacking.isEmpty {
             decision.drop("Placement", lacking.map(\.name), try await shortage(resources, lacking))
         }
@@ -31,13 +32,17 @@ struct Scheduler {
             if !refused.isEmpty { decision.drop(filter.name, refused.map(\.host.name), filter.reason) }
             rooms.removeAll { !filter.admits($0.host) }
         }
-        spread(servers, over: &rooms, &decision)
+        let group = try await ServerGroup.limit(first.id, site.database)
+        spread(servers, over: &rooms, within: group, &decision)
         return decision
     }
 
     /// Gives each server the host with most memory left, one after another.
-    private func spread(_ servers: [Server], over rooms: inout [Room], _ decision: inout Decision) {
+    private func spread(
+        _ servers: [Server], over rooms: inout [Room], within group: GroupLimit?, _ decision: inout Decision
+    ) {
         var heap = RoomHeap(rooms)
+        var group = group
         for server in servers {
             guard var best = heap.pop() else {
                 decision.missing.append(server.id)
@@ -45,7 +50,8 @@ struct Scheduler {
             }
             best.take()
             decision.choose(best.host, for: server)
-            if best.fits { heap.push(best) }
+            if group?.staysTogether == true { heap = RoomHeap([]) }
+            if best.fits, group?.take(best.host.name) ?? true { heap.push(best) }
         }
     }
 

@@ -33,6 +33,28 @@ struct ServerPort: Codable, Sendable, Hashable {
     var tag: String?
 }
 
+extension ServerPort: NestedReadable {
+    init?(json: JSON) {
+        guard let object = json.object, let portID = object["portID"]?.string,
+            let networkID = object["networkID"]?.string, let label = object["label"]?.string,
+            let mac = object["mac"]?.string, let mtu = object["mtu"]?.integer, let isOurs = object["isOurs"]?.bool,
+            let addresses = object["addresses"].flatMap([Address].init(json:))
+        else { return nil }
+        self.init(
+            portID: portID, networkID: networkID, label: label, mac: mac, mtu: Int(mtu), addresses: addresses,
+            isOurs: isOurs, tag: object["tag"]?.string)
+    }
+}
+
+extension ServerPort.Address: NestedReadable {
+    init?(json: JSON) {
+        guard let object = json.object, let address = object["address"]?.string,
+            let version = object["version"]?.integer, let kind = object["kind"]?.string
+        else { return nil }
+        self.init(address: address, version: Int(version), kind: kind)
+    }
+}
+
 /// A network or port as asked for at create.
 struct RequestedNetwork: Codable, Sendable, Hashable {
     var networkID: String?

@@ -16,6 +16,7 @@ struct ScheduleServers: Operation {
     }
 
     private func place(_ site: ComputeSite) async throws(Fault) {
+        try await releaseForgotten(site)
         let pending = try await pending(site)
         guard !pending.isEmpty else { return }
         let decision = try await Scheduler(site).place(pending)
@@ -32,6 +33,14 @@ struct ScheduleServers: Operation {
         try await site.database.all(
             Server.self,
             "id IN \(servers) AND host IS NULL AND task_state = 'scheduling' AND deleted_at IS NULL ORDER BY number")
+    }
+
+    /// A server that was deleted while its host was being claimed holds that claim for nobody, and a run that ended
+    /// right then could not give it back.
+    private func releaseForgotten(_ site: ComputeSite) async throws(Fault) {
+        let forgotten = try await site.database.all(
+            Server.self, "id IN \(servers) AND host IS NULL AND (deleted_at IS NOT NULL OR task_state = 'deleting')")
+        for server in forgotten { try await site.room.placement.release(server.id, requestID: site.requestID) }
     }
 
     private func claim(_ decision: Decision, _ site: ComputeSite) async throws(Fault) {

@@ -197,6 +197,20 @@ extension FakeHypervisor: GuestAgent {
     }
 }
 
+extension FakeHypervisor: GuestResizing {
+    package func resize(_ spec: GuestSpec) async throws(Fault) {
+        try await change { () throws(Fault) in
+            let guest = try ours(spec.server)
+            guard guest.state == .shutdown || guest.state == .crashed else {
+                throw .guestState(spec.server, guest.state, "resize")
+            }
+            guard spec.rootDiskGiB >= guest.spec.rootDiskGiB else { throw .diskShrinks(spec.server) }
+            guestsByID[spec.server]?.spec = spec
+            guestsByID[spec.server]?.spec.nics = guest.spec.nics
+        }
+    }
+}
+
 // MARK: - Inside
 
 extension FakeHypervisor {
@@ -224,7 +238,7 @@ extension FakeHypervisor {
 
     private func start(_ server: String, as kind: GuestEvent.Kind) {
         if kind != .resumed, let title = guestsByID[server]?.spec.title {
-            write("fake: \(title) starts\nfake: ready\n", toConsoleOf: server)
+            write("fake: \(title) starts\nfake: disk\nfake: network\nfake: ready\n", toConsoleOf: server)
         }
         enter(.running, server, as: kind)
     }

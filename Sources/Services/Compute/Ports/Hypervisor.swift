@@ -42,18 +42,6 @@ package protocol Hypervisor: Sendable {
     func events() async -> AsyncStream<GuestEvent>
 }
 
-/// The ability to reach an agent inside the guest.
-package protocol GuestAgent: Sendable {
-    /// Sets a user's password inside the guest. 409 when no agent answers.
-    func changePassword(of server: String, user: String, to password: String) async throws(Fault)
-}
-
-/// The ability to copy a guest's root disk into a file of its own, without its base image.
-package protocol GuestImaging: Sendable {
-    /// Writes the root disk as it is now to `path` as qcow2; the guest is paused for no longer than the copy needs.
-    func snapshot(_ server: String, to path: String) async throws(Fault)
-}
-
 /// What connects a guest's port to the host's network.
 package protocol NetworkPlug: Sendable {
     /// Makes the tap `nic.tap` and joins it to the integration bridge under the port's id.
@@ -179,6 +167,9 @@ extension Fault {
     /// A domain that carries no mark of ours belongs to somebody else.
     package static func guestNotOurs(_ server: String) -> Fault {
         .conflict("Domain \(server) was not made by this service and is left alone.", code: "DomainNotOurs")
+    }
+    package static func diskShrinks(_ server: String) -> Fault {
+        .badRequest("The root disk of instance \(server) cannot be made smaller.", code: "ResizeError")
     }
     package static func guestState(_ server: String, _ state: GuestState, _ wanted: String) -> Fault {
         .conflict("Cannot \(wanted) instance \(server) while it is \(state).", code: "InstanceInvalidState")

@@ -40,12 +40,13 @@ extension PowerChange {
     }
 }
 
-/// The last `lines` lines of a text; all of it when nil. A final newline does not count as a line.
+/// The last `lines` lines of a text; all of it when nil. After a final newline comes one more, empty, line, as upstream
+/// counts them.
 package func lastLines(_ lines: Int?, of text: [UInt8]) -> [UInt8] {
     guard let lines else { return text }
     guard lines > 0 else { return [] }
     let newline = UInt8(ascii: "\n")
-    var at = text.last == newline ? text.count - 1 : text.count
+    var at = text.count
     var left = lines
     while at > 0 {
         if text[at - 1] == newline {

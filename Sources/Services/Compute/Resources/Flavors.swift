@@ -133,7 +133,7 @@ extension Flavor {
             id: draft.id ?? request.ids.uuid(), name: draft.name, vcpus: draft.vcpus, memoryMB: draft.memoryMB,
             diskGB: draft.diskGB, ephemeralGB: draft.ephemeralGB, swapMB: draft.swapMB,
             rxtxFactor: draft.rxtxFactor, isPublic: draft.isPublic, description: draft.description, extraSpecs: [:],
-            projects: draft.isPublic ? [] : [request.caller.projectID ?? ""], createdAt: request.now)
+            projects: [], createdAt: request.now)
         try await request.database.transaction { transaction throws(Fault) in
             if try transaction.first(Flavor.self, "name = \(flavor.name)") != nil {
                 throw .conflict("Flavor with name \(flavor.name) already exists.")

@@ -12,10 +12,11 @@ enum ServerCreate: Resource {
     static func create(_ request: Request, _ draft: ServerDraft) async throws(Fault) -> Reply {
         let room = request.compute
         try draft.judge(request)
-        let flavor = try await Flavor.find(draft.flavorRef, request)
+        let flavor = try await flavor(draft, request)
         let image = try await image(draft, flavor, request)
         let key = try await keypair(draft, request)
         try await networks(draft, request)
+        try await securityGroups(draft, request)
         try flavor.admitsZeroDisk(request, draft)
         let drafts = rows(draft, flavor.snapshot, image, key, request)
         let servers = try await admit(drafts, draft, request, room)
@@ -126,6 +127,15 @@ extension ServerCreate {
         return image
     }
 
+    /// A flavor that cannot be found is the request's mistake here, not the path's.
+    private static func flavor(_ draft: ServerDraft, _ request: Request) async throws(Fault) -> Flavor {
+        do throws(Fault) {
+            return try await Flavor.find(draft.flavorRef, request)
+        } catch {
+            throw error.status == 404 ? .badRequest(error.message) : error
+        }
+    }
+
     private static func keypair(_ draft: ServerDraft, _ request: Request) async throws(Fault) -> Keypair? {
         guard let name = draft.keyName else { return nil }
         return try await request.database.one(
@@ -171,11 +181,25 @@ extension ServerCreate {
         }
     }
 
+    /// Groups named for the ports that Compute is to make must be there, each once.
+    private static func securityGroups(_ draft: ServerDraft, _ request: Request) async throws(Fault) {
+        let names = draft.securityGroups.filter { $0 != "default" }
+        guard !names.isEmpty else { return }
+        let known = try await request.compute.network.securityGroups(project: draft.projectID, requestID: request.id)
+        for name in names {
+            let count = known.count { $0.id == name || $0.name == name }
+            guard count > 0 else { throw .badRequest("Security group \(name) not found.") }
+            guard count == 1 || known.contains(where: { $0.id == name }) else {
+                throw .badRequest("Multiple security groups found matching '\(name)'. Use an ID to be more specific.")
+            }
+        }
+    }
+
     static func address(_ text: String, version: Int, _ body: inout Body, _ name: String) throws(Fault) -> String {
         guard !text.isEmpty else { return "" }
-        guard AddressText.version(text) == version else {
+        guard AddressText.version(text) == version, let address = AddressText.canonical(text) else {
             throw body.refuse(name, .string(text), "'\(text)' is not a 'ipv\(version)'")
         }
-        return text
+        return address
     }
 }

@@ -53,7 +53,7 @@ struct ServerDraft: ProjectOwned, Asked {
         accessIP4 = try ServerCreate.address(
             try body.take("accessIPv4", .text(0...39)) ?? "", version: 4, &body, "accessIPv4")
         accessIP6 = try ServerCreate.address(
-            try body.take("accessIPv6", .text(0...39)) ?? "", version: 6, &body, "accessIPv6")
+            try body.take("accessIPv6", .text(0...45)) ?? "", version: 6, &body, "accessIPv6")
         diskConfig = try body.take("OS-DCF:diskConfig", .oneOf("AUTO", "MANUAL")) ?? "MANUAL"
         adminPassword = try body.take("adminPass", .text(0...255))
         returnsReservation = try body.take("return_reservation_id", .bool) ?? false

@@ -193,28 +193,51 @@ extension ServerGroup {
 
     /// What the policy of a server's group asks of a host.
     static func filters(_ server: String, _ database: Database) async throws(Fault) -> [HostFilter] {
+        guard let limit = try await limit(server, database) else { return [] }
+        if limit.staysTogether {
+            guard !limit.counts.isEmpty else { return [] }
+            return [
+                HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") {
+                    limit.counts[$0.name] != nil
+                }
+            ]
+        }
+        return [
+            HostFilter("ServerGroupAntiAffinityFilter", "the host has servers of the group already") {
+                limit.counts[$0.name, default: 0] < limit.most
+            }
+        ]
+    }
+
+    /// How the group a server is in binds it; nil without a group and when the policy is but a wish.
+    static func limit(_ server: String, _ database: Database) async throws(Fault) -> GroupLimit? {
         guard let id = try await holding(server, database).first,
-            let group = try await database.first(ServerGroup.self, "id = \(id)")
-        else { return [] }
+            let group = try await database.first(ServerGroup.self, "id = \(id)"),
+            group.policy == .affinity || group.policy == .antiAffinity
+        else { return nil }
         let members = try await database.all(Member.self, "group_id = \(id)").map(\.serverID)
         let others = try await database.all(
             Server.self, "id", in: members, and: "deleted_at IS NULL AND host IS NOT NULL")
-        var counts: [String: Int] = [:]
-        for other in others { counts[other.host ?? "", default: 0] += 1 }
-        let most = group.perHostMax ?? 1
-        let found = counts
-        switch group.policy {
-        case .affinity where !found.isEmpty:
-            return [
-                HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") { found[$0.name] != nil }
-            ]
-        case .antiAffinity:
-            return [
-                HostFilter("ServerGroupAntiAffinityFilter", "the host has servers of the group already") {
-                    found[$0.name, default: 0] < most
-                }
-            ]
-        default: return []
-        }
+        var limit = GroupLimit(staysTogether: group.policy == .affinity, most: group.perHostMax ?? 1)
+        for other in others { _ = limit.take(other.host ?? "") }
+        return limit
+    }
+}
+
+/// How many servers of a group each host has, and may have, while servers are handed out.
+struct GroupLimit: Sendable {
+    let staysTogether: Bool
+    let most: Int
+    private(set) var counts: [String: Int] = [:]
+
+    init(staysTogether: Bool, most: Int) {
+        self.staysTogether = staysTogether
+        self.most = most
+    }
+
+    /// Counts one more on a host; whether another may follow.
+    mutating func take(_ host: String) -> Bool {
+        counts[host, default: 0] += 1
+        return staysTogether || counts[host, default: 0] < most
     }
 }

@@ -20,7 +20,8 @@ struct ServerQuery: ProjectOwned, Asked {
         .text("key_name"), .number("launch_index"), .number("launched_at"), .number("terminated_at"),
         .number("power_state"), .number("progress"), .text("project_id"), .text("root_device_name"),
         .text("user_id"), .text("vm_state"), .text("task_state"), .text("instance_type_id", column: "flavor"),
-        .number("updated_at"), .number("locked"), .number("created_at"), .text("uuid", column: "id"),
+        .number("updated_at"), .number("locked"), .number("created_at", mayBeNull: false),
+        .text("uuid", column: "id", mayBeNull: false),
     ]
 
     func run(_ request: Request) async throws(Fault) -> ([Server], Page) {
@@ -145,11 +146,10 @@ struct ServerQuery: ProjectOwned, Asked {
                 "tags LIKE \("%" + JSON.string(String(tag)).text() + "%")"
             }
         }
-        func joined(_ list: [SQL], _ word: SQL) -> SQL { list.dropFirst().reduce(list[0]) { $0 + word + $1 } }
         let (all, any, notAll, notAny) = (names("tags"), names("tags-any"), names("not-tags"), names("not-tags-any"))
-        if !all.isEmpty { parts.append(joined(all, " AND ")) }
-        if !any.isEmpty { parts.append("(" + joined(any, " OR ") + ")") }
-        if !notAll.isEmpty { parts.append("NOT (" + joined(notAll, " AND ") + ")") }
-        if !notAny.isEmpty { parts.append("NOT (" + joined(notAny, " OR ") + ")") }
+        if !all.isEmpty { parts.append(all.joined(" AND ")) }
+        if !any.isEmpty { parts.append("(" + any.joined(" OR ") + ")") }
+        if !notAll.isEmpty { parts.append("NOT (" + notAll.joined(" AND ") + ")") }
+        if !notAny.isEmpty { parts.append("NOT (" + notAny.joined(" OR ") + ")") }
     }
 }

@@ -24,29 +24,8 @@ enum ServerSecurityGroups: Resource {
         let ids = Set(ports.flatMap(\.securityGroups))
         let groups = try await network.securityGroupDocuments(project: server.projectID, requestID: request.id)
             .filter { ids.contains($0["id"]?.string ?? "") }
-        return .list(
-            "security_groups",
-            groups.map { group in
-                { view in
-                    view.put("id", group["id"] ?? "")
-                    view.put("name", group["name"] ?? "")
-                    view.put("description", group["description"] ?? "")
-                    view.put("tenant_id", group["project_id"] ?? .string(server.projectID))
-                    let rules = (group["security_group_rules"]?.array ?? []).filter { $0["direction"] == "ingress" }
-                    view.list("rules", rules) { write($1, to: &$0) }
-                }
-            })
-    }
-
-    private static func write(_ rule: JSON, to view: inout View) {
-        view.put("id", rule["id"] ?? "")
-        view.put("parent_group_id", rule["security_group_id"] ?? "")
-        view.put("ip_protocol", rule["protocol"] ?? nil)
-        view.put("from_port", rule["port_range_min"] ?? nil)
-        view.put("to_port", rule["port_range_max"] ?? nil)
-        view.put("group", JSON.object([:]))
-        let prefix = rule["remote_ip_prefix"]?.string
-        view.put("ip_range", prefix.map { ["cidr": .string($0)] } ?? JSON.object([:]))
+        let names = try await SecurityGroupProxy.names(of: groups, request)
+        return .list("security_groups", groups.map { group in { SecurityGroupProxy.write(group, names, to: &$0) } })
     }
 
     private static func change(_ request: Request, _ server: Server, _ action: String) async throws(Fault) -> Reply {

@@ -41,7 +41,7 @@ struct Server: Record {
     let launchIndex: Int
     var accessIP4: String
     var accessIP6: String
-    let diskConfig: String
+    var diskConfig: String
     let rootDeviceName: String?
     /// Handed to the guest at its first boot.
     let adminPassword: String?
@@ -159,10 +159,11 @@ extension Server {
         if let address = try body.take("accessIPv4", .text(0...39)) {
             server.accessIP4 = try ServerCreate.address(address, version: 4, &body, "accessIPv4")
         }
-        if let address = try body.take("accessIPv6", .text(0...39)) {
+        if let address = try body.take("accessIPv6", .text(0...45)) {
             server.accessIP6 = try ServerCreate.address(address, version: 6, &body, "accessIPv6")
         }
-        body.ignore("OS-DCF:diskConfig", "auto_disk_config")
+        if let config = try body.take("OS-DCF:diskConfig", .oneOf("AUTO", "MANUAL")) { server.diskConfig = config }
+        body.ignore("auto_disk_config")
         try body.end()
         server.updatedAt = request.now
         let changed = server
@@ -171,11 +172,15 @@ extension Server {
             set: """
                 name = \(changed.name), description = \(changed.description), hostname = \(changed.hostname),
                 access_ip4 = \(changed.accessIP4), access_ip6 = \(changed.accessIP6),
-                updated_at = \(changed.updatedAt)
+                disk_config = \(changed.diskConfig), updated_at = \(changed.updatedAt)
                 """,
             where: "id = \(changed.id) AND deleted_at IS NULL")
         let zones = try await AvailabilityZones.byHost(request.database)
-        return .object("server") { changed.details(&$0, zones: zones, isUpdate: true) }
+        let groups = try await ServerGroup.holding(changed.id, request.database)
+        return .object("server") { view in
+            changed.details(&view, zones: zones, isUpdate: true)
+            view.put("server_groups", groups, since: "2.71")
+        }
     }
 
     static func delete(_ request: Request, _ server: Server) async throws(Fault) -> Reply {

@@ -13,7 +13,8 @@ package enum IPVersion: Int, Sendable, Hashable, Codable {
     package var word: String { self == .v4 ? "ip4" : "ip6" }
 }
 
-/// One IPv4 or IPv6 address as a number. Written in the canonical forms (dotted quad, RFC 5952), whatever it was read from.
+/// One IPv4 or IPv6 address as a number. Written in the canonical forms (dotted quad, RFC 5952), whatever it was read
+/// from.
 package struct IPAddress: Sendable, Hashable {
     package let version: IPVersion
     package let number: UInt128
@@ -31,7 +32,8 @@ package struct IPAddress: Sendable, Hashable {
         self.number = number
     }
 
-    /// Reads an address; nil for anything else, zone indices, spaces, and quads with leading zeros (octal to some) included.
+    /// Reads an address; nil for anything else, zone indices, spaces, and quads with leading zeros (octal to some)
+    /// included.
     package init?(_ text: some StringProtocol) {
         let bytes = Array(text.utf8)
         guard bytes.count <= 45 else { return nil }

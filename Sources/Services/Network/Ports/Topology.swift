@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the networks should be, as values: the whole desired state that a back end realises. Objects refer to each other
-/// by id; one that refers to something absent is realised as far as it can be, and wholly once the other arrives.
+/// What the networks should be, as values: the whole desired state that a back end realises. Objects refer to each
+/// other by id; one that refers to something absent is realised as far as it can be, and wholly once that arrives.
 package struct Topology: Sendable, Hashable {
     package var networks: [String: SwitchSpec] = [:]
     package var ports: [String: PortSpec] = [:]
@@ -85,7 +85,8 @@ extension Topology {
             + routers.values.map { .router($0) } + ports.values.map { .port($0) }
     }
 
-    /// Takes a change in. An object older than the one already here is passed over: a late writer never undoes a newer one.
+    /// Takes a change in. An object older than the one already here is passed over: a late writer never undoes a
+    /// newer one.
     package mutating func apply(_ change: TopologyChange) {
         for object in change.put where object.generation >= (self[object.reference]?.generation ?? 0) { put(object) }
         for reference in change.remove { remove(reference) }

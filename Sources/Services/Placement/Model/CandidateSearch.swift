@@ -42,7 +42,11 @@ struct CandidateSearch: Sendable {
             ).compactMap { $0[0].text }
             for tree in try await load(roots) {
                 let left = query.limit.map { $0 - result.candidates.count } ?? Int.max
-                let candidates = solve(tree, most: left).filter { lenders.isEmpty || seen.insert($0).inserted }
+                var candidates = solve(tree, most: lenders.isEmpty ? left : Int.max)
+                // What lenders give alone is found in every tree that they lend to.
+                if !lenders.isEmpty {
+                    candidates = candidates.filter { seen.insert($0).inserted }.prefix(left).map { $0 }
+                }
                 guard !candidates.isEmpty else { continue }
                 result.candidates += candidates
                 show(candidates, tree, &shown, &result)
@@ -54,7 +58,7 @@ struct CandidateSearch: Sendable {
     }
 
     /// What a tree must have for a look at it to be worthwhile, in the database's terms: room for each class, unless a
-    /// lender may give it, and the traits of the group without a name.
+    /// lender may give it, and the traits and aggregates that are asked for.
     private func sieve() -> SQL {
         var amounts: [String: Int] = [:]
         for (name, amount) in query.groups.flatMap(\.resources) { amounts[name] = min(amounts[name] ?? amount, amount) }
@@ -63,19 +67,25 @@ struct CandidateSearch: Sendable {
         var sql: SQL = ""
         if lenders.isEmpty {
             for root in Set(inTree.values) { sql += "AND p.root_id = \(root) " }
-            for group in query.groups where !group.isOneProvider {
-                for choice in group.traits.required {
-                    sql += """
-                        AND EXISTS (SELECT 1 FROM placement_providers q JOIN placement_provider_traits t
-                        ON t.provider_id = q.id WHERE q.root_id = p.root_id AND t.trait IN \(choice.sorted())) 
-                        """
-                }
+            for group in query.groups {
+                for choice in group.traits.required { sql += somewhere("traits", "trait", choice) }
+                for choice in group.aggregates.required { sql += somewhere("aggregates", "aggregate_id", choice) }
             }
         }
         guard !needed.isEmpty else { return sql + "GROUP BY p.root_id" }
         let rooms = needed.map { name, amount -> SQL in "(\(sql: Inventory.room("i", name, amount)))" }
-        return sql
-            + "AND (\(sql: rooms.joined(" OR "))) GROUP BY p.root_id HAVING COUNT(DISTINCT i.resource_class) = \(needed.count)"
+        return sql + """
+            AND (\(sql: rooms.joined(" OR "))) GROUP BY p.root_id
+            HAVING COUNT(DISTINCT i.resource_class) = \(needed.count)
+            """
+    }
+
+    /// That some provider of the tree has one of the traits, or is in one of the aggregates.
+    private func somewhere(_ kind: String, _ column: String, _ choice: Set<String>) -> SQL {
+        """
+        AND EXISTS (SELECT 1 FROM placement_providers q JOIN placement_provider_\(raw: kind) x
+        ON x.provider_id = q.id WHERE q.root_id = p.root_id AND x.\(raw: column) IN \(choice.sorted()))
+        """ + " "
     }
 
     private func solve(_ tree: [Supply], most: Int) -> [Candidate] {

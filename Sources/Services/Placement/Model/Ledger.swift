@@ -7,14 +7,21 @@ enum Ledger {
     /// - Parameter unable: how the complaint about a missing class begins.
     static func set(_ claims: [Claim], _ unable: String, _ request: Request) async throws(Fault) {
         let names = Set(claims.flatMap { $0.parts.map(\.resourceClass) })
-        let unknown = try await ResourceClass.unknown(names, request.database)
         let now = request.now
         try await request.database.transaction { transaction throws(Fault) in
-            var entry = try Entry(claims, transaction)
-            if let unknown { throw .badRequest(unable + Fault.noSuchClass(unknown)) }
-            try entry.place()
-            try entry.write(transaction, at: now)
+            let unknown = try ResourceClass.unknown(names, transaction)
+            try set(claims, unknown.map { unable + Fault.noSuchClass($0) }, transaction, at: now)
         }
+    }
+
+    /// - Parameter complaint: what is wrong with the classes, once the rest is known to be right.
+    static func set(
+        _ claims: [Claim], _ complaint: String?, _ transaction: Transaction, at now: Timestamp
+    ) throws(Fault) {
+        var entry = try Entry(claims, transaction)
+        if let complaint { throw .badRequest(complaint) }
+        try entry.place()
+        try entry.write(transaction, at: now)
     }
 }
 

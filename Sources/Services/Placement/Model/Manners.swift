@@ -87,6 +87,7 @@ enum Code {
     static let undefined = "placement.undefined_code"
     static let concurrentUpdate = "placement.concurrent_update"
     static let duplicateName = "placement.duplicate_name"
+    static let providerNotFound = "placement.resource_provider.not_found"
     static let inventoryInUse = "placement.inventory.inuse"
     static let providerInUse = "placement.resource_provider.inuse"
     static let cannotDeleteParent = "placement.resource_provider.cannot_delete_parent"

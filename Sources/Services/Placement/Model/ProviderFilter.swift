@@ -43,8 +43,10 @@ struct ProviderFilter: Sendable {
             }
             parts += resources.sorted { $0.key < $1.key }.map { name, amount in
                 let room = Inventory.room("i", name, amount)
-                return
-                    "EXISTS (SELECT 1 FROM placement_inventories i WHERE i.provider_id = placement_providers.id AND \(sql: room))"
+                return """
+                    EXISTS (SELECT 1 FROM placement_inventories i
+                    WHERE i.provider_id = placement_providers.id AND \(sql: room))
+                    """
             }
         }
         condition = parts.joined(" AND ")

@@ -127,6 +127,12 @@ extension Allocation {
         guard !members.isEmpty else {
             throw request.index.wording.invalid("body", nil, "{} does not have enough properties")
         }
+        try await Ledger.set(claims(members, request), "Unable to allocate inventory ", request)
+        return .empty
+    }
+
+    /// What many consumers shall hold, by their ids.
+    static func claims(_ members: JSONObject, _ request: Request) throws(Fault) -> [Claim] {
         var claims: [Claim] = []
         claims.reserveCapacity(members.count)
         for (id, value) in members {
@@ -140,8 +146,7 @@ extension Allocation {
         guard Set(claims.map(\.consumer)).count == claims.count else {
             throw request.index.wording.invalid("body", nil, "a consumer is named twice")
         }
-        try await Ledger.set(claims, "Unable to allocate inventory ", request)
-        return .empty
+        return claims
     }
 
     static func delete(_ request: Request, _: Anything) async throws(Fault) -> Reply {

@@ -103,12 +103,12 @@ extension Inventory {
         let row = try Inventory(&body, known.id, name, request)
         let unable = "Unable to create inventory for resource provider \(known.id): "
         try row.requireCapacity(unable, request)
-        if try await ResourceClass.unknown([name], request.database) != nil {
-            throw .badRequest(unable + Fault.noSuchClass(name))
-        }
         let now = request.now
         let provider = try await request.database.transaction { transaction throws(Fault) in
             var provider = try Provider.one(transaction, known.id)
+            if try ResourceClass.unknown([name], transaction) != nil {
+                throw .badRequest(unable + Fault.noSuchClass(name))
+            }
             try transaction.insert(row, or: .generationConflict("Update conflict: \(name) is there already."))
             try provider.bump(transaction, at: now)
             return provider
@@ -148,23 +148,10 @@ extension Inventory {
         let generation = try body.need("resource_provider_generation", .integer())
         let inventories = try body.need("inventories", .object)
         try body.end()
-        var rows: [Inventory] = []
-        for (name, value) in inventories {
-            guard Symbol.isValid(name), case .object(let object) = value else {
-                throw request.index.wording.invalid(
-                    "inventories.\(name)", value, "'\(name)' is no resource class with an object")
-            }
-            var member = Body(object, path: "inventories.\(name)", request: request)
-            _ = try member.take("resource_provider_generation", .integer())
-            rows.append(try Inventory(&member, known.id, name, request))
-        }
+        let rows = try rows(inventories, of: known.id, path: "inventories", request)
         guard generation == known.generation else { throw .generationConflict() }
         for row in rows {
             try row.requireCapacity("Unable to update inventory for resource provider \(known.id): ", request)
-        }
-        if let unknown = try await ResourceClass.unknown(rows.map(\.resourceClass), request.database) {
-            throw .badRequest(
-                "Unknown resource class in inventory for resource provider \(known.id): \(Fault.noSuchClass(unknown))")
         }
         let provider = try await replaceRows(rows, of: known, generation, request)
         return listed(rows, provider, request)
@@ -216,20 +203,33 @@ extension Inventory {
         return try await request.database.transaction { transaction throws(Fault) in
             var provider = try Provider.one(transaction, known.id)
             if let generation, generation != provider.generation { throw .generationConflict() }
-            let old = try transaction.all(Inventory.self, "provider_id = \(known.id)")
-            let kept = Set(rows.map(\.resourceClass))
-            let busy = old.filter { !kept.contains($0.resourceClass) && $0.used > 0 }.map(\.resourceClass)
-            guard busy.isEmpty else {
-                let message = inUse(busy, known.id)
-                throw .conflict(
-                    generation == nil ? message : "update conflict: \(message)", code: Code.inventoryInUse)
+            if let unknown = try ResourceClass.unknown(rows.map(\.resourceClass), transaction) {
+                throw .badRequest(
+                    "Unknown resource class in inventory for resource provider \(known.id): "
+                        + Fault.noSuchClass(unknown))
             }
-            let used = Dictionary(uniqueKeysWithValues: old.map { ($0.resourceClass, $0.used) })
-            try transaction.delete(Inventory.self, "provider_id = \(known.id)")
-            try transaction.insert(rows.map { $0.using(used[$0.resourceClass] ?? 0) })
-            try provider.bump(transaction, at: now)
+            try replace(rows, of: &provider, transaction, at: now, generation == nil ? "" : "update conflict: ")
             return provider
         }
+    }
+
+    /// - Parameters:
+    ///   - isWhole: whether what is not among the rows goes; otherwise it stays as it is.
+    ///   - unable: how a complaint begins.
+    static func replace(
+        _ rows: [Inventory], of provider: inout Provider, _ transaction: Transaction, at now: Timestamp,
+        isWhole: Bool = true, _ unable: String
+    ) throws(Fault) {
+        let id = provider.id
+        let old = try transaction.all(Inventory.self, "provider_id = \(id)")
+        let given = Set(rows.map(\.resourceClass))
+        let others = old.filter { !given.contains($0.resourceClass) }
+        let busy = isWhole ? others.filter { $0.used > 0 }.map(\.resourceClass) : []
+        guard busy.isEmpty else { throw .conflict(unable + inUse(busy, id), code: Code.inventoryInUse) }
+        let used = Dictionary(uniqueKeysWithValues: old.map { ($0.resourceClass, $0.used) })
+        try transaction.delete(Inventory.self, "provider_id = \(id)")
+        try transaction.insert(rows.map { $0.using(used[$0.resourceClass] ?? 0) } + (isWhole ? [] : others))
+        try provider.bump(transaction, at: now)
     }
 }
 
@@ -250,6 +250,23 @@ extension Inventory {
         used = 0
         updatedAt = request.now
         try body.end()
+    }
+
+    /// Many classes of one provider, by name.
+    static func rows(
+        _ members: JSONObject, of provider: String, path: String, _ request: Request
+    ) throws(Fault) -> [Inventory] {
+        var rows: [Inventory] = []
+        for (name, value) in members {
+            guard Symbol.isValid(name), case .object(let object) = value else {
+                throw request.index.wording.invalid(
+                    "\(path).\(name)", value, "'\(name)' is no resource class with an object")
+            }
+            var member = Body(object, path: "\(path).\(name)", request: request)
+            _ = try member.take("resource_provider_generation", .integer())
+            rows.append(try Inventory(&member, provider, name, request))
+        }
+        return rows
     }
 
     func using(_ used: Int) -> Inventory {

@@ -174,7 +174,7 @@ extension Provider {
 
 extension Provider {
     /// The provider a path names.
-    static func found(_ request: Request, _ suffix: String = "") async throws(Fault) -> Provider {
+    static func found(_ request: Request) async throws(Fault) -> Provider {
         let id = request["uuid"]
         return try await request.database.one(Provider.self, "id = \(id)", or: .noProvider(id))
     }

@@ -47,13 +47,11 @@ extension ProviderTrait {
         let conflict = Fault.generationConflict(
             "Resource provider's generation already changed. Please update the generation and try again.")
         guard known.generation == generation else { throw conflict }
-        if let missing = try await Trait.unknown(traits, request.database) {
-            throw .badRequest("No such trait \(missing)")
-        }
         let now = request.now
         let provider = try await request.database.transaction { transaction throws(Fault) in
             var provider = try Provider.one(transaction, known.id)
             guard provider.generation == generation else { throw conflict }
+            if let missing = try Trait.unknown(traits, transaction) { throw .badRequest("No such trait \(missing)") }
             try set(traits, of: &provider, transaction, at: now)
             return provider
         }

@@ -106,8 +106,8 @@ extension ResourceClass {
         try await request.database.transaction { transaction throws(Fault) in
             if try transaction.count(Inventory.self, "resource_class = \(name)") > 0 {
                 throw .conflict(
-                    "Error in delete resource class: Cannot delete resource class \(name). Class is in use in inventory."
-                )
+                    "Error in delete resource class: Cannot delete resource class \(name). "
+                        + "Class is in use in inventory.")
             }
             try transaction.delete(ResourceClass.self, "name = \(name)", or: .notFound(Fault.noSuchClass(name)))
         }
@@ -147,6 +147,14 @@ extension ResourceClass {
         let odd = Set(names).subtracting(StandardClasses.set)
         if odd.isEmpty { return nil }
         let known = try await database.all(ResourceClass.self, "name", in: odd.sorted()).map(\.name)
+        return odd.subtracting(known).min()
+    }
+
+    /// The same where the answer must hold until what depends on it is written.
+    static func unknown(_ names: some Sequence<String>, _ transaction: Transaction) throws(Fault) -> String? {
+        let odd = Set(names).subtracting(StandardClasses.set)
+        if odd.isEmpty { return nil }
+        let known = try transaction.all(ResourceClass.self, "name", in: odd.sorted()).map(\.name)
         return odd.subtracting(known).min()
     }
 }

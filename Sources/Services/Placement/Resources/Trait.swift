@@ -106,8 +106,18 @@ extension Trait {
         let odd = Set(names).subtracting(StandardTraits.set)
         if odd.isEmpty { return nil }
         let known = try await database.all(Trait.self, "name", in: odd.sorted()).map(\.name)
-        let missing = odd.subtracting(known).sorted()
-        return missing.isEmpty ? nil : missing.joined(separator: ", ")
+        return listed(odd.subtracting(known))
+    }
+
+    /// The same where the answer must hold until what depends on it is written.
+    static func unknown(_ names: some Sequence<String>, _ transaction: Transaction) throws(Fault) -> String? {
+        let odd = Set(names).subtracting(StandardTraits.set)
+        if odd.isEmpty { return nil }
+        return listed(odd.subtracting(try transaction.all(Trait.self, "name", in: odd.sorted()).map(\.name)))
+    }
+
+    private static func listed(_ missing: Set<String>) -> String? {
+        missing.isEmpty ? nil : missing.sorted().joined(separator: ", ")
     }
 }
 

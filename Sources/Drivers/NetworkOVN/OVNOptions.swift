@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+package import Network
+package import OVSDB
+
+/// What of OVN a site decides: `[ovn]`, under the names of Neutron's OVN driver.
+package struct OVNOptions: Options, Hashable {
+    package static let section = "ovn"
+
+    /// Appended to guests' names when their network has no domain of its own.
+    package var dnsDomain: String
+    /// Told to guests of subnets that name no servers.
+    package var dnsServers: [IPAddress]
+    package var leaseTime: Int
+    /// Floating addresses leave from the guest's own host instead of the gateway's.
+    package var distributedFloatingIPs: Bool
+    /// How many hosts stand by for a router's gateway.
+    package var gatewayChassisMax: Int
+    /// The databases of an OVN that runs elsewhere; nil means this program's own.
+    package var northbound: [OVSDBEndpoint]?
+    package var southbound: [OVSDBEndpoint]?
+
+    package init(
+        dnsDomain: String = "", dnsServers: [IPAddress] = [], leaseTime: Int = 43_200,
+        distributedFloatingIPs: Bool = false, gatewayChassisMax: Int = 5
+    ) {
+        self.dnsDomain = dnsDomain
+        self.dnsServers = dnsServers
+        self.leaseTime = leaseTime
+        self.distributedFloatingIPs = distributedFloatingIPs
+        self.gatewayChassisMax = gatewayChassisMax
+    }
+
+    package init(_ read: inout OptionReader) {
+        self.init()
+        func endpoints(_ name: String, _ which: String) -> [OVSDBEndpoint]? {
+            let help =
+                "The \(which) database of an OVN that runs elsewhere (tcp:ADDRESS:PORT or unix:PATH, several parted by "
+                + "commas). Unset means one of this program's own."
+            return read.text(name, "list of OVSDB addresses such as tcp:192.0.2.1:6641", help: help) {
+                try? OVSDBEndpoint.list($0)
+            }
+        }
+        northbound = endpoints("ovn_nb_connection", "northbound")
+        southbound = endpoints("ovn_sb_connection", "southbound")
+        if (northbound == nil) != (southbound == nil) {
+            read.refuse("ovn_nb_connection and ovn_sb_connection need each other.")
+        }
+        let servers = read.list(
+            "dns_servers", help: "Name servers told to guests of subnets that name none themselves.")
+        dnsServers = servers.compactMap { IPAddress($0) }
+        for server in servers where IPAddress(server) == nil {
+            read.refuse("dns_servers: '\(server)' is no IP address.")
+        }
+        distributedFloatingIPs = read.bool(
+            "enable_distributed_floating_ip", default: distributedFloatingIPs,
+            help: "Whether floating IPs leave from the guest's own host instead of the gateway's.")
+        read.section(INI.defaultSection)
+        leaseTime = read.int(
+            "dhcp_lease_duration", default: leaseTime, in: 60...Int(Int32.max),
+            help: "How many seconds an address is lent to a guest.")
+    }
+}

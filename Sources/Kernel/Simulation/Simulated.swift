@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+internal import Synchronization
+
+/// A simulated run: a seed, its clock, its ids, and one thread on which everything happens.
+package struct Simulated: Sendable {
+    package let seed: UInt64
+    package let clock = SimulatedClock()
+    package let ids: SeededIdentifiers
+    private let executor: SeededExecutor
+
+    package init(seed: UInt64) {
+        self.seed = seed
+        ids = SeededIdentifiers(seed: seed &* 31 &+ 7)
+        executor = SeededExecutor(seed: seed)
+    }
+
+    /// What a run came to.
+    package enum Outcome: Sendable, Equatable {
+        case done
+        /// Nothing could happen any more, and the body had not ended.
+        case hung
+        case threw(String)
+    }
+
+    /// Runs a body to its end in simulated time. It blocks the calling thread.
+    package func run(_ body: @escaping @Sendable () async throws -> Void) -> Outcome {
+        let result = Ended()
+        Task.detached(executorPreference: executor) {
+            do {
+                try await body()
+                result.set(.done)
+            } catch {
+                result.set(.threw("\(error)"))
+            }
+        }
+        let ended = executor.run(clock) { result.outcome != nil }
+        return ended ? (result.outcome ?? .hung) : .hung
+    }
+}
+
+private final class Ended: Sendable {
+    private let value = Mutex<Simulated.Outcome?>(nil)
+    func set(_ outcome: Simulated.Outcome) { value.withLock { $0 = outcome } }
+    var outcome: Simulated.Outcome? { value.withLock { $0 } }
+}

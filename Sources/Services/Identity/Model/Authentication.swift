@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+
+extension IdentityService {
+    /// Proves who asks and makes the token asked for. Whatever is wrong with name, password, user or scope, the answer
+    /// is the same 401.
+    func authenticate(_ asked: AuthRequest, _ request: Request) async throws(Fault) -> Token {
+        var proof = Proof()
+        for method in asked.methods { try await prove(method, &proof, request) }
+        guard let userID = proof.userID else { throw .unauthorized() }
+        if let old = proof.token { try requireRescopable(old, asked.scope) }
+        let parent = proof.token?.payload
+        if case .trust(let id) = asked.scope {
+            return try await trust(id, userID, proof.methods, parent, at: request.now)
+        }
+        let scope: TokenPayload.Scope
+        if let credential = proof.credential ?? proof.token?.bearer.credential {
+            guard case .none = asked.scope else { throw .unauthorized() }
+            scope = .applicationCredential(project: credential.projectID, credential: credential.id)
+        } else {
+            scope = try await resolve(asked.scope, userID)
+        }
+        return try await tokens.issue(
+            to: userID, methods: proof.methods, scope: scope, expiresAt: parent?.expiresAt,
+            parent: parent?.auditIDs.last)
+    }
+
+    /// What the methods of a request have proved so far.
+    private struct Proof {
+        var userID: String?
+        var methods: [String] = []
+        var token: Token?
+        var credential: ApplicationCredential?
+
+        mutating func add(_ userID: String, _ methods: [String]) throws(Fault) {
+            guard self.userID == nil || self.userID == userID else { throw .unauthorized() }
+            self.userID = userID
+            for method in methods where !self.methods.contains(method) { self.methods.append(method) }
+        }
+    }
+
+    private func prove(
+        _ method: AuthRequest.Method, _ proof: inout Proof, _ request: Request
+    ) async throws(Fault) {
+        switch method {
+        case .password(let reference, let password):
+            try proof.add(try await authenticate(reference, password: password, request).id, ["password"])
+        case .token(let text):
+            let token = try await tokens.open(text)
+            try proof.add(token.payload.userID, ["token"] + token.payload.methods)
+            proof.token = token
+        case .applicationCredential(let reference, let secret):
+            let credential = try await find(reference)
+            guard try await passwords.verify(secret, credential?.secretHash), let credential else {
+                throw .unauthorized()
+            }
+            try proof.add(credential.userID, ["application_credential"])
+            proof.credential = credential
+        }
+    }
+
+    private func find(_ reference: AuthRequest.CredentialReference) async throws(Fault) -> ApplicationCredential? {
+        switch reference {
+        case .id(let id): return try await database.first(ApplicationCredential.self, "id = \(id)")
+        case .name(let name, let user):
+            guard let user = try await find(user) else { return nil }
+            return try await database.first(
+                ApplicationCredential.self, "name = \(name) AND user_id = \(user.id)")
+        }
+    }
+
+    /// A token from a trust, which is for the trustee alone and may be used so many times.
+    private func trust(
+        _ id: String, _ userID: String, _ methods: [String], _ parent: TokenPayload?, at now: Timestamp
+    ) async throws(Fault) -> Token {
+        let trust = try await database.one(Trust.self, Trust.living(at: now) + " AND id = \(id)", or: .unauthorized())
+        guard trust.trusteeUserID == userID else {
+            throw .forbidden("You are not authorized to perform the requested action: User is not a trustee.")
+        }
+        let token = try await tokens.issue(
+            to: trust.impersonation ? trust.trustorUserID : userID, methods: methods,
+            scope: .trust(project: trust.projectID, trust: id), expiresAt: parent?.expiresAt,
+            parent: parent?.auditIDs.last)
+        if trust.remainingUses != nil {
+            let used = try await database.update(
+                Trust.self, set: "remaining_uses = remaining_uses - 1", where: "id = \(id) AND remaining_uses > 0")
+            guard used == 1 else { throw .unauthorized() }
+        }
+        return token
+    }
+
+    /// The user behind a name and password. The work is the same whoever is meant, so that its time tells nothing.
+    /// - Parameter judgesExpiry: not when an expired password is being changed.
+    func authenticate(
+        _ reference: NameReference, password: String, _ request: Request, judgesExpiry: Bool = true
+    ) async throws(Fault) -> User {
+        let user = try await find(reference)
+        if let user, isLocked(user, at: request.now) { throw .unauthorized() }
+        let isRight = try await passwords.verify(password, user?.passwordHash)
+        guard let user else { throw .unauthorized() }
+        guard isRight else {
+            try await recordFailure(user, at: request.now)
+            throw .unauthorized()
+        }
+        if user.failedCount > 0 {
+            try await database.update(
+                User.self, set: "failed_count = 0, failed_at = NULL", where: "id = \(user.id)")
+        }
+        let domains = try await database.count(
+            Project.self, "id = \(user.domainID) AND is_domain = 1 AND enabled = 1")
+        guard user.enabled, domains > 0 else { throw .unauthorized() }
+        if judgesExpiry, let ends = user.passwordExpiresAt, ends <= request.now { throw .unauthorized() }
+        return user
+    }
+
+    private func find(_ reference: NameReference) async throws(Fault) -> User? {
+        switch reference {
+        case .id(let id): return try await database.first(User.self, "id = \(id)")
+        case .name(let name, let domain):
+            guard let domain = try await find(domain) else { return nil }
+            return try await database.first(User.self, "name = \(name) AND domain_id = \(domain.id)")
+        }
+    }
+
+    private func find(_ reference: DomainReference) async throws(Fault) -> Project? {
+        switch reference {
+        case .id(let id): try await database.first(Project.self, "id = \(id) AND is_domain = 1")
+        case .name(let name): try await database.first(Project.self, "name = \(name) AND is_domain = 1")
+        }
+    }
+
+    // MARK: Locking out
+
+    private func isLocked(_ user: User, at now: Timestamp) -> Bool {
+        guard let attempts = options.lockoutAttempts, user.failedCount >= attempts, let failedAt = user.failedAt,
+            user.options["ignore_lockout_failure_attempts"]?.bool != true
+        else { return false }
+        return failedAt + options.lockoutDuration > now
+    }
+
+    private func recordFailure(_ user: User, at now: Timestamp) async throws(Fault) {
+        guard options.lockoutAttempts != nil else { return }
+        try await database.update(
+            User.self, set: "failed_count = failed_count + 1, failed_at = \(now)", where: "id = \(user.id)")
+    }
+
+    // MARK: Scope
+
+    private func requireRescopable(_ old: Token, _ scope: AuthRequest.Scope) throws(Fault) {
+        let refusal: String
+        switch (old.payload.scope, scope) {
+        case (.trust, _):
+            refusal = "Using trust-scoped token to create another token. Create a new trust-scoped token instead"
+        case (.system, .project), (.system, .domain):
+            refusal = "Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed."
+        case (.applicationCredential, .none): return
+        case (.applicationCredential, _):
+            refusal = "Using an application credential token to create a scoped token is not allowed."
+        default: return
+        }
+        throw .forbidden("You are not authorized to perform the requested action: \(refusal).")
+    }
+
+    private func resolve(_ scope: AuthRequest.Scope, _ userID: String) async throws(Fault) -> TokenPayload.Scope {
+        switch scope {
+        case .unscoped, .trust: return .unscoped
+        case .system: return .system
+        case .domain(let reference):
+            guard let domain = try await find(reference) else { throw .unauthorized() }
+            return .domain(domain.id)
+        case .project(let reference):
+            switch reference {
+            case .id(let id): return .project(id)
+            case .name(let name, let domain):
+                guard let domain = try await find(domain),
+                    let project = try await database.first(
+                        Project.self, "name = \(name) AND domain_id = \(domain.id)")
+                else { throw .unauthorized() }
+                return .project(project.id)
+            }
+        case .none: return try await defaultScope(userID)
+        }
+    }
+
+    /// The user's default project, when it is any good.
+    private func defaultScope(_ userID: String) async throws(Fault) -> TokenPayload.Scope {
+        guard let id = try await database.first(User.self, "id = \(userID)")?.defaultProjectID else { return .unscoped }
+        do {
+            _ = try await tokens.bearer(userID, .project(id))
+            return .project(id)
+        } catch {
+            guard error.status == 401 else { throw error }
+            return .unscoped
+        }
+    }
+}

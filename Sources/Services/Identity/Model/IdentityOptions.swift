@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// What an operator may set about Identity, under keystone.conf's sections and names.
+package struct IdentityOptions: Options {
+    package static let section = "identity"
+
+    /// One more doubles the time that a password takes to check.
+    package var passwordRounds = 12
+    package var defaultDomainID = "default"
+    package var tokenLifetime = Duration.seconds(3600)
+    /// How long after its end a service may still ask about a token.
+    package var allowExpiredWindow = Duration.seconds(172_800)
+    /// The domain included.
+    package var projectDepthMax = 5
+    /// Nil never locks anybody out.
+    package var lockoutAttempts: Int?
+    package var lockoutDuration = Duration.seconds(1800)
+
+    package init() {}
+
+    package init(_ read: inout OptionReader) {
+        self.init()
+        passwordRounds = read.int(
+            "password_hash_rounds", default: passwordRounds, in: 4...16,
+            help: "The cost of a password's bcrypt hash: one more doubles the time it takes to check.")
+        defaultDomainID = read.string(
+            "default_domain_id", default: defaultDomainID,
+            help: "Where users and projects go whose request names no domain.")
+        read.section("token")
+        tokenLifetime = read.duration(
+            "expiration", default: tokenLifetime, atLeast: .seconds(1), help: "How long a token lives.")
+        allowExpiredWindow = read.duration(
+            "allow_expired_window", default: allowExpiredWindow,
+            help: "How long after its end a token may still be asked about by a service that carries on work begun "
+                + "with it.")
+        read.section(INI.defaultSection)
+        projectDepthMax = read.int(
+            "max_project_tree_depth", default: projectDepthMax, in: 1...100,
+            help: "How deep projects may be nested, their domain included.")
+        read.section("security_compliance")
+        let attempts = read.int(
+            "lockout_failure_attempts", default: 0, in: 0...Int.max,
+            help: "Wrong passwords in a row that lock a user out; 0 never does.")
+        lockoutAttempts = attempts == 0 ? nil : attempts
+        lockoutDuration = read.duration(
+            "lockout_duration", default: lockoutDuration, atLeast: .seconds(1), help: "For how long.")
+    }
+}

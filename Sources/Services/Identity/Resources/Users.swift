@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+
+/// Users. The password's hash is kept here and shown nowhere.
+struct User: Record {
+    static let table = "identity_users"
+
+    let id: String
+    var name: String
+    let domainID: String
+    var enabled: Bool
+    var defaultProjectID: String?
+    var passwordHash: String?
+    var passwordSetAt: Timestamp?
+    var passwordExpiresAt: Timestamp?
+    var failedCount: Int
+    var failedAt: Timestamp?
+    var options: JSONObject
+    var extra: JSONObject
+}
+
+extension User: Resource {
+    static let routes: [Route] = [
+        .get(
+            "/users", "List users", of: ListScope.from,
+            allow: .inspector("list_users", or: "(role:reader and domain_id:%(target.domain_id)s)"), index),
+        .post("/users", "Create user", of: Draft.from, allow: .administrator("create_user", or: managed), create),
+        .get(
+            "/users/{user_id}", "Show user", of: found,
+            allow: .inspector(
+                "get_user",
+                or: "(role:reader and token.domain.id:%(target.user.domain_id)s) or user_id:%(target.user.id)s"), show),
+        .patch("/users/{user_id}", "Update user", of: found, allow: .administrator("update_user", or: managed), update),
+        .delete(
+            "/users/{user_id}", "Delete user", of: found, allow: .administrator("delete_user", or: managed), delete),
+    ]
+
+    static let migrations: [Migration] = [
+        """
+        2026-11-20 identity users
+        CREATE TABLE identity_users (
+            id VARCHAR(64) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL, domain_id VARCHAR(64) NOT NULL,
+            enabled INTEGER NOT NULL, default_project_id VARCHAR(64), password_hash VARCHAR(255),
+            password_set_at BIGINT, password_expires_at BIGINT, failed_count INTEGER NOT NULL, failed_at BIGINT,
+            options TEXT NOT NULL, extra TEXT NOT NULL,
+            UNIQUE (domain_id, name));
+        """
+    ]
+
+    static let managed = "(role:manager and token.domain.id:%(target.user.domain_id)s)"
+
+    static func found(_ request: Request) async throws(Fault) -> Found<User> {
+        let id = request["user_id"]
+        let user = try await request.database.first(User.self, "id = \(id)")
+        var attributes: [String: JSON] = ["user_id": .string(id)]
+        if let user { attributes.merge(user.attributes) { $1 } }
+        return Found(user, or: .notFound("user", id), attributes)
+    }
+
+    var attributes: [String: JSON] {
+        ["target.user.id": .string(id), "target.user.domain_id": .string(domainID)]
+    }
+}
+
+// MARK: - Handlers
+
+extension User {
+    static func index(_ request: Request, _ scope: ListScope) async throws(Fault) -> Reply {
+        try await list(request, scope.domainID.map { "domain_id = \($0)" })
+    }
+
+    static func list(_ request: Request, _ base: SQL?) async throws(Fault) -> Reply {
+        let page = try request.page()
+        var condition = request.filtered(
+            [
+                .text("name"), .flag("enabled"), .reference("domain_id"), .reference("id"),
+                .reference("default_project_id"),
+            ], base)
+        if let text = request.query("password_expires_at") {
+            let expiry = try PasswordExpiry(text, request).condition
+            condition = condition.isEmpty ? expiry : condition + " AND " + expiry
+        }
+        let users = try await request.database.all(User.self, page.condition(condition, table: table))
+        return .list("users", users.map { $0.details }, page: page, ids: users.map(\.id))
+    }
+
+    static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
+        var user = draft.user
+        if let password = draft.password {
+            user.passwordHash = try await request.identity.passwords.hash(password)
+            user.passwordSetAt = request.now
+        }
+        try await request.change { [user] transaction throws(Fault) in
+            try transaction.requireDomain(user.domainID)
+            try transaction.requireNoDomain(user.defaultProjectID)
+            try transaction.insert(user, or: user.duplicate)
+        }
+        return .object("user", user.details)
+    }
+
+    static func show(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
+        .object("user", try found.get().details)
+    }
+
+    static func update(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
+        let old = try found.get()
+        let changes = try Changes(request, old)
+        let hash: String? =
+            if let password = changes.password { try await request.identity.passwords.hash(password) } else { nil }
+        let now = request.now
+        let user = try await request.change { transaction throws(Fault) in
+            // Read again: whatever else changed meanwhile must not be written back.
+            guard let current = try transaction.first(User.self, "id = \(old.id)") else {
+                throw .notFound("user", old.id)
+            }
+            let user = changes.applied(to: current, hash: hash, at: now)
+            try transaction.requireNoDomain(changes.defaultProjectID ?? nil)
+            try transaction.save(user, was: current, at: now)
+            return user
+        }
+        return .object("user", user.details)
+    }
+
+    static func delete(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
+        let user = try found.get()
+        try await request.change { transaction throws(Fault) in try transaction.remove(user) }
+        return .empty
+    }
+}
+
+extension Transaction {
+    func requireDomain(_ id: String) throws(Fault) {
+        guard try count(Project.self, "id = \(id) AND is_domain = 1") > 0 else { throw .notFound("domain", id) }
+    }
+
+    /// A domain cannot be anybody's default project; one that does not exist may, as upstream has it.
+    func requireNoDomain(_ id: String?) throws(Fault) {
+        guard let id, try count(Project.self, "id = \(id) AND is_domain = 1") > 0 else { return }
+        throw .badRequest(
+            "User's default project ID cannot be a domain ID: \(id). The server could not comply with the request "
+                + "since it is either malformed or otherwise incorrect. The client is assumed to be in error.")
+    }
+
+    /// Stores a changed user; what a new password or a lock makes worthless is revoked with it.
+    func save(_ user: User, was old: User, at now: Timestamp) throws(Fault) {
+        if user.name != old.name,
+            try count(User.self, "domain_id = \(user.domainID) AND name = \(user.name)") > 0
+        {
+            throw user.duplicate
+        }
+        try replace(user, where: "id = \(user.id)", or: .notFound("user", user.id))
+        if user.passwordHash != old.passwordHash || old.enabled && !user.enabled {
+            try revoke(userID: user.id, at: now)
+        }
+    }
+
+    /// Takes a user away with everything that hangs on it.
+    func remove(_ user: User) throws(Fault) {
+        try delete(Assignment.self, "actor_id = \(user.id)")
+        try delete(Membership.self, "user_id = \(user.id)")
+        try delete(Credential.self, "user_id = \(user.id)")
+        try delete(ApplicationCredential.self, "user_id = \(user.id)")
+        try delete(StoredAccessRule.self, "user_id = \(user.id)")
+        try delete(Trust.self, "trustor_user_id = \(user.id) OR trustee_user_id = \(user.id)")
+        try delete(User.self, "id = \(user.id)")
+    }
+}
+
+// MARK: - Wire
+
+extension User {
+    /// A user as asked for; the password is still to be hashed.
+    struct Draft: Asked {
+        let user: User
+        let password: String?
+
+        init(_ request: Request) throws(Fault) {
+            var body = try request.body("user")
+            let domainID = try body.option("domain_id", .id)
+            password = try body.option("password", .text)
+            user = User(
+                id: request.ids.hex(), name: try body.need("name", .label()),
+                domainID: domainID ?? request.caller.domainID ?? request.identity.options.defaultDomainID,
+                enabled: try body.take("enabled", .bool) ?? true,
+                defaultProjectID: try body.option("default_project_id", .id), passwordHash: nil, passwordSetAt: nil,
+                passwordExpiresAt: nil, failedCount: 0, failedAt: nil,
+                options: try UserOptions.take(&body)?.merging(nil) ?? [:], extra: body.takeExtra())
+        }
+
+        func policyAttribute(_ name: String) -> JSON? {
+            name == "target.user.domain_id" ? .string(user.domainID) : nil
+        }
+    }
+
+    /// What an update changes.
+    struct Changes: Sendable {
+        let name: String?, enabled: Bool?, defaultProjectID: String??, password: String?, dropsPassword: Bool
+        let options: JSONObject?, extra: JSONObject
+
+        init(_ request: Request, _ old: User) throws(Fault) {
+            var body = try request.body("user")
+            try body.requireSame("id", as: old.id, or: "Cannot change user ID")
+            try body.requireSame("domain_id", as: old.domainID, or: "Cannot change Domain ID")
+            name = try body.take("name", .label())
+            enabled = try body.take("enabled", .bool)
+            defaultProjectID = try body.patch("default_project_id", .id)
+            let word = try body.patch("password", .text)
+            password = word ?? nil
+            dropsPassword = word != nil && password == nil
+            options = try UserOptions.take(&body)
+            body.ignore("password_expires_at")
+            extra = body.takeExtra()
+        }
+
+        func applied(to old: User, hash: String?, at now: Timestamp) -> User {
+            var user = old
+            user.name = name ?? old.name
+            user.enabled = enabled ?? old.enabled
+            if let defaultProjectID { user.defaultProjectID = defaultProjectID }
+            if let hash {
+                user.passwordHash = hash
+                user.passwordSetAt = now
+                user.failedCount = 0
+                user.failedAt = nil
+            } else if dropsPassword {
+                user.passwordHash = nil
+                user.passwordSetAt = nil
+            }
+            user.options = old.options.merging(options, removesNull: true)
+            user.extra = old.extra.merging(extra)
+            return user
+        }
+    }
+
+    func details(_ view: inout View) {
+        view.put("id", id)
+        view.put("name", name)
+        view.put("domain_id", domainID)
+        view.put("enabled", enabled)
+        if let defaultProjectID { view.put("default_project_id", defaultProjectID) }
+        view.put("password_expires_at", passwordExpiresAt?.iso8601Micro)
+        view.put("options", options)
+        view.finish(extra, "users/\(id)")
+    }
+
+    var duplicate: Fault {
+        .duplicate("user", "Duplicate entry found with name \(name) at domain ID \(domainID)")
+    }
+}
+
+/// The options a user may have; others are refused.
+enum UserOptions {
+    private static let flags = [
+        "ignore_change_password_upon_first_use", "ignore_password_expiry", "ignore_lockout_failure_attempts",
+        "lock_password", "multi_factor_auth_enabled", "ignore_user_inactivity",
+    ]
+
+    static func take(_ body: inout Body) throws(Fault) -> JSONObject? {
+        guard var options = try body.takeObject("options") else { return nil }
+        var taken = JSONObject()
+        for flag in flags {
+            if let value = try options.patch(flag, .bool) { taken[flag] = value.map(JSON.bool) ?? .null }
+        }
+        let rule = Format<[String]>.list(.text(1...64), 1...16)
+        if let rules = try options.patch("multi_factor_auth_rules", .list(rule)) {
+            taken["multi_factor_auth_rules"] =
+                rules.map { .array($0.map { .array($0.map(JSON.string)) }) } ?? .null
+        }
+        try options.end()
+        return taken
+    }
+}
+
+/// `password_expires_at=lt:2026-01-01T00:00:00Z`.
+private struct PasswordExpiry {
+    let condition: SQL
+
+    init(_ text: String, _ request: Request) throws(Fault) {
+        let parts = text.split(separator: ":", maxSplits: 1)
+        let signs = ["lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "eq": "=", "neq": "<>"]
+        let sign = parts.first.flatMap { signs[String($0)] }
+        guard let time = Timestamp(sign == nil ? text[...] : parts[1]) else {
+            throw request.index.wording.invalid(
+                "password_expires_at", .string(text), "'\(text)' is not a time with an optional operator before it")
+        }
+        condition = "password_expires_at \(raw: sign ?? "=") \(time)"
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+internal import Synchronization
+
+/// A store in memory, which can be told to be full.
+package final class FakeImageStore: ImageStore {
+    private struct State {
+        var images: [String: [UInt8]] = [:]
+        var drafts = 0
+        var capacity: Int
+    }
+
+    private let state: Mutex<State>
+
+    package init(capacity: Int = 1 << 30) { state = Mutex(State(capacity: capacity)) }
+
+    /// What is kept, by location.
+    package var locations: [String] { state.withLock { $0.images.keys.sorted() } }
+    /// How many drafts are neither published nor discarded.
+    package var openDrafts: Int { state.withLock { $0.drafts } }
+
+    package func create(_ location: String) async throws(Fault) -> any ImageDraft {
+        state.withLock { $0.drafts += 1 }
+        return FakeDraft(location, in: self)
+    }
+
+    package func open(_ location: String, offset: Int, length: Int) async throws(Fault) -> HTTPResponse.Body {
+        .bytes(try bytes(location).read(at: offset, count: length))
+    }
+
+    package func inspect<Finding: Sendable>(
+        _ location: String, _ look: @escaping @Sendable (any ImageBytes) throws(Fault) -> Finding
+    ) async throws(Fault) -> Finding {
+        try look(try bytes(location))
+    }
+
+    package func size(_ location: String) async throws(Fault) -> Int? { state.withLock { $0.images[location]?.count } }
+
+    package func delete(_ location: String) async throws(Fault) {
+        state.withLock { _ = $0.images.removeValue(forKey: location) }
+    }
+
+    package func free() async throws(Fault) -> Int? { room }
+
+    package func sweep(keeping locations: Set<String>) async throws(Fault) -> [String] {
+        state.withLock { state in
+            let gone = state.images.keys.filter { !locations.contains($0) }.sorted()
+            for location in gone { state.images.removeValue(forKey: location) }
+            return gone
+        }
+    }
+
+    fileprivate var room: Int {
+        state.withLock { state in state.capacity - state.images.values.reduce(0) { $0 + $1.count } }
+    }
+
+    fileprivate func end(_ location: String, _ bytes: [UInt8]?) {
+        state.withLock { state in
+            state.drafts -= 1
+            if let bytes { state.images[location] = bytes }
+        }
+    }
+
+    private func bytes(_ location: String) throws(Fault) -> [UInt8] {
+        guard let bytes = state.withLock({ $0.images[location] }) else { throw .notFound("Image data not found.") }
+        return bytes
+    }
+}
+
+/// A draft in memory.
+private final class FakeDraft: ImageDraft {
+    private let bytes = Mutex<[UInt8]?>([])
+    private let location: String
+    private let store: FakeImageStore
+
+    init(_ location: String, in store: FakeImageStore) {
+        self.location = location
+        self.store = store
+    }
+
+    deinit { if bytes.withLock({ $0 != nil }) { store.end(location, nil) } }
+
+    func append(_ more: [UInt8]) async throws(Fault) {
+        let room = store.room
+        let fits = bytes.withLock { bytes in
+            guard (bytes?.count ?? 0) + more.count <= room else { return false }
+            bytes?.append(contentsOf: more)
+            return true
+        }
+        guard fits else { throw .imageStoreFull }
+    }
+
+    func inspect<Finding: Sendable>(
+        _ look: @escaping @Sendable (any ImageBytes) throws(Fault) -> Finding
+    ) async throws(Fault) -> Finding {
+        try look(bytes.withLock { $0 ?? [] })
+    }
+
+    func publish() async throws(Fault) { end(keeping: true) }
+    func discard() async { end(keeping: false) }
+
+    private func end(keeping: Bool) {
+        let last = bytes.withLock { bytes in
+            defer { bytes = nil }
+            return bytes
+        }
+        if let last { store.end(location, keeping ? last : nil) }
+    }
+}
+
+extension Fault {
+    /// The store has no room left.
+    package static var imageStoreFull: Fault {
+        .tooLarge("Image storage media is full: There is not enough disk space on the image storage media.")
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// The bytes of an image.
+package enum ImageTransfer: Resource {
+    package static let routes: [Route] = [
+        .put(
+            "/images/{image_id}/file", "Upload image data", of: SeenImage.find,
+            allow: .rule("upload_image", ImageRules.member), upload, status: 204, payload: .stream),
+        .get(
+            "/images/{image_id}/file", "Download image data", of: SeenImage.find,
+            allow: .rule("download_image", ImageRules.download), download),
+    ]
+
+    static func download(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
+        let image = seen.image
+        if image.status == .deactivated, !request.may("context_is_admin", on: Anything()) {
+            throw .forbidden("The requested image has been deactivated. Image data download is forbidden.")
+        }
+        if request.query("prefer")?.isEmpty == false {
+            throw .badRequest("Store selection for download is not available when multiple backends are not enabled.")
+        }
+        guard image.isReadable, let location = image.location, let size = image.size else {
+            return .empty.status(204)
+        }
+        let range = try ByteRange(request, size: size)
+        let offset = range?.offset ?? 0
+        let length = range?.length ?? size
+        let body = try await request.image.store.open(location, offset: offset, length: length)
+        var reply = Reply.body(body, type: "application/octet-stream")
+        if let checksum = image.checksum { reply = reply.header("Content-MD5", checksum) }
+        guard range != nil else { return reply }
+        return reply.header("Content-Range", "bytes \(offset)-\(offset + length - 1)/\(size)").status(206)
+    }
+
+    static func upload(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
+        let upload = try ImageUpload(request, seen.image, as: .saving)
+        try await upload.begin()
+        try await upload.run { draft, _ throws(Fault) in
+            try await upload.inspect(draft)
+        }
+        return .empty
+    }
+}
+
+/// One attempt to give an image its bytes. Whatever goes wrong, nothing is left of it and the image waits again.
+struct ImageUpload: Sendable {
+    typealias Check = @Sendable (any ImageDraft, ImageIntake.Received) async throws(Fault) -> Int?
+
+    let request: Request
+    let image: ImageRecord
+    /// What the image is while the bytes arrive.
+    let phase: ImageStatus
+    let location: String
+    private let announced: Int?
+
+    init(_ request: Request, _ image: ImageRecord, as phase: ImageStatus) throws(Fault) {
+        let type = (request.header("Content-Type") ?? "").prefix { $0 != ";" && $0 != " " }.lowercased()
+        guard type == "application/octet-stream" else { throw .unsupportedMedia("Invalid content type \(type)") }
+        if let text = request.header("X-OpenStack-Image-Size") {
+            guard let size = Int(text), size >= 0 else {
+                throw .badRequest("Invalid or missing image size in request headers.")
+            }
+            announced = size
+        } else {
+            announced = request.http.body.contentLength
+        }
+        self.request = request
+        self.image = image
+        self.phase = phase
+        location = "\(image.id).\(Hex.encode(request.ids.bytes(4)))"
+    }
+
+    /// Takes the image for this attempt: nobody else may write it now.
+    func begin() async throws(Fault) {
+        let (id, phase, location, now) = (image.id, phase, location, request.now)
+        try await request.database.transaction { transaction throws(Fault) in
+            let image = try ImageRecord.locked(id, transaction)
+            guard image.status == .queued else {
+                throw .conflict(
+                    "Image status transition from \(image.status.rawValue) to \(phase.rawValue) is not allowed")
+            }
+            let formats = [("disk_format", image.diskFormat), ("container_format", image.containerFormat)]
+            let missing = formats.filter { $0.1 == nil }.map(\.0)
+            if phase == .saving, !missing.isEmpty {
+                let noun = missing.count == 1 ? "Property" : "Properties"
+                throw .badRequest("\(noun) \(missing.joined(separator: ", ")) must be set prior to saving data.")
+            }
+            try transaction.update(
+                ImageRecord.self, set: "status = \(phase), location = \(location), updated_at = \(now)",
+                where: "id = \(id)")
+        }
+    }
+
+    /// Receives the bytes; `check` may refuse them, and tells their virtual size when it knows.
+    func run(_ check: Check) async throws(Fault) {
+        do throws(Fault) {
+            try await receive(check)
+        } catch {
+            await giveUp(error)
+            throw error
+        }
+    }
+
+    private func receive(_ check: Check) async throws(Fault) {
+        let draft = try await request.image.store.create(location)
+        do throws(Fault) {
+            let received = try await ImageIntake(service: request.image)
+                .receive(request.http.body, into: draft, announced: announced)
+            if let announced, announced != received.size {
+                throw .badRequest("The image has \(received.size) bytes, but \(announced) were announced.")
+            }
+            let virtualSize = try await check(draft, received)
+            try await draft.publish()
+            try await settle(received, virtualSize: virtualSize)
+        } catch {
+            await draft.discard()
+            throw error
+        }
+    }
+
+    private func settle(_ received: ImageIntake.Received, virtualSize: Int?) async throws(Fault) {
+        let status: ImageStatus = phase == .saving ? .active : phase
+        let changed = try await request.database.update(
+            ImageRecord.self,
+            set: """
+                status = \(status), size = \(received.size), virtual_size = \(virtualSize), \
+                checksum = \(received.md5), os_hash_algo = 'sha512', os_hash_value = \(received.sha512), \
+                updated_at = \(request.now)
+                """, where: mine)
+        guard changed == 1 else {
+            throw .gone(
+                "Image \(image.id) could not be found after upload. The image may have been deleted during the upload, "
+                    + "cleaning up the chunks uploaded.")
+        }
+    }
+
+    /// The row as long as it is this attempt's.
+    private var mine: SQL { "id = \(image.id) AND location = \(location) AND status = \(phase)" }
+
+    private func giveUp(_ fault: Fault) async {
+        request.log.warning("image upload failed", ["image_id": image.id, "error": fault.message])
+        do throws(Fault) {
+            try await request.image.store.delete(location)
+            try await request.database.update(ImageRecord.self, set: ImageRecord.backToQueued, where: mine)
+        } catch {
+            request.log.error("image upload not undone", ["image_id": image.id, "error": error.message])
+        }
+    }
+
+    /// Compares what the bytes are with what they are said to be; gives the virtual size.
+    func inspect(_ draft: any ImageDraft) async throws(Fault) -> Int? {
+        // Only bare images are what their format says; other containers wrap it.
+        guard image.containerFormat == "bare", let format = image.diskFormat else { return nil }
+        return try await draft.inspect { bytes throws(Fault) in
+            try Inspection(bytes).virtualSize(declared: format)
+        }
+    }
+}
+
+extension ImageRecord {
+    static let backToQueued: SQL = """
+        status = 'queued', size = NULL, virtual_size = NULL, checksum = NULL, os_hash_algo = NULL, \
+        os_hash_value = NULL, location = NULL
+        """
+}

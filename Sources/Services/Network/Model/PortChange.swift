@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// A change asked of a port, applied inside the transaction that writes it.
+struct PortChange {
+    let request: Request
+    let members: PortMembers
+
+    init(_ request: Request, _ port: Port) throws(Fault) {
+        self.request = request
+        var body = try request.body("port")
+        for name in ["network_id", "project_id", "tenant_id", "status", "id"] where body.peek(name) != nil {
+            throw .httpBadRequest("Cannot update read-only attribute \(name)")
+        }
+        members = try PortMembers(&body)
+        try body.end()
+        // The rule on the owner looks at the owner that is to be.
+        var target = port
+        target.deviceOwner = members.deviceOwner ?? port.deviceOwner
+        try members.judge(request, "update_port", on: target)
+    }
+
+    mutating func apply(to port: inout Port, _ transaction: Transaction) throws(Fault) {
+        port.name = members.name ?? port.name
+        port.description = members.description ?? port.description
+        port.adminStateUp = members.adminStateUp ?? port.adminStateUp
+        port.deviceID = members.deviceID ?? port.deviceID
+        port.deviceOwner = members.deviceOwner ?? port.deviceOwner
+        port.dnsName = members.dnsName ?? port.dnsName
+        port.dnsDomain = members.dnsDomain ?? port.dnsDomain
+        port.vnicType = members.vnicType ?? port.vnicType
+        port.profile = members.profile ?? port.profile
+        if let dhcp = members.dhcp { port.extraDHCPOptions = PortRules.merge(dhcp, into: port.extraDHCPOptions) }
+        try bind(&port)
+        try move(&port, transaction)
+        try secure(&port, transaction)
+        try transaction.touch(.port, port.id, request)
+    }
+
+    /// A port that changes hosts is down until its new host says otherwise.
+    private func bind(_ port: inout Port) throws(Fault) {
+        guard let host = members.host, host != port.host else { return }
+        port.host = host
+        if !DeviceOwner.isOwn(port.deviceOwner) { port.status = "DOWN" }
+    }
+
+    private func move(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
+        if let mac = members.mac, mac != port.macAddress {
+            guard port.host.isEmpty else {
+                throw .neutron(
+                    409, "PortBound",
+                    "Unable to complete operation on port \(port.id), port is already bound, port type: ovs, "
+                        + "old_mac \(port.macAddress), new_mac \(mac).")
+            }
+            port.macAddress = try PortRules.mac(mac, on: port.networkID, transaction, request.ids)
+        }
+        guard let asked = members.fixedIPs else { return }
+        let book = try AddressBook(transaction, network: port.networkID, request.ids)
+        let before = port.fixedIPs
+        // What the request names stays; the rest goes first, so that an address may move within one request.
+        let named = before.entries.filter { entry in
+            asked.contains { $0.address == entry.address || ($0.address == nil && $0.subnetID == entry.subnetID) }
+        }
+        try book.release(before.entries.filter { !named.contains($0) })
+        port.fixedIPs = try book.assign(
+            asked, to: port.id, mac: port.macAddress, owner: port.deviceOwner, keeping: FixedIPs(named))
+        try book.release(named.filter { !port.fixedIPs.entries.contains($0) })
+        try FloatingIP.release(transaction, port: port.id, keeping: port.fixedIPs, request)
+        if port.fixedIPs != before { try transaction.touch(.addresses, port.id, request) }
+        if DeviceOwner.isRouter(port.deviceOwner) { try transaction.touch(.router, port.deviceID, request) }
+    }
+
+    private func secure(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
+        let security = members.portSecurity ?? port.portSecurityEnabled
+        if let pairs = members.pairs { port.allowedAddressPairs = PortRules.pairs(pairs, port.macAddress) }
+        if !security, !port.allowedAddressPairs.isEmpty { throw PortRules.pairsNeedSecurity }
+        var groups = port.securityGroupIDs
+        if let asked = members.securityGroups {
+            guard security || asked.isEmpty else { throw PortRules.groupsNeedSecurity }
+            groups = try PortRules.groups(asked, transaction, request)
+        }
+        if !security, !groups.isEmpty {
+            throw .neutron(
+                409, "PortSecurityPortHasSecurityGroup",
+                "Port has security group associated. Cannot disable port security or IP address until security group "
+                    + "is removed.")
+        }
+        port.portSecurityEnabled = security
+        guard groups != port.securityGroupIDs else { return }
+        port.securityGroupIDs = groups
+        try transaction.execute("DELETE FROM network_port_groups WHERE port_id = \(port.id)")
+        for group in groups {
+            try transaction.execute("INSERT INTO network_port_groups VALUES (\(port.id), \(group))")
+        }
+    }
+}

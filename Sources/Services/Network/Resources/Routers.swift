@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Joins networks, and leads out of them through a gateway on an external network.
+package struct Router: Noun {
+    package static let table = "network_routers"
+    package static let noun = "router"
+    package static let plural = "routers"
+
+    package let id: String, projectID: String
+    var name: String
+    package var description: String
+    var adminStateUp: Bool
+    var status: String
+    var gatewayPortID: String?
+    var gatewayNetworkID: String?
+    var enableSNAT: Bool
+    var routes: [RouteSpec]
+    var zoneHints: [String]
+    package var tags: [String]
+    package let createdAt: Timestamp
+    package var updatedAt: Timestamp
+    package var revisionNumber: Int
+
+    package struct Extra: Sendable {
+        let gateways: [String: Port]
+        let zone: String
+    }
+}
+
+extension Router: Resource {
+    package static let routes: [Route] =
+        [
+            .get(
+                "/routers", "List routers", of: OwnScope.from,
+                allow: .anyone("list_routers"), index),
+            .post(
+                "/routers", "Create routers", of: drafts, allow: .rule("create_router", NetworkRules.adminOrMember),
+                create),
+            .get(
+                "/routers/{id}", "Show router", of: visible, allow: .rule("get_router", NetworkRules.adminOrReader),
+                show
+            ),
+            .put(
+                "/routers/{id}", "Update router", of: visible,
+                allow: .rule("update_router", NetworkRules.adminOrMember), update),
+            .delete(
+                "/routers/{id}", "Delete router", of: visible,
+                allow: .rule("delete_router", NetworkRules.adminOrMember), delete),
+        ] + tagRoutes(read: NetworkRules.adminOrReader, write: NetworkRules.adminOrMember)
+
+    package static let migrations: [Migration] = [
+        """
+        2026-11-21 network routers
+        CREATE TABLE network_routers (
+            id VARCHAR(36) PRIMARY KEY, project_id VARCHAR(255) NOT NULL, name VARCHAR(255) NOT NULL,
+            description VARCHAR(255) NOT NULL, admin_state_up INTEGER NOT NULL, status VARCHAR(16) NOT NULL,
+            gateway_port_id VARCHAR(36), gateway_network_id VARCHAR(36), enable_snat INTEGER NOT NULL,
+            routes TEXT NOT NULL, zone_hints TEXT NOT NULL, tags TEXT NOT NULL, created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL, revision_number INTEGER NOT NULL);
+        CREATE INDEX network_routers_by_project ON network_routers (project_id)
+        """
+    ]
+
+    package static let filters = Filter.standard([
+        .text("name"), .truth("admin_state_up"), .text("status"),
+        .other("external_gateway_info") { values in
+            "gateway_network_id IN \(values.map { $0.hasPrefix("network_id=") ? String($0.dropFirst(11)) : $0 })"
+        },
+    ])
+
+    package static func notFound(_ id: String) -> Fault {
+        .neutron(404, "RouterNotFound", "Router \(id) could not be found")
+    }
+
+    struct Draft: ProjectOwned {
+        let projectID: String, name: String, description: String
+        let adminStateUp: Bool
+        var gateway: GatewayWish?
+        let zoneHints: [String]
+        let tags: [String]
+    }
+}
+
+// MARK: - Handlers
+
+extension Router {
+    static func drafts(_ request: Request) async throws(Fault) -> Drafts<Draft> {
+        try await Drafts(request, noun, plural) { body throws(Fault) in
+            var draft = Draft(
+                projectID: try body.takeProject(request), name: try body.take("name", .string()) ?? "",
+                description: try body.take("description", .string()) ?? "",
+                adminStateUp: try body.take("admin_state_up", .truth) ?? true,
+                zoneHints: try body.take("availability_zone_hints", .strings(.string())) ?? [],
+                tags: try body.takeTags())
+            draft.gateway = try GatewayWish.take(&body, request, "create_router", on: draft)
+            for hint in draft.zoneHints where hint != request.network.options.zone {
+                throw .neutron(404, "AvailabilityZoneNotFound", "AvailabilityZone \(hint) could not be found.")
+            }
+            body.ignore("flavor_id")
+            return draft
+        }
+    }
+
+    static func create(_ request: Request, _ drafts: Drafts<Draft>) async throws(Fault) -> Reply {
+        let made = try await request.database.transaction { transaction throws(Fault) in
+            try drafts.items.mapping { draft throws(Fault) in
+                try Quotas.require(
+                    "router", Router.self, project: draft.projectID, transaction, request.network.options)
+                var router = Router(
+                    id: request.ids.uuid(), projectID: draft.projectID, name: draft.name,
+                    description: draft.description, adminStateUp: draft.adminStateUp, status: "ACTIVE",
+                    enableSNAT: true, routes: [], zoneHints: draft.zoneHints, tags: draft.tags, createdAt: request.now,
+                    updatedAt: request.now, revisionNumber: 1)
+                if let gateway = draft.gateway { try router.lead(to: gateway, transaction, request) }
+                try transaction.insert(router)
+                if !draft.tags.isEmpty { try Tag.set(transaction, router.id, draft.tags) }
+                try transaction.touch(.router, router.id, request)
+                return router
+            }
+        }
+        return try await reply(request, made: made)
+    }
+
+    static func update(_ request: Request, _ found: Router) async throws(Fault) -> Reply {
+        let router = try await change(request, found.id) { transaction, router throws(Fault) in
+            var body = try request.body("router")
+            router.name = try body.take("name", .string()) ?? router.name
+            router.description = try body.take("description", .string()) ?? router.description
+            router.adminStateUp = try body.take("admin_state_up", .truth) ?? router.adminStateUp
+            if let gateway = try GatewayWish.take(&body, request, "update_router", on: router) {
+                try router.lead(to: gateway, transaction, request)
+            }
+            if let routes = try SubnetRules.routes(&body, "routes") {
+                try router.check(routes, transaction)
+                router.routes = routes
+            }
+            body.ignore("ha", "distributed")
+            try body.end()
+            try transaction.touch(.router, router.id, request)
+        }
+        return try await router.reply(request)
+    }
+
+    static func delete(_ request: Request, _ found: Router) async throws(Fault) -> Reply {
+        let id = found.id
+        let expected = try request.constraint()
+        try await request.database.transaction { transaction throws(Fault) in
+            var router = try transaction.one(Router.self, "id = \(id)", or: notFound(id))
+            try router.checkConstraint(expected)
+            let ports = try router.ports(transaction).filter { $0.deviceOwner == DeviceOwner.routerInterface }
+            guard ports.isEmpty else {
+                let names = ports.map(\.id).joined(separator: ", ")
+                throw .neutron(409, "RouterInUse", "Router \(id) has ports still attached: \(names)")
+            }
+            try router.leaveGateway(transaction, request)
+            try Tag.set(transaction, id, [])
+            try transaction.delete(Router.self, "id = \(id)", or: notFound(id))
+            try transaction.touch(.router, id, request)
+        }
+        return .empty
+    }
+
+    /// The router's own ports, interfaces and gateway.
+    func ports(_ transaction: Transaction) throws(Fault) -> [Port] {
+        try transaction.all(
+            Port.self,
+            """
+            device_id = \(id) AND device_owner IN \([DeviceOwner.routerInterface, DeviceOwner.routerGateway]) \
+            ORDER BY created_at, id
+            """)
+    }
+
+    /// Routes lead to neighbours on the router's own networks.
+    func check(_ routes: [RouteSpec], _ transaction: Transaction) throws(Fault) {
+        guard !routes.isEmpty else { return }
+        guard routes.count <= 30 else {
+            throw .neutron(
+                400, "RoutesExhausted",
+                "Unable to complete operation for \(id). The number of routes exceeds the maximum 30.")
+        }
+        let entries = try ports(transaction).flatMap(\.fixedIPs.entries)
+        let blocks = try transaction.all(Subnet.self, "id", in: entries.map(\.subnetID)).map(\.cidr)
+        func words(_ route: RouteSpec) -> String {
+            "[{'destination': '\(route.destination)', 'nexthop': '\(route.nextHop)'}]"
+        }
+        for route in routes {
+            guard blocks.contains(where: { $0.contains(route.nextHop) }) else {
+                throw .neutron(
+                    400, "InvalidRoutes",
+                    "Invalid format for routes: \(words(route)), the nexthop is not connected with router")
+            }
+            guard !entries.contains(where: { $0.address == route.nextHop }) else {
+                throw .neutron(
+                    400, "InvalidRoutes",
+                    "Invalid format for routes: \(words(route)), the nexthop is used by router")
+            }
+        }
+    }
+}
+
+// MARK: - Wire
+
+extension Router {
+    package static func extra(_ request: Request, _ rows: [Router]) async throws(Fault) -> Extra {
+        let ports = try await request.database.all(Port.self, "id", in: rows.compactMap(\.gatewayPortID))
+        return Extra(
+            gateways: Dictionary(ports.map { ($0.id, $0) }) { first, _ in first },
+            zone: request.network.options.zone)
+    }
+
+    package func write(_ view: inout View, _ extra: Extra) {
+        view.put("id", id)
+        view.put("name", name)
+        view.put("admin_state_up", adminStateUp)
+        view.put("status", status)
+        if let gatewayNetworkID, let gatewayPortID {
+            view.nest("external_gateway_info") {
+                $0.put("network_id", gatewayNetworkID)
+                $0.list("external_fixed_ips", extra.gateways[gatewayPortID]?.fixedIPs.entries ?? []) {
+                    $0.put("subnet_id", $1.subnetID)
+                    $0.put("ip_address", $1.address.description)
+                }
+                $0.put("enable_snat", enableSNAT)
+            }
+        } else {
+            view.put("external_gateway_info", String?.none)
+        }
+        view.list("routes", routes) {
+            $0.put("destination", $1.destination.description)
+            $0.put("nexthop", $1.nextHop.description)
+        }
+        view.put("availability_zone_hints", zoneHints)
+        view.put("availability_zones", [extra.zone])
+        writeStandard(&view)
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Compute
+import Engines
+import HypervisorLibvirt
+import Identity
+import Image
+import Kernel
+import Network
+import NetworkOVN
+import Placement
+
+/// The one list: what this binary holds.
+enum Cloud {
+    static let version = "0.1.0"
+
+    /// Every service, in the order of the catalog.
+    static let indexes: [ServiceIndex] = [
+        IdentityService.index, ImageService.index, PlacementService.index, ComputeService.index, NetworkService.index,
+    ]
+
+    /// The port that answers for all services under their paths, and for the pages of the cloud itself.
+    static let gatewayPort = 8800
+    /// Where browsers reach consoles (upstream's noVNC proxy).
+    static let consolePort = 6080
+
+    /// Everything that can be configured, in the order of the sample file.
+    static let options: [any Options.Type] = [
+        UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
+        IdentityOptions.self, ImageOptions.self, ComputeOptions.self, LibvirtOptions.self, NetworkOptions.self,
+        OVNOptions.self, EngineOptions.self,
+    ]
+
+    /// Every table, kernel's and rooms'.
+    static let migrations: [Migration] = OperationRecord.migrations + indexes.flatMap(\.migrations)
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Kernel
+
+/// The binary. It holds no logic: a word picks a command, and a command puts the cloud together.
+@main
+enum Main {
+    /// Not `async`: signals must be blocked before the runtime starts its threads, which inherit the mask.
+    static func main() {
+        Signals.block()
+        let words = CommandLine.arguments.dropFirst()
+        Task.detached {
+            do throws(Fault) {
+                try await run(words.first ?? "help", Array(words.dropFirst()))
+            } catch {
+                Terminal.complain(error.message)
+                Terminal.exit(error.status == 400 ? 2 : 1)
+            }
+            Terminal.exit(0)
+        }
+        while true { pause() }
+    }
+
+    private static func run(_ command: String, _ words: [String]) async throws(Fault) {
+        switch command {
+        case "up": try await Up(try Flags(words, known: Up.flags)).run()
+        case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
+        case "config": try ConfigCommand.run(words)
+        case "policy": try Reference.policy(words)
+        case "api": try Reference.api(words)
+        case "version", "--version": Terminal.say("apus \(Cloud.version)")
+        case "help", "--help", "-h": Terminal.say(help)
+        default: throw .badRequest("apus: there is no command '\(command)'; apus help lists them")
+        }
+    }
+
+    private static let help = """
+        apus: OpenStack as one program
+
+          apus up --data DIR     a whole cloud on this machine, until it is told to stop
+              --hypervisor libvirt|fake   real guests (the default; needs root) or made-up ones
+              --hosts N                   how many made-up hosts
+              --network ovn|fake          real networks (the default; needs root) or made-up ones
+              --port-offset N             shifts every port, so that several clouds live side by side
+              --listen ADDRESS            where the APIs answer (default 127.0.0.1)
+              --config FILE               options (default DIR/apus.conf, if it is there); APUS_SECTION_OPTION in the
+                                          environment wins over the file, flags win over both
+          apus config sample     every option with its default and a sentence
+          apus config check      whether --config FILE (or --data DIR's apus.conf) would be taken
+          apus doctor            what this machine lacks and how to mend it
+          apus policy sample     every rule with its default, in policy.yaml's form
+          apus api reference     every route, generated from the code
+          apus version
+        """
+}

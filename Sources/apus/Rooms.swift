@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Compute
+import Engines
+import HypervisorLibvirt
+import Identity
+import Image
+import ImageFiles
+import Kernel
+import Network
+import NetworkOVN
+import OVSDB
+import Placement
+
+/// The rooms of one cloud, each with the drivers it was given.
+struct Rooms: Sendable {
+    let identity: IdentityService
+    let image: ImageService
+    let placement: PlacementService
+    let network: NetworkService
+    let compute: ComputeService
+    let queue: OperationQueue
+    /// The OVN back end's own loop; nil with the made-up network.
+    let ovn: OVNNetworkBackend?
+    /// Real guests' driver; nil with made-up hosts.
+    let libvirt: LibvirtHypervisor?
+
+    /// What rooms are built from.
+    struct Ground: Sendable {
+        let settings: UpSettings
+        let directory: DataDirectory
+        let database: Database
+        let clock: any WallClock
+        let ids: any Identifiers
+        let log: Log
+        let pool: BlockingPool
+        let passwords: BlockingPool
+        let engines: Engines?
+        let transport: any Transport
+    }
+
+    init(_ ground: Ground) async throws(Fault) {
+        let (database, clock, ids, log) = (ground.database, ground.clock, ground.ids, ground.log)
+        let options = ground.settings.configuration
+        identity = try IdentityService(
+            database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
+            keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self])
+        placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
+        image = ImageService(
+            database: database, clock: clock, ids: ids, log: log,
+            store: try FileImageStore(folder: ground.directory.path + "/images"), options: options[ImageOptions.self])
+        try await image.recover()
+        let backend = try Rooms.backend(ground)
+        ovn = backend as? OVNNetworkBackend
+        network = NetworkService(
+            database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
+            caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
+        queue = OperationQueue(database: database, clock: clock, ids: ids)
+        libvirt = Rooms.libvirt(ground)
+        let hosts = libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) } ?? Rooms.fakes(ground.settings.up.hosts)
+        var computing = options[ComputeOptions.self]
+        computing.consoleURL = ground.settings.url(Cloud.consolePort)
+        compute = ComputeService(
+            database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
+            caller: Rooms.caller("nova"), hosts: hosts, options: computing)
+    }
+
+    /// A service acting for itself, in the project that services share.
+    private static func caller(_ name: String) -> Caller {
+        Caller(
+            userID: name, userName: name, projectID: "service", projectName: "service", projectDomainID: "default",
+            projectDomainName: "Default", roles: ["admin", "service"])
+    }
+
+    private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
+        guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
+        var options = ground.settings.configuration[OVNOptions.self]
+        options.dnsDomain = ground.settings.configuration[NetworkOptions.self].dnsDomain
+        let (ownNorth, ownSouth) = (
+            try OVSDBEndpoint.list(engines.paths.northbound), try OVSDBEndpoint.list(engines.paths.southbound)
+        )
+        return OVNNetworkBackend(
+            northbound: options.northbound ?? ownNorth, southbound: options.southbound ?? ownSouth, options: options,
+            log: ground.log)
+    }
+
+    private static func fakes(_ count: Int) -> HypervisorHosts {
+        var hosts: [String: any Hypervisor] = [:]
+        for number in 1...count { hosts["fake-\(number)"] = FakeHypervisor(host: .fake("fake-\(number)")) }
+        return HypervisorHosts(hosts)
+    }
+
+    private static func libvirt(_ ground: Ground) -> LibvirtHypervisor? {
+        guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else { return nil }
+        let options = ground.settings.configuration[LibvirtOptions.self]
+        var settings = options.settings(
+            ownURI: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests",
+            hostName: engines.options.chassisName, probed: .tcg)
+        if options.connectionURI == nil { settings.outputDirectory = engines.paths.guestOutput }
+        // The engines find it out beside everything else; only the first guest may have to wait for it.
+        let probe: AcceleratorFinder = { () async throws(Fault) in
+            try await engines.accelerator().0 == .kvm ? .kvm : .tcg
+        }
+        let plug = OpenVSwitchPlug(
+            namespace: engines.paths.chassisNamespace.name,
+            database: String(engines.paths.switchDatabase.dropFirst("unix:".count)), pool: ground.pool)
+        let pool = BlockingPool(name: "libvirt", threads: 8, queue: 1024)
+        return LibvirtHypervisor(
+            settings, plug: plug, pool: pool, log: ground.log, probe: options.virtType == .auto ? probe : nil)
+    }
+
+    /// Opens the rooms for requests, each under its policy.
+    func open(_ ground: Ground, metrics: Metrics, policies: PolicyBook) throws(Fault) -> [OpenService] {
+        let services: [any Service] = [identity, image, placement, network, compute]
+        return try services.mapping { service throws(Fault) in
+            guard let policy = policies[type(of: service).index.type] else {
+                throw .internalError("there is no policy for \(type(of: service).index.type)")
+            }
+            return OpenService(
+                service,
+                Provisions(
+                    database: ground.database, clock: ground.clock, ids: ground.ids, log: ground.log, metrics: metrics,
+                    policy: policy))
+        }
+    }
+
+    /// Every loop that lives as long as the cloud.
+    func run(_ log: Log) async {
+        await withDiscardingTaskGroup { group in
+            if let ovn { group.addTask { await ovn.run() } }
+            if let libvirt { group.addTask { await libvirt.run() } }
+            group.addTask { await network.sync.run() }
+            group.addTask { await HostReporter(compute).run() }
+            group.addTask { await GuestWatch(compute).run() }
+            group.addTask {
+                await Worker(
+                    queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true
+                ).run()
+            }
+        }
+    }
+}

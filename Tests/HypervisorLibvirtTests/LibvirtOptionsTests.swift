@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import HypervisorLibvirt
+import Kernel
+import Testing
+
+struct LibvirtOptionsTests {
+    private func settings(_ text: String) throws -> LibvirtSettings {
+        let source = ConfigurationSource(name: "apus.conf", text: "[libvirt]\n" + text)
+        let configuration = try Configuration.load(
+            sources: [source], environment: [:], flags: [:], known: [LibvirtOptions.self])
+        return configuration[LibvirtOptions.self].settings(
+            ownURI: "qemu:///own", dataDirectory: "/srv", hostName: "h", probed: .tcg)
+    }
+
+    @Test("Nothing set means our own daemon and what was found by trying")
+    func defaults() throws {
+        let settings = try settings("")
+        #expect(settings.uri == "qemu:///own" && settings.accelerator == .tcg && settings.cpuModel == nil)
+    }
+
+    @Test("What nova.conf says holds")
+    func upstream() throws {
+        let text = "connection_uri = qemu:///system\nvirt_type = kvm\ncpu_mode = custom\ncpu_model = Haswell\n"
+        let settings = try settings(text)
+        #expect(settings.uri == "qemu:///system" && settings.accelerator == .kvm && settings.cpuModel == "Haswell")
+        #expect(throws: ConfigurationErrors.self) { try self.settings("cpu_mode = custom\n") }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import Network
+import NetworkOVN
+import OVSDB
+import Testing
+
+struct OVNOptionsTests {
+    private func load(_ text: String) throws(ConfigurationErrors) -> OVNOptions {
+        try Configuration.load(
+            sources: [ConfigurationSource(name: "apus.conf", text: text)], known: [OVNOptions.self])[OVNOptions.self]
+    }
+
+    @Test("Neutron's names reach what they configure")
+    func reading() throws {
+        let options = try load(
+            """
+            dhcp_lease_duration = 600
+            [ovn]
+            ovn_nb_connection = tcp:192.0.2.1:6641,tcp:192.0.2.2:6641
+            ovn_sb_connection = unix:/run/sb.sock
+            dns_servers = 192.0.2.53, 2001:db8::53
+            enable_distributed_floating_ip = true
+            """)
+        #expect(options.leaseTime == 600 && options.distributedFloatingIPs)
+        #expect(options.dnsServers.map(\.description) == ["192.0.2.53", "2001:db8::53"])
+        #expect(options.northbound?.count == 2 && options.southbound == [.unix(path: "/run/sb.sock")])
+        #expect(try load("") == OVNOptions())
+    }
+
+    @Test(
+        "Half an OVN and what is no address are refused",
+        arguments: [
+            "ovn_nb_connection = tcp:192.0.2.1:6641", "ovn_sb_connection = here",
+            "dns_servers = 192.0.2.53, ns.example",
+        ])
+    func refusals(text: String) {
+        #expect(throws: ConfigurationErrors.self) { try load("[ovn]\n" + text) }
+    }
+}

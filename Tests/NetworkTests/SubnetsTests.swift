@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import Network
+import Simulation
+import Testing
+
+struct SubnetsTests {
+    @Test("A subnet gets its first address as gateway and the rest as its pool")
+    func defaults() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let subnet = try await cloud.make(
+            "subnet", "/subnets", ["network_id": .string(network), "ip_version": 4, "cidr": "10.0.0.0/24"])
+        #expect(subnet.text("gateway_ip") == "10.0.0.1")
+        #expect(subnet["allocation_pools"] == [["start": "10.0.0.2", "end": "10.0.0.254"]])
+        #expect(subnet["enable_dhcp"]?.bool == true)
+        #expect(await cloud.call("GET", "/networks/\(network)")["network"]["subnets"] == [.string(subnet.id)])
+        let bare = try await cloud.make(
+            "subnet", "/subnets",
+            ["network_id": .string(network), "ip_version": 6, "cidr": "2001:db8::/64", "gateway_ip": nil])
+        #expect(bare["gateway_ip"] == .null)
+        #expect(bare["ipv6_ra_mode"] == .null)
+    }
+
+    @Test(
+        "What is not sound is refused with upstream's type",
+        arguments: [
+            (["ip_version": 4, "cidr": "10.0.0.5/24"], 400, "HTTPBadRequest"),
+            (["ip_version": 6, "cidr": "10.0.1.0/24"], 400, "InvalidInput"),
+            (["ip_version": 4], 400, "BadRequest"),
+            (["ip_version": 4, "cidr": "10.0.0.0/25"], 400, "InvalidInput"),
+            (["ip_version": 4, "cidr": "10.0.1.0/31"], 400, "InvalidInput"),
+            (["ip_version": 4, "cidr": "10.0.1.0/24", "gateway_ip": "10.0.1.0"], 400, "InvalidInput"),
+            (["ip_version": 4, "cidr": "10.0.1.0/24", "ipv6_ra_mode": "slaac"], 400, "InvalidInput"),
+            (
+                [
+                    "ip_version": 4, "cidr": "10.0.1.0/24",
+                    "allocation_pools": [["start": "10.0.2.2", "end": "10.0.2.9"]],
+                ], 400, "OutOfBoundsAllocationPool"
+            ),
+            (
+                [
+                    "ip_version": 4, "cidr": "10.0.1.0/24",
+                    "allocation_pools": [["start": "10.0.1.1", "end": "10.0.1.9"]],
+                ], 409, "GatewayConflictWithAllocationPools"
+            ),
+            (
+                [
+                    "ip_version": 4, "cidr": "10.0.1.0/24",
+                    "allocation_pools": [
+                        ["start": "10.0.1.2", "end": "10.0.1.9"], ["start": "10.0.1.9", "end": "10.0.1.19"],
+                    ],
+                ], 409, "OverlappingAllocationPools"
+            ),
+            (["ip_version": 4, "cidr": "10.0.1.0/24", "dns_nameservers": ["there"]], 400, "HTTPBadRequest"),
+        ] as [(JSON, Int, String)])
+    func bad(members: JSON, status: Int, type: String) async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        _ = try await cloud.subnet(network)
+        var body = members.object ?? JSONObject()
+        body["network_id"] = .string(network)
+        let answer = await cloud.call("POST", "/subnets", ["subnet": .object(body)])
+        #expect(answer.status == status)
+        #expect(answer.type == type)
+    }
+
+    @Test("Members that may change do, and those that may not are named")
+    func update() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let path = "/subnets/" + (try await cloud.subnet(network))
+        let changed = await cloud.call(
+            "PUT", path,
+            [
+                "subnet": [
+                    "name": "n", "gateway_ip": "10.0.0.9", "dns_nameservers": ["8.8.8.8"], "enable_dhcp": false,
+                    "allocation_pools": [["start": "10.0.0.20", "end": "10.0.0.30"]],
+                    "host_routes": [["destination": "10.20.0.0/32", "nexthop": "10.100.1.1"]],
+                ]
+            ])
+        #expect(changed.status == 200)
+        #expect(changed["subnet"].text("gateway_ip") == "10.0.0.9")
+        #expect(changed["subnet"]["host_routes"] == [["destination": "10.20.0.0/32", "nexthop": "10.100.1.1"]])
+        let refused = await cloud.call("PUT", path, ["subnet": ["cidr": "10.0.0.0/25"]])
+        #expect(refused.status == 400)
+        #expect(refused.message.contains("cidr"))
+    }
+
+    @Test("A subnet whose addresses are in use stays; its metadata port's does not count")
+    func inUse() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let subnet = try await cloud.subnet(network)
+        let port = try await cloud.port(network)
+        let refused = await cloud.call("DELETE", "/subnets/\(subnet)")
+        #expect(refused.status == 409)
+        #expect(refused.type == "SubnetInUse")
+        _ = await cloud.call("DELETE", "/ports/\(port.id)")
+        #expect(await cloud.call("DELETE", "/subnets/\(subnet)").status == 204)
+        let metadata = await cloud.call("GET", "/ports", query: "device_owner=network:distributed")["ports"][0]
+        #expect(metadata?.addresses == [])
+    }
+
+    @Test("Subnets are cut from a pool, each its own block")
+    func pools() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let pool = try await cloud.make(
+            "subnetpool", "/subnetpools",
+            ["name": "pool", "prefixes": ["10.11.12.0/24"], "min_prefixlen": 26, "default_prefixlen": "26"])
+        #expect(pool.text("min_prefixlen") == "26")
+        var blocks: Set<String> = []
+        for _ in 0..<4 {
+            let subnet = try await cloud.make(
+                "subnet", "/subnets",
+                ["network_id": .string(network), "ip_version": 4, "subnetpool_id": .string(pool.id)])
+            blocks.insert(subnet.text("cidr"))
+        }
+        #expect(blocks == ["10.11.12.0/26", "10.11.12.64/26", "10.11.12.128/26", "10.11.12.192/26"])
+        #expect(await cloud.call("DELETE", "/subnetpools/\(pool.id)").type == "SubnetPoolDeleteError")
+    }
+
+    @Test("The metadata port has an address in each subnet with DHCP")
+    func metadata() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        #expect(try await cloud.service.metadataPorts() == [])
+        let subnet = try await cloud.subnet(network)
+        let endpoint = try #require(try await cloud.service.metadataPorts().first)
+        #expect(endpoint.networkID == network)
+        #expect(endpoint.addresses[0].hasPrefix("10.0.0."))
+        #expect(endpoint.addresses[0].hasSuffix("/24"))
+        #expect(endpoint.mtu == 1442)
+        _ = await cloud.call("PUT", "/subnets/\(subnet)", ["subnet": ["enable_dhcp": false]])
+        #expect(try await cloud.service.metadataPorts() == [])
+    }
+}
