@@ -10,14 +10,8 @@ final class RowDecoder: Decoder {
     var at = 0
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
-<<<<<<< HEAD
-    /// The last nested value of each column: neighbours in a list often hold the same one (a flavor, no tags), and
-    /// comparing its text costs far less than reading it again.
-    private var recent: [Int32: (text: String, value: Any)] = [:]
-=======
     /// By step: what nested columns of the rows before were.
     private var memos: [(type: ObjectIdentifier, memo: AnyObject)?] = []
->>>>>>> main
 
     init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
@@ -121,12 +115,6 @@ final class RowDecoder: Decoder {
         let column = plan.steps[place].column
         if isNull(column), let null = NestedColumn.null(type) { return null }
         let text = try text(column)
-<<<<<<< HEAD
-        if let last = recent[column], last.text == text, let value = last.value as? T { return value }
-        let value = try NestedColumn.decode(type, text)
-        recent[column] = (text, value)
-        return value
-=======
         while memos.count <= place { memos.append(nil) }
         let memo: Memo<T>
         if let known = memos[place], known.type == ObjectIdentifier(type) {
@@ -169,7 +157,6 @@ private final class Memo<Value> {
         texts[oldest] = text
         values[oldest] = value
         oldest = (oldest + 1) % Memo.size
->>>>>>> main
     }
 }
 
