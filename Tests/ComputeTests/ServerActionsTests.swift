@@ -2,6 +2,7 @@
 import Compute
 import Kernel
 import Simulation
+import Synchronization
 import Testing
 
 struct ServerActionsTests {
