@@ -17,9 +17,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_offset():
-    """A port offset whose ports nobody listens on; multiples of 1000 keep the services' ports apart."""
-    for offset in random.sample(range(11000, 51000, 1000), 40):
-        for port in (5000, 8774, 8778, 9292, 9696):
+    """A port offset whose ports nobody listens on, all of them below those that the kernel gives to clients."""
+    for offset in random.sample(range(11000, 22500, 100), 115):
+        for port in (5000, 6080, 8774, 8778, 8800, 9292, 9696):
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", port + offset)) == 0:
                     break

@@ -42,8 +42,13 @@ need_engines() {
     else
         return 0
     fi
+    skip "$reason"
+}
+
+# skip REASON: the scenario ends here and counts as skipped
+skip() {
     skipped=1
-    echo "  skip  $reason"
+    echo "  skip  $1"
     exit 0
 }
 
@@ -98,7 +103,8 @@ refuse() {
 expect() {
     local sentence=$1 filter=$2
     shift 2
-    if jq -e "$@" "$filter" <<< "$answer" > /dev/null 2>&1; then
+    # Of nothing jq says nothing, with status 0.
+    if [ -n "$answer" ] && jq -e "$@" "$filter" <<< "$answer" > /dev/null 2>&1; then
         pass "$sentence"
     else
         miss "$sentence" "does not hold: $filter of $answer"
@@ -113,14 +119,14 @@ eventually() {
     if wait_until "$limit" "${@:2}"; then pass "$1"; else miss "$1" "not within $limit s: ${*:2}"; fi
 }
 
-# free_offset: a port offset whose ports nobody listens on (multiples of 1000 keep the services' ports apart)
+# free_offset: a port offset whose ports nobody listens on, all of them below those that the kernel gives to clients
 free_offset() {
     local offset port
-    for offset in $(shuf -i 11-50); do
+    for offset in $(shuf -i 110-224); do
         for port in 5000 6080 8774 8778 8800 9292 9696; do
-            (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 1000))") 2> /dev/null && continue 2
+            (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 100))") 2> /dev/null && continue 2
         done
-        echo $((offset * 1000))
+        echo $((offset * 100))
         return
     done
 }

@@ -14,6 +14,8 @@ package struct Envelope: Sendable {
     package let trimsFields: Bool
     /// Whether a path that does not exist is told to strangers (404) or hidden behind 401.
     package let revealsPaths: Bool
+    /// Whether `/things/` is the same as `/things`, or the thing whose id is empty, which nobody has.
+    package let ignoresFinalSlash: Bool
     /// The request headers that answers depend on, for caches in between; versions' own are added by themselves.
     package let vary: String?
     /// What a request for a version that does not exist is told.
@@ -22,7 +24,8 @@ package struct Envelope: Sendable {
     package enum PageLinks: Sendable { case none, nova, neutron, glance, keystone }
 
     package init(
-        pageLinks: PageLinks, trimsFields: Bool = false, revealsPaths: Bool = false, vary: String? = nil,
+        pageLinks: PageLinks, trimsFields: Bool = false, revealsPaths: Bool = false, ignoresFinalSlash: Bool = true,
+        vary: String? = nil,
         versionRefusal: @escaping @Sendable (_ asked: String, _ history: VersionHistory) -> Fault = { asked, history in
             Fault(
                 406,
@@ -38,6 +41,7 @@ package struct Envelope: Sendable {
         self.pageLinks = pageLinks
         self.trimsFields = trimsFields
         self.revealsPaths = revealsPaths
+        self.ignoresFinalSlash = ignoresFinalSlash
         self.vary = vary
         self.versionRefusal = versionRefusal
     }

@@ -10,10 +10,26 @@ package struct Microversion: Sendable, Hashable, Comparable, ExpressibleByString
         self.minor = minor
     }
 
-    /// A literal in a route or member; a wrong one is a programmer's error.
-    package init(stringLiteral text: String) {
-        guard let version = Microversion(text) else { preconditionFailure("\(text) is not a microversion") }
-        self = version
+    /// A literal in a route or member; a wrong one is a programmer's error. Members are written by the thousand, each
+    /// with its literal, so this reads the bytes where they stand.
+    package init(stringLiteral text: StaticString) {
+        precondition(text.hasPointerRepresentation, "\(text) is not a microversion")
+        var numbers = (major: 0, minor: 0)
+        var isMinor = false
+        for byte in UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount) {
+            if byte == UInt8(ascii: "."), !isMinor {
+                isMinor = true
+                continue
+            }
+            precondition((48...57).contains(byte), "\(text) is not a microversion")
+            if isMinor {
+                numbers.minor = numbers.minor * 10 + Int(byte - 48)
+            } else {
+                numbers.major = numbers.major * 10 + Int(byte - 48)
+            }
+        }
+        precondition(isMinor, "\(text) is not a microversion")
+        self.init(numbers.major, numbers.minor)
     }
 
     /// Reads `2.1`; nil for anything else (`2`, `2.01`, `latest`).

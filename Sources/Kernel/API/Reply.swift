@@ -83,6 +83,7 @@ extension Reply {
         case .item(let name, let body):
             view.object { $0.item(name, body) }
         case .list(let name, let items, let page, let ids, let extra):
+            if items.count > 16 { view.writer = JSONWriter(capacity: items.count * 512) }
             view.object {
                 $0.items(name, items)
                 page?.writeLinks(&$0, collection: name, ids: ids)
@@ -92,7 +93,10 @@ extension Reply {
         if !headers.contains(where: { $0.0 == "Content-Type" }) {
             headers.append(("Content-Type", "application/json"))
         }
-        return HTTPResponse(status: status ?? routeStatus, headers: headers, body: .bytes(view.writer.bytes))
+        // Taken out of the view, or the bytes had two owners and were copied.
+        var writer = JSONWriter(capacity: 0)
+        swap(&writer, &view.writer)
+        return HTTPResponse(status: status ?? routeStatus, headers: headers, body: .bytes((consume writer).finish()))
     }
 }
 

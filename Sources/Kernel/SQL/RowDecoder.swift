@@ -11,7 +11,7 @@ final class RowDecoder: Decoder {
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
     /// By step: what nested columns of the rows before were.
-    private var memos: [AnyObject?] = []
+    private var memos: [(type: ObjectIdentifier, memo: AnyObject)?] = []
 
     init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
@@ -116,8 +116,14 @@ final class RowDecoder: Decoder {
         if isNull(column), let null = NestedColumn.null(type) { return null }
         let text = try text(column)
         while memos.count <= place { memos.append(nil) }
-        let memo = memos[place] as? Memo<T> ?? Memo<T>()
-        memos[place] = memo
+        let memo: Memo<T>
+        if let known = memos[place], known.type == ObjectIdentifier(type) {
+            // A checked cast would look the generic class up for every value.
+            memo = unsafeDowncast(known.memo, to: Memo<T>.self)
+        } else {
+            memo = Memo<T>()
+            memos[place] = (ObjectIdentifier(type), memo)
+        }
         if let value = memo.value(of: text) { return value }
         let value = try memo.read(text) ?? NestedColumn.decode(type, text)
         memo.keep(value, of: text)
@@ -129,11 +135,12 @@ final class RowDecoder: Decoder {
 private final class Memo<Value> {
     private static var size: Int { 4 }
     private let reader = Value.self as? any NestedReadable.Type
-    private var known: [(text: String, value: Value)] = []
+    private var texts: [String] = []
+    private var values: [Value] = []
     private var oldest = 0
 
     func value(of text: String) -> Value? {
-        for entry in known where entry.text == text { return entry.value }
+        for at in texts.indices where texts[at] == text { return values[at] }
         return nil
     }
 
@@ -143,8 +150,12 @@ private final class Memo<Value> {
     }
 
     func keep(_ value: Value, of text: String) {
-        if known.count < Memo.size { return known.append((text, value)) }
-        known[oldest] = (text, value)
+        guard texts.count == Memo.size else {
+            texts.append(text)
+            return values.append(value)
+        }
+        texts[oldest] = text
+        values[oldest] = value
         oldest = (oldest + 1) % Memo.size
     }
 }
