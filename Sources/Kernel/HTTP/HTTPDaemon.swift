@@ -165,9 +165,9 @@ private func httpLine(
     _ context: UnsafeMutableRawPointer?, _ uri: UnsafePointer<CChar>?, _ connection: OpaquePointer?
 ) -> UnsafeMutableRawPointer? {
     if let connection, let wire = HTTPConnection.of(connection) { wire.lineArrived(uri) }
-    // We have the query now. libmicrohttpd would copy each of its arguments into the connection's memory, and hang up
-    // without a word when there are more than some hundred; without the mark it sees none.
-    if let uri, let mark = strchr(uri, 63) { mark.pointee = 33 }
+    // We have the query now. libmicrohttpd would note each of its arguments in the connection's memory, and hang up
+    // without a word when they are some hundreds; it is shown none.
+    if let uri, let mark = strchr(uri, 63), mark[1] != 0 { mark[1] = 0 }
     return nil
 }
 
