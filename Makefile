@@ -2,7 +2,7 @@
 # The same verbs for people and for CI. Each installs what it needs and says what is missing.
 
 SHELL := /bin/bash
-.PHONY: help build release demo demo-stop test dev tidy bench simulate docs image clean
+.PHONY: help build release demo demo-stop test guests dev tidy bench simulate docs image clean
 
 help: ## these lines
 	@echo "Apus: OpenStack as one program. Verbs:"; echo
@@ -28,6 +28,9 @@ test: ## everything that must hold; ROOM=Compute only one room's tests
 
 dev: ## a cloud in the foreground: fake hypervisor and network, no root; ARGS="..." go to apus up
 	@scripts/dev $(ARGS)
+
+guests: ## the long scenarios with real guests: packets, power actions, crashes (needs root)
+	@SCENARIOS=all scripts/test
 
 tidy: ## formatter in strict mode and the Tidy test
 	@scripts/tidy

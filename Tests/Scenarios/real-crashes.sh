@@ -45,7 +45,7 @@ fresh=$(boot fresh "$net" open)
 eventually "after all that a server boots" status "$fresh" ACTIVE
 other=$(float "$fresh")
 eventually "and lets us in" login "$other" true
-holds "and out to its neighbour by name" login "$other" ping -c 1 -W 5 keeper
+holds "and it knows its neighbour's name" login "$other" timeout 10 nslookup -type=a keeper.openstacklocal
 api compute DELETE "/servers/$fresh"
 eventually "and is deleted" gone "$fresh"
 audit "after the engines' deaths"
