@@ -115,6 +115,22 @@ struct HTTPLifeTests {
         gate.open()
     }
 
+    @Test("Whoever comes while a server stops is turned away", arguments: 1...20)
+    func late(round: Int) async throws {
+        let server = try HTTPServer(loops: 4, handler: echo)
+        let port = try server.listen(host: "127.0.0.1", port: 0, tag: "test")
+        let running = Task { await server.run() }
+        async let crowd: Void = talk { () throws(Fault) in
+            var clients: [RawClient] = []
+            while clients.count < 1000, let client = try? RawClient(port) { clients.append(client) }
+        }
+        while server.connectionCount < 10 * round { await Task.yield() }
+        running.cancel()
+        await running.value
+        try await crowd
+        while server.connectionCount > 0 { await Task.yield() }
+    }
+
     /// How many connections, both ends of which are ours, leave enough descriptors for the tests that run meanwhile.
     private func connectionsAtOnce(_ wanted: Int) -> Int {
         let others = 4000

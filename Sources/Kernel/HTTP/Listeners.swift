@@ -128,9 +128,9 @@ final class Acceptor: EventSource, @unchecked Sendable {
         idlest.load.wrappingAdd(1, ordering: .relaxed)
         let daemon = listener.daemon
         if idlest === loop {
-            idlest.daemons[daemon].adopt(arrival)
+            idlest.adopt(arrival, by: daemon, service)
         } else {
-            idlest.post { [idlest] in idlest.daemons[daemon].adopt(arrival) }
+            idlest.post { [idlest, service] in idlest.adopt(arrival, by: daemon, service) }
         }
     }
 
@@ -139,5 +139,18 @@ final class Acceptor: EventSource, @unchecked Sendable {
         guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(reason), token != 0 else { return }
         pause()
         loop.after(.milliseconds(100)) { [self] in open() }
+    }
+}
+
+extension EventLoop {
+    /// On the loop's thread. A loop that was emptied has no daemons any more, while another one may still hear somebody.
+    fileprivate func adopt(_ arrival: Arrival, by daemon: Int, _ service: HTTPService) {
+        guard daemons.indices.contains(daemon) else {
+            Glibc.close(arrival.socket)
+            service.refusedConnections.add()
+            load.wrappingSubtract(1, ordering: .relaxed)
+            return
+        }
+        daemons[daemon].adopt(arrival)
     }
 }
