@@ -25,6 +25,10 @@ for round in $(seq "$rounds"); do
     answer=${answer##*$'\n'}
     expect "round $round: $count boots are accepted" '. == 202'
     [ "$order" = 1 ] || delete "${ids[@]}"
+    # Some of the new ones are deleted while they are being scheduled or booted.
+    mapfile -t young < <(api GET "/servers?name=round-$round" | head -n -1 | jq -r '.servers[].id' | head -n $((RANDOM % 4)))
+    delete "${young[@]}"
+    ids+=("${young[@]}")
     sleep "$pause"
     blow "$pause s after $count boots and ${#ids[@]} deletes"
     if [ -n "$again_after" ]; then
