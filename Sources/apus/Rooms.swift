@@ -74,7 +74,8 @@ struct Rooms: Sendable {
 
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
         guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
-        let options = ground.settings.configuration[OVNOptions.self]
+        var options = ground.settings.configuration[OVNOptions.self]
+        options.dnsDomain = ground.settings.configuration[NetworkOptions.self].dnsDomain
         let (ownNorth, ownSouth) = (
             try OVSDBEndpoint.list(engines.paths.northbound), try OVSDBEndpoint.list(engines.paths.southbound)
         )

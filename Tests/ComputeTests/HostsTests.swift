@@ -127,6 +127,23 @@ struct HostsTests {
         #expect(await cloud.call("DELETE", "/os-server-groups/\(group)").status == 204)
     }
 
+    @Test("A group's policy binds servers asked for together, too", arguments: ["affinity", "anti-affinity"])
+    func batch(_ policy: String) async throws {
+        let cloud = try await ComputeCloud(hosts: 3)
+        await cloud.flavor()
+        let made = await cloud.call(
+            "POST", "/os-server-groups", ["server_group": ["name": "g", "policy": .string(policy)]], at: "2.64")
+        let group = made["server_group"]["id"] ?? ""
+        let draft: JSON = [
+            "server": ["name": "s", "imageRef": .string(ComputeCloud.image), "flavorRef": "small", "min_count": 3],
+            "os:scheduler_hints": ["group": group],
+        ]
+        #expect(await cloud.call("POST", "/servers", draft).status == 202)
+        try await cloud.work()
+        let hosts = try await cloud.room.database.rows("SELECT host FROM compute_servers").map { $0.text("host") }
+        #expect(Set(hosts).count == (policy == "affinity" ? 1 : 3), "\(hosts)")
+    }
+
     @Test("A guest that shuts itself down is SHUTOFF, one that is gone is ERROR, and strangers are left alone")
     func watch() async throws {
         let cloud = try await ComputeCloud()

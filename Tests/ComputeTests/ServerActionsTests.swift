@@ -2,6 +2,7 @@
 import Compute
 import Kernel
 import Simulation
+import Synchronization
 import Testing
 
 struct ServerActionsTests {
@@ -147,12 +148,13 @@ struct ServerActionsTests {
         await cloud.flavor()
         let id =
             await cloud.call(
-                "POST", "/servers", ComputeCloud.draft(["security_groups": [["name": "nothing"]]]))["server"]["id"]?
+                "POST", "/servers", ComputeCloud.draft(["security_groups": [["name": "web"]]]))["server"]["id"]?
             .string ?? ""
+        cloud.network.state.withLock { $0.groups = [] }
         try await cloud.work()
         let server = await cloud.show(id)
         #expect(server["status"] == "ERROR")
-        #expect(server["fault"]?["message"] == "Security group nothing not found.")
+        #expect(server["fault"]?["message"] == "Security group web not found.")
         #expect(server["fault"]?["details"]?.string?.contains("networking") == true)
         #expect(cloud.network.ports.isEmpty)
         let held = await cloud.cloud.call("placement", "GET", "/allocations/\(id)", as: .service())

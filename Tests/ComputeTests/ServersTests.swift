@@ -129,7 +129,7 @@ struct ServersTests {
             #expect(answer.status == status, "\(answer.json.text())")
             return answer.message
         }
-        #expect(await message(["flavorRef": "none"], 404).contains("none"))
+        #expect(await message(["flavorRef": "none"], 400).contains("none"))
         #expect(await message(["imageRef": .string(RandomIdentifiers().uuid())]) == "Can not find requested image")
         #expect(await message(["flavorRef": "tiny"]).contains("memory is too small"))
         #expect(await message(["key_name": "none"]) == "Invalid key_name provided.")

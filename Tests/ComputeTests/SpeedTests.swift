@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Compute
+import Glibc
 import Kernel
 import Simulation
 import Testing
@@ -21,17 +22,22 @@ import Testing
         print("1,000 servers booted in \(booted.elapsed.milliseconds) ms")
         let id = made["server"]["id"]?.string ?? ""
         for version in ["2.1", "2.96"] {
-            var best = Int64.max
+            var start = Self.processor
             for _ in 0..<10 {
-                let watch = Stopwatch()
                 let list = await cloud.call("GET", "/servers/detail", at: version)
-                best = min(best, watch.elapsed.microseconds)
                 #expect(list.status == 200)
             }
-            print("list of 1,000 with details at \(version): \(best) us")
-            let watch = Stopwatch()
+            print("list of 1,000 with details at \(version): \((Self.processor - start) / 10) us of CPU")
+            start = Self.processor
             for _ in 0..<1000 { _ = await cloud.call("GET", "/servers/\(id)", at: version) }
-            print("show at \(version): \(watch.elapsed.microseconds / 1000) us")
+            print("show at \(version): \((Self.processor - start) / 1000) us of CPU")
         }
+    }
+
+    /// What this process has used of processors, in microseconds: other load does not count.
+    private static var processor: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return time.tv_sec * 1_000_000 + time.tv_nsec / 1000
     }
 }

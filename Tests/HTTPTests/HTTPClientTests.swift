@@ -18,12 +18,12 @@ struct HTTPClientTests {
             for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "COPY"] {
                 let body = method == "GET" ? "" : "some"
                 let reply = try await client.send(
-                    method, "http://127.0.0.1:\(port)/a%2Fb?c=d", body: Array(body.utf8), timeout: .seconds(10))
+                    method, "http://127.0.0.1:\(port)/a%2Fb?c=d", body: Array(body.utf8), timeout: patience)
                 #expect(reply.status == 200)
                 #expect(String(decoding: reply.body, as: UTF8.self) == "\(method) /a%2Fb?c=d \(body)")
                 ports.insert(reply.headers["x-port"] ?? "")
             }
-            let head = try await client.send("HEAD", "http://127.0.0.1:\(port)/", timeout: .seconds(10))
+            let head = try await client.send("HEAD", "http://127.0.0.1:\(port)/", timeout: patience)
             #expect(head.headers["Content-Length"] == "8" && head.body.isEmpty)
             #expect(ports.count == 1)
         }
@@ -50,14 +50,14 @@ struct HTTPClientTests {
         let client = HTTPClient(threads: 1)
         try await withServer(loops: 1, handler: { _ in .text(String(repeating: "a", count: 2000)) }) { port, _ in
             do throws(Fault) {
-                _ = try await client.send("GET", "http://127.0.0.1:\(port)/", timeout: .seconds(10), limit: 1000)
+                _ = try await client.send("GET", "http://127.0.0.1:\(port)/", timeout: patience, limit: 1000)
                 Issue.record("it was taken in")
             } catch {
                 #expect(error.status == 502)
             }
         }
         do throws(Fault) {
-            _ = try await client.send("GET", "http://127.0.0.1:1/", timeout: .seconds(10))
+            _ = try await client.send("GET", "http://127.0.0.1:1/", timeout: patience)
             Issue.record("somebody answered")
         } catch {
             #expect(error.status == 503)
@@ -78,10 +78,10 @@ struct HTTPClientTests {
         try await withServer(loops: 1, handler: handler) { port, _ in
             let url = "http://127.0.0.1:\(port)"
             let reply = try await client.download(
-                "\(url)/", to: file.descriptor, timeout: .seconds(10), limit: 5_000_000)
+                "\(url)/", to: file.descriptor, timeout: patience, limit: 5_000_000)
             #expect(reply.status == 200 && reply.body.isEmpty && file.size == 5_000_000)
             let refusal = try await client.download(
-                "\(url)/no", to: file.descriptor, timeout: .seconds(10), limit: 5_000_000)
+                "\(url)/no", to: file.descriptor, timeout: patience, limit: 5_000_000)
             #expect(refusal.status == 404 && refusal.body == Array("no".utf8) && file.size == 5_000_000)
         }
     }

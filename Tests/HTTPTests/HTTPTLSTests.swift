@@ -44,11 +44,11 @@ struct HTTPTLSTests {
         }
         try await withServer(loops: 2, tls: Self.identity, handler: handler) { port, _ in
             let url = "https://127.0.0.1:\(port)"
-            let small = try await client.send("GET", "\(url)/a", timeout: .seconds(10))
+            let small = try await client.send("GET", "\(url)/a", timeout: patience)
             #expect(String(decoding: small.body, as: UTF8.self) == "GET /a? ")
-            let long = try await client.send("PUT", "\(url)/b", body: big, timeout: .seconds(10))
+            let long = try await client.send("PUT", "\(url)/b", body: big, timeout: patience)
             #expect(long.body.count == big.count + 8)
-            let streamed = try await client.send("GET", "\(url)/stream", timeout: .seconds(10))
+            let streamed = try await client.send("GET", "\(url)/stream", timeout: patience)
             #expect(streamed.body.count == 3 * big.count)
         }
     }
@@ -58,7 +58,7 @@ struct HTTPTLSTests {
         let client = HTTPClient(threads: 1)
         try await withServer(loops: 1, tls: Self.identity, handler: echo) { port, _ in
             await #expect(throws: Fault.self) {
-                _ = try await client.send("GET", "https://127.0.0.1:\(port)/", timeout: .seconds(10))
+                _ = try await client.send("GET", "https://127.0.0.1:\(port)/", timeout: patience)
             }
             try await talk { () throws(Fault) in
                 let client = try RawClient(port)

@@ -24,6 +24,9 @@ func withServer(
     #expect(server.connectionCount == 0)
 }
 
+/// How long a test waits for what must come: long, because all tests run at once and the machine may be small.
+let patience = Duration.seconds(120)
+
 let clients = BlockingPool(name: "test clients", threads: 16, queue: 1000)
 
 /// Runs a conversation over blocking sockets away from the cooperative threads.
@@ -42,9 +45,9 @@ final class RawClient {
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var patience = timeval(tv_sec: 10, tv_usec: 0)
-        setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var longest = timeval(tv_sec: Int(patience.components.seconds), tv_usec: 0)
+        setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &longest, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &longest, socklen_t(MemoryLayout<timeval>.size))
         let connected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -79,7 +82,7 @@ final class RawClient {
             count = recv(socket, buffer.baseAddress!, 65_536, 0)
             filled = max(0, count)
         }
-        if count < 0 && errno == EAGAIN { throw .timeout("nothing came in 10 s") }
+        if count < 0 && errno == EAGAIN { throw .timeout("nothing came in \(patience)") }
         return bytes
     }
 

@@ -8,19 +8,10 @@ image_file=${GUEST_IMAGE:-$top/.cache/guest-image/guest.qcow2}
 
 # guests_only NAME: begins the scenario, or says why it is left out
 guests_only() {
-    local why='' program
-    [ "$EUID" = 0 ] || why="it needs root"
-    for program in qemu-system-x86_64 libvirtd ovs-vswitchd ovn-northd jq; do
-        PATH=$PATH:/usr/sbin command -v "$program" > /dev/null || why="$program is not installed (scripts/setup cloud)"
-    done
-    [ -s "$image_file" ] || why="there is no guest image (make image)"
-    if [ -n "$why" ]; then
-        echo "$1: skipped, $why"
-        [ -z "${SCENARIO_COUNT:-}" ] || echo "0 0" > "$SCENARIO_COUNT"
-        exit 0
-    fi
     scenario "$1"
     data=$dir/cloud offset=${SCENARIO_OFFSET:-$(free_offset)}
+    need_engines "$offset"
+    [ -s "$image_file" ] || skip "there is no guest image (make image)"
     trap leave EXIT
 }
 

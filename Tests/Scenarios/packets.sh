@@ -35,7 +35,7 @@ allow "$group" icmp > /dev/null
 
 eventually "the second has booted" booted "$two"
 holds "neighbours reach each other by name" login "$address" ping -c 1 -W 5 two
-holds "the first sees its own metadata" login "$address" wget -q -T 8 -O - \
+holds "the first sees its own metadata" login "$address" timeout 8 wget -q -O - \
     http://169.254.169.254/openstack/latest/meta_data.json
 expect "and no other server's" '.uuid == $id' --arg id "$one"
 
@@ -84,7 +84,7 @@ eventually "the server there lets us in" login "$elsewhere" true
 holds "the networks are isolated: its address does not answer in the first" \
     login "$address" "! ping -c 1 -W 3 $second"
 holds "nor does its name" login "$address" "! ping -c 1 -W 3 three"
-holds "metadata there" login "$elsewhere" wget -q -T 8 -O - http://169.254.169.254/openstack/latest/meta_data.json
+holds "metadata there" login "$elsewhere" timeout 8 wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json
 expect "is its own" '.uuid == $id' --arg id "$three"
 
 for server in "$one" "$three"; do api compute DELETE "/servers/$server"; done

@@ -8,7 +8,6 @@ export APUS_DATA=$dir/cloud APUS_PORT_OFFSET
 APUS_PORT_OFFSET=$(free_offset)
 need_engines "$APUS_PORT_OFFSET"
 
-limit=120 check "the guest image is built" "$top/Examples/guest-image/build"
 limit=420 check "make demo boots a server and logs in to it" "$top/scripts/demo"
 [ ! -s "$dir/cloud/demo.pid" ] || clouds+=("$(cat "$dir/cloud/demo.pid")")
 [ "$failed" = 0 ] || { printf '%s\n' "$answer" | tail -n 15; finish; }

@@ -14,6 +14,8 @@ package struct Envelope: Sendable {
     package let trimsFields: Bool
     /// Whether a path that does not exist is told to strangers (404) or hidden behind 401.
     package let revealsPaths: Bool
+    /// Whether `/things/` is the same as `/things`, or the thing whose id is empty, which nobody has.
+    package let ignoresFinalSlash: Bool
     /// The request headers that answers depend on, for caches in between; versions' own are added by themselves.
     package let vary: String?
     /// What a request for a version that does not exist is told.
@@ -22,7 +24,8 @@ package struct Envelope: Sendable {
     package enum PageLinks: Sendable { case none, nova, neutron, glance, keystone }
 
     package init(
-        pageLinks: PageLinks, trimsFields: Bool = false, revealsPaths: Bool = false, vary: String? = nil,
+        pageLinks: PageLinks, trimsFields: Bool = false, revealsPaths: Bool = false, ignoresFinalSlash: Bool = true,
+        vary: String? = nil,
         versionRefusal: @escaping @Sendable (_ asked: String, _ history: VersionHistory) -> Fault = { asked, history in
             Fault(
                 406,
@@ -38,6 +41,7 @@ package struct Envelope: Sendable {
         self.pageLinks = pageLinks
         self.trimsFields = trimsFields
         self.revealsPaths = revealsPaths
+        self.ignoresFinalSlash = ignoresFinalSlash
         self.vary = vary
         self.versionRefusal = versionRefusal
     }
@@ -49,6 +53,7 @@ package struct Envelope: Sendable {
             shown.message =
                 "Something went wrong inside the service; the operator finds the cause in the log under \(requestID)."
         }
+        shown.message = Envelope.brief(shown.message)
         var headers = fault.headers.map { ($0.key, $0.value) }
         guard fault.status >= 400 else {
             return HTTPResponse(status: fault.status, headers: headers, body: .empty)
@@ -56,6 +61,12 @@ package struct Envelope: Sendable {
         headers.append(("Content-Type", "application/json"))
         let document = document(shown, Envelope.title(fault.status), requestID)
         return HTTPResponse(status: fault.status, headers: headers, body: .bytes(document.bytes()))
+    }
+
+    /// Messages quote what the client sent, which may be a megabyte: the middle of a long one is left out.
+    private static func brief(_ message: String) -> String {
+        guard message.utf8.count > 4096 else { return message }
+        return message.prefix(2048) + " [...] " + message.suffix(1024)
     }
 
     /// RFC 9110's reason phrases.

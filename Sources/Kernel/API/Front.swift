@@ -135,7 +135,7 @@ extension Front {
         trusted: TrustedCaller?
     ) async throws(Fault) -> HTTPResponse {
         let index = service.index
-        guard let match = try service.router.find(http.method, http.path) else {
+        guard let match = try service.router.find(http.method, http.path), !Front.isNameless(http.path, index) else {
             if !index.envelope.revealsPaths { _ = try await caller(http, trusted) }
             throw .notFound("The resource could not be found.")
         }
@@ -168,6 +168,11 @@ extension Front {
                 ])
         }
         return response
+    }
+
+    /// Whether a path ends in an empty segment that the service takes for a name. Roots are written either way.
+    private static func isNameless(_ path: String, _ index: ServiceIndex) -> Bool {
+        !index.envelope.ignoresFinalSlash && path.hasSuffix("/") && Router.split(path).count > 1
     }
 
     private func caller(_ http: HTTPRequest, _ trusted: TrustedCaller?) async throws(Fault) -> Caller {

@@ -86,7 +86,8 @@ extension Request {
             guard let key = sortable.first(where: { $0.name == name }) else {
                 throw index.wording.invalid("sort_key", .string(name), "'\(name)' cannot be sorted by.")
             }
-            order.append((key, descending))
+            // A key named again orders nothing more.
+            if !order.contains(where: { $0.key.name == name }) { order.append((key, descending)) }
         }
         if let last = sortable.last, !order.contains(where: { $0.key.name == last.name }) {
             order.append((last, order.last?.descending ?? false))

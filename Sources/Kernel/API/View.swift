@@ -8,7 +8,7 @@ package import JSON
 package struct View {
     package var writer = JSONWriter()
     package let version: Microversion
-    private let request: Request
+    package let request: Request
     /// Neutron's `fields=`: the members the client wants of each item; nil is all.
     private let fields: Set<String>?
     private var depth = 0

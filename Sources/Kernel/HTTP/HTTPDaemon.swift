@@ -165,6 +165,9 @@ private func httpLine(
     _ context: UnsafeMutableRawPointer?, _ uri: UnsafePointer<CChar>?, _ connection: OpaquePointer?
 ) -> UnsafeMutableRawPointer? {
     if let connection, let wire = HTTPConnection.of(connection) { wire.lineArrived(uri) }
+    // We have the query now. libmicrohttpd would note each of its arguments in the connection's memory, and hang up
+    // without a word when they are some hundreds; it is shown none.
+    if let uri, let mark = strchr(uri, 63), mark[1] != 0 { mark[1] = 0 }
     return nil
 }
 

@@ -29,6 +29,11 @@ struct RequestHead {
         guard !target.unicodeScalars.contains("\u{FFFD}") else {
             throw .badRequest("The request target is not UTF-8.")
         }
+        guard target.utf8.first == UInt8(ascii: "/") || target == "*" || target.contains("://") else {
+            throw .badRequest("The request target does not begin with a slash.")
+        }
+        // Two hosts would let a proxy in front and this server serve one request for different ones.
+        guard scan.hosts <= 1 else { throw .badRequest("There is more than one Host header.") }
         headers = scan.headers
         self.method = String(cString: method)
         if let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) {
@@ -64,6 +69,7 @@ enum RequestGuard {
 private struct HeaderScan {
     var headers = HTTPHeaders()
     var problem: String?
+    private(set) var hosts = 0
     private var lengths: [String] = []
     private var codings: [String] = []
     var expectsContinue = false
@@ -99,6 +105,7 @@ private struct HeaderScan {
         let name = String(decoding: name, as: UTF8.self)
         let value = String(decoding: value, as: UTF8.self)
         switch name.utf8.count {
+        case 4 where HTTPHeaders.same(name, "Host"): hosts += 1
         case 6 where HTTPHeaders.same(name, "Expect"):
             expectsContinue = HTTPHeaders.same(value.trimmed, "100-continue")
         case 14 where HTTPHeaders.same(name, "Content-Length"): lengths.append(value)

@@ -32,6 +32,11 @@ extension [SQL] {
     /// `conditions.joined(" AND ")`; nothing when there are none.
     package func joined(_ separator: SQL) -> SQL {
         guard var sum = first else { return "" }
+        // In halves when there are many: a client's long list must not nest deeper than the database allows.
+        guard count <= 64 else {
+            let (left, right) = (Array(prefix(count / 2)), Array(dropFirst(count / 2)))
+            return "(\(sql: left.joined(separator)))\(sql: separator)(\(sql: right.joined(separator)))"
+        }
         for piece in dropFirst() {
             sum += separator
             sum += piece

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Kernel
 
 /// `apus up`: a whole cloud in this process, with the engines it needs, until it is told to stop.
@@ -10,6 +11,7 @@ struct Up {
 
     func run() async throws(Fault) {
         let watch = Stopwatch()
+        Up.raiseDescriptorLimit()
         let signals = Signals()
         let directory = try DataDirectory(settings.data)
         let cloud = try await LocalCloud(settings, directory)
@@ -25,5 +27,13 @@ struct Up {
         Terminal.say("stopping (signal \(number))")
         await cloud.close()
         Terminal.say("stopped")
+    }
+
+    /// Every connection is a descriptor, and login shells allow a thousand of them.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(Int32(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 65_536))
+        setrlimit(Int32(RLIMIT_NOFILE.rawValue), &limit)
     }
 }

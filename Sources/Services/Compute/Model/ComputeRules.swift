@@ -56,7 +56,7 @@ extension Rule where Target: UserOwned {
 extension Envelope {
     /// Nova's: `{"itemNotFound": {"code": 404, "message": "..."}}`, the key named after the status.
     static let nova = Envelope(
-        pageLinks: .nova,
+        pageLinks: .nova, ignoresFinalSlash: false,
         versionRefusal: { asked, history in
             Fault(
                 406,

@@ -51,8 +51,7 @@ struct ServerWiring {
         let given = Set(server.requested.compactMap(\.portID) + server.ports.filter { !$0.isOurs }.map(\.portID))
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID) {
             if given.contains(port.id) {
-                try await room.network.updatePort(
-                    port.id, ["device_id": "", "device_owner": "", "binding:host_id": ""], requestID: requestID)
+                try await room.network.updatePort(port.id, ServerWiring.free, requestID: requestID)
             } else {
                 try await room.network.deletePort(port.id, requestID: requestID)
             }
@@ -85,8 +84,7 @@ struct ServerWiring {
         guard let known = try await room.network.port(port, requestID: requestID), known.deviceID == server.id else {
             return
         }
-        try await room.network.updatePort(
-            port, ["device_id": "", "device_owner": "", "binding:host_id": ""], requestID: requestID)
+        try await room.network.updatePort(port, ServerWiring.free, requestID: requestID)
     }
 
     /// Plugs one more port into a server that runs.
@@ -129,11 +127,14 @@ extension ServerWiring {
         return try await room.network.createPort(.object(members), requestID: requestID)
     }
 
+    /// What a port is that no server has.
+    private static var free: JSON { ["device_id": "", "device_owner": "", "binding:host_id": "", "dns_name": ""] }
+
     private func binding(_ server: Server) -> JSON {
         [
             "device_id": .string(server.id),
             "device_owner": .string("compute:\(server.zone ?? AvailabilityZones.usual)"),
-            "binding:host_id": .string(server.host ?? ""),
+            "binding:host_id": .string(server.host ?? ""), "dns_name": .string(server.hostname),
         ]
     }
 

@@ -37,7 +37,12 @@ enum SecurityGroupProxy: Resource {
 extension SecurityGroupProxy {
     private static func index(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
         let network = request.compute.network.acting(as: request.caller)
-        var all = try await network.securityGroupDocuments(project: scope.projectID, requestID: request.id)
+        let isWide = request.caller.has(role: "admin") && request.query("all_tenants") != nil
+        var all =
+            isWide
+            ? try await network.document("GET", "/security-groups", nil, requestID: request.id)["security_groups"]?
+                .array ?? []
+            : try await network.securityGroupDocuments(project: scope.projectID, requestID: request.id)
         all.sort { $0["name"]?.string ?? "" < $1["name"]?.string ?? "" }
         if let offset = request.query("offset").flatMap({ Int($0) }) { all = Array(all.dropFirst(max(0, offset))) }
         if let limit = request.query("limit").flatMap({ Int($0) }) { all = Array(all.prefix(max(0, limit))) }

@@ -146,11 +146,10 @@ struct ServerQuery: ProjectOwned, Asked {
                 "tags LIKE \("%" + JSON.string(String(tag)).text() + "%")"
             }
         }
-        func joined(_ list: [SQL], _ word: SQL) -> SQL { list.dropFirst().reduce(list[0]) { $0 + word + $1 } }
         let (all, any, notAll, notAny) = (names("tags"), names("tags-any"), names("not-tags"), names("not-tags-any"))
-        if !all.isEmpty { parts.append(joined(all, " AND ")) }
-        if !any.isEmpty { parts.append("(" + joined(any, " OR ") + ")") }
-        if !notAll.isEmpty { parts.append("NOT (" + joined(notAll, " AND ") + ")") }
-        if !notAny.isEmpty { parts.append("NOT (" + joined(notAny, " OR ") + ")") }
+        if !all.isEmpty { parts.append(all.joined(" AND ")) }
+        if !any.isEmpty { parts.append("(" + any.joined(" OR ") + ")") }
+        if !notAll.isEmpty { parts.append("NOT (" + notAll.joined(" AND ") + ")") }
+        if !notAny.isEmpty { parts.append("NOT (" + notAny.joined(" OR ") + ")") }
     }
 }

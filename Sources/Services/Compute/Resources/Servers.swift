@@ -129,9 +129,16 @@ extension Server {
     static func detail(_ request: Request, _ query: ServerQuery) async throws(Fault) -> Reply {
         let (servers, page) = try await query.run(request)
         let zones = try await AvailabilityZones.byHost(request.database)
+        // Rules on servers look at their project, so a list judges once for each project.
+        var rights: [String: ServerRights] = [:]
+        for server in servers where rights[server.projectID] == nil {
+            rights[server.projectID] = ServerRights(server, request)
+        }
+        let judged = rights
         return .list(
-            "servers", servers.map { server in { server.details(&$0, zones: zones) } }, page: page,
-            ids: servers.map(\.id))
+            "servers",
+            servers.map { server in { server.details(&$0, zones: zones, rights: judged[server.projectID]) } },
+            page: page, ids: servers.map(\.id))
     }
 
     static func show(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
@@ -207,7 +214,9 @@ extension Server {
     }
 
     /// - Parameter isUpdate: the answer to an update, which before 2.75 leaves out the extended members.
-    func details(_ view: inout View, zones: [String: String], isUpdate: Bool = false) {
+    func details(_ view: inout View, zones: [String: String], rights known: ServerRights? = nil, isUpdate: Bool = false)
+    {
+        let rights = known ?? ServerRights(self, view.request)
         summary(&view)
         view.put("status", status)
         view.put("tenant_id", projectID)
@@ -215,7 +224,7 @@ extension Server {
         view.put("metadata", metadata)
         view.put("hostId", hostID)
         image(&view)
-        flavor(&view)
+        flavor(&view, rights)
         view.put("created", createdAt)
         view.put("updated", updatedAt)
         addresses(&view)
@@ -223,14 +232,14 @@ extension Server {
         view.put("accessIPv6", accessIP6)
         view.put("OS-DCF:diskConfig", diskConfig)
         if vmState == .building || vmState == .active || vmState == .resized { view.put("progress", progress) }
-        if !isUpdate || view.version >= "2.75" { extended(&view, zones) }
+        if !isUpdate || view.version >= "2.75" { extended(&view, zones, rights) }
         view.put("locked", locked, since: "2.9")
         view.put("locked_reason", lockedReason, since: "2.73")
         view.put("description", description, since: "2.19")
         view.put("tags", tags, since: "2.26")
         view.put("trusted_image_certificates", [String]?.none, since: "2.63")
         view.put("pinned_availability_zone", scheduling.zone, since: "2.96")
-        if let fault, vmState == .error || vmState == .deleted { self.fault(fault, &view) }
+        if let fault, vmState == .error || vmState == .deleted { self.fault(fault, rights, &view) }
     }
 
     /// Which host, without saying which: the same host gives one project the same text.
@@ -251,7 +260,7 @@ extension Server {
         }
     }
 
-    private func flavor(_ view: inout View) {
+    private func flavor(_ view: inout View, _ rights: ServerRights) {
         let flavor = flavor
         view.nest("flavor", until: "2.47") { view in
             view.put("id", flavor.id)
@@ -261,7 +270,6 @@ extension Server {
                 $0.put("href", href)
             }
         }
-        let mayRead = view.version >= "2.47" && view.may("servers:show:flavor-extra-specs", on: self)
         view.nest("flavor", since: "2.47") { view in
             view.put("vcpus", flavor.vcpus)
             view.put("ram", flavor.memoryMiB)
@@ -269,7 +277,7 @@ extension Server {
             view.put("ephemeral", flavor.ephemeralGiB)
             view.put("swap", flavor.swapMiB)
             view.put("original_name", flavor.name)
-            if mayRead { view.put("extra_specs", flavor.extraSpecs) }
+            if rights.extraSpecs { view.put("extra_specs", flavor.extraSpecs) }
         }
     }
 
@@ -301,13 +309,13 @@ extension Server {
         }
     }
 
-    private func extended(_ view: inout View, _ zones: [String: String]) {
+    private func extended(_ view: inout View, _ zones: [String: String], _ rights: ServerRights) {
         view.put("OS-EXT-AZ:availability_zone", host.map { zones[$0] ?? AvailabilityZones.usual } ?? zone ?? "")
         view.put("config_drive", hasConfigDrive ? "True" : "")
         view.put("key_name", keyName)
         view.put("OS-SRV-USG:launched_at", launchedAt?.iso8601Naive)
         view.put("OS-SRV-USG:terminated_at", terminatedAt?.iso8601Naive)
-        if view.may("os-extended-server-attributes", on: self) {
+        if rights.extended {
             view.put("OS-EXT-SRV-ATTR:host", host)
             view.put("OS-EXT-SRV-ATTR:instance_name", instanceName)
             view.put("OS-EXT-SRV-ATTR:hypervisor_hostname", node)
@@ -318,7 +326,7 @@ extension Server {
             view.put("OS-EXT-SRV-ATTR:root_device_name", rootDeviceName, since: "2.3")
             view.put("OS-EXT-SRV-ATTR:user_data", userData, since: "2.3")
             view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.3", until: "2.90")
-            if view.may("servers:show:host_status", on: self) {
+            if rights.hostStatus {
                 view.put("host_status", host == nil ? "" : "UP", since: "2.16")
             }
         }
@@ -332,14 +340,26 @@ extension Server {
         }
     }
 
-    private func fault(_ fault: ServerFault, _ view: inout View) {
-        let mayRead = view.may("os-extended-server-attributes", on: self)
+    private func fault(_ fault: ServerFault, _ rights: ServerRights, _ view: inout View) {
         view.nest("fault") {
             $0.put("code", fault.code)
             $0.put("created", fault.at)
             $0.put("message", fault.message)
-            if mayRead, !fault.details.isEmpty { $0.put("details", fault.details) }
+            if rights.extended, !fault.details.isEmpty { $0.put("details", fault.details) }
         }
+    }
+}
+
+/// What a caller may see of the servers of one project.
+struct ServerRights: Sendable {
+    let extended: Bool
+    let hostStatus: Bool
+    let extraSpecs: Bool
+
+    init(_ server: Server, _ request: Request) {
+        extended = request.may("os-extended-server-attributes", on: server)
+        hostStatus = extended && request.may("servers:show:host_status", on: server)
+        extraSpecs = request.may("servers:show:flavor-extra-specs", on: server)
     }
 }
 

@@ -51,7 +51,8 @@ package struct Filter: Sendable {
     }
 
     private static func tagged(_ values: [String], every: Bool) -> SQL {
-        let tags = values.flatMap { $0.split(separator: ",").map(String.init) }
+        // An empty tag is one that nothing has; left out, the condition would be none at all.
+        let tags = values.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
         let conditions: [SQL] = tags.map { "id IN (SELECT resource_id FROM network_tags WHERE tag = \($0))" }
         return conditions.joined(every ? " AND " : " OR ")
     }

@@ -200,7 +200,10 @@ extension Request {
             }
             return [try body(noun)]
         }
-        guard case .array(let list) = several, !list.isEmpty else { throw .httpBadRequest("Resources required") }
+        guard case .array(let list) = several else {
+            throw .httpBadRequest("Invalid input for \(plural). Reason: '\(several.bare)' is not a list.")
+        }
+        guard !list.isEmpty else { throw .httpBadRequest("Resources required") }
         return try list.mapping { item throws(Fault) in
             // The bulk form of the first releases wraps each item once more.
             guard let object = item[noun]?.object ?? item.object else {
