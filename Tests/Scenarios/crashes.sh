@@ -16,7 +16,8 @@ moment() { printf '0.%06d' $((RANDOM * 32768 % $1 + RANDOM % 1000)); }
 
 for round in $(seq "$rounds"); do
     # Half of what lives goes, something new comes, and the blow falls.
-    mapfile -t ids < <(api GET "/servers?limit=30" | head -n -1 | jq -r '.servers[].id' | awk -v r=$((RANDOM % 2)) 'NR % 2 == r')
+    half=$((RANDOM % 2))
+    mapfile -t ids < <(api GET "/servers?limit=30" | head -n -1 | jq -r '.servers[].id' | awk "NR % 2 == $half")
     count=$((RANDOM % 25 + 1)) pause=$(moment 400000) again_after=
     [ $((RANDOM % 3)) != 0 ] || again_after=$(moment 300000)
     order=$((RANDOM % 2))
@@ -25,6 +26,11 @@ for round in $(seq "$rounds"); do
     answer=${answer##*$'\n'}
     expect "round $round: $count boots are accepted" '. == 202'
     [ "$order" = 1 ] || delete "${ids[@]}"
+    # Some of the new ones are deleted while they are being scheduled or booted.
+    few=$((RANDOM % 4))
+    mapfile -t young < <(api GET "/servers?name=round-$round" | head -n -1 | jq -r '.servers[].id' | head -n "$few")
+    delete "${young[@]}"
+    ids+=("${young[@]}")
     sleep "$pause"
     blow "$pause s after $count boots and ${#ids[@]} deletes"
     if [ -n "$again_after" ]; then

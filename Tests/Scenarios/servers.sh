@@ -84,7 +84,8 @@ allocated() {
 audit() {
     eventually "$1: every server is at rest" settled
     answer=$(api GET /servers/detail | head -n -1)
-    expect "$1: whoever is in ERROR says why" 'all(.servers[] | select(.status == "ERROR"); .fault.message | length > 0)'
+    expect "$1: whoever is in ERROR says why" \
+        'all(.servers[] | select(.status == "ERROR"); .fault.message | length > 0)'
     servers=$(jq -c '[.servers[].id]' <<< "$answer")
     active=$(jq -c '[.servers[] | select(.status == "ACTIVE") | .id]' <<< "$answer")
     answer=$(timeout "$limit" curl -sS --noproxy '*' -H "X-Auth-Token: $key" \
