@@ -143,7 +143,7 @@ final class Acceptor: EventSource, @unchecked Sendable {
 }
 
 extension EventLoop {
-    /// On the loop's thread. A loop that was emptied has no daemons any more, while another one may still hear somebody.
+    /// On the loop's thread. A loop that was emptied has no daemons any more; another one may still hear somebody.
     fileprivate func adopt(_ arrival: Arrival, by daemon: Int, _ service: HTTPService) {
         guard daemons.indices.contains(daemon) else {
             Glibc.close(arrival.socket)
