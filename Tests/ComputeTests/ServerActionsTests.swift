@@ -81,7 +81,7 @@ struct ServerActionsTests {
         await cloud.flavor()
         let id = try await cloud.server()
         await cloud.hosts["host-1"]?.write("one\u{1B}\ntwo\n", toConsoleOf: id)
-        let last = await cloud.act(id, ["os-getConsoleOutput": ["length": 2]])
+        let last = await cloud.act(id, ["os-getConsoleOutput": ["length": 3]])
         #expect(last.status == 200)
         #expect(last["output"] == "one\ntwo\n")
         #expect(await cloud.act(id, ["os-getConsoleOutput": ["length": "x"]]).status == 400)
