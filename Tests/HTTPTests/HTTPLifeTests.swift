@@ -133,7 +133,7 @@ struct HTTPLifeTests {
 
     /// How many connections, both ends of which are ours, leave enough descriptors for the tests that run meanwhile.
     private func connectionsAtOnce(_ wanted: Int) -> Int {
-        let others = 4000
+        let others = 12_000
         let limit = Int32(RLIMIT_NOFILE.rawValue)
         var room = rlimit()
         getrlimit(limit, &room)
