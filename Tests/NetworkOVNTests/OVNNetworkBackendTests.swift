@@ -51,6 +51,8 @@ struct OVNNetworkBackendTests {
             try await client.ready()
             let change = TopologyChange(put: World.topology.objects)
             try await backend.apply(change)
+            // The backend has a connection of its own: once this is answered, ours has heard of the first change, too.
+            try await client.transact([.insert(table: "Address_Set", row: ["name": "fence"], name: nil)])
             var heard = client.changes().makeAsyncIterator()
             try await backend.apply(change)
             try await client.transact([.insert(table: "NB_Global", row: ["nb_cfg": 1], name: nil)])
