@@ -84,7 +84,7 @@ elsewhere=$(float "$three")
 eventually "the server there lets us in" login "$elsewhere" true
 holds "the networks are isolated: its address does not answer in the first" \
     login "$address" "! ping -c 1 -W 3 $second"
-holds "nor does its name" login "$address" "! ping -c 1 -W 3 three"
+holds "nor is its name known" login "$address" "! timeout 8 nslookup -type=a three.openstacklocal"
 holds "metadata there" login "$elsewhere" timeout 8 wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json
 expect "is its own" '.uuid == $id' --arg id "$three"
 
