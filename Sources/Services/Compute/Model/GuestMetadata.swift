@@ -42,10 +42,8 @@ struct GuestMetadata {
             ("uuid", .string(server.id)), ("name", .string(server.name)), ("hostname", .string(server.hostname)),
             ("launch_index", .integer(Int64(server.launchIndex))), ("project_id", .string(server.projectID)),
             ("availability_zone", .string(server.zone ?? AvailabilityZones.usual)),
-            (
-                "random_seed",
-                .string(Base64.encode(Array(Digest.bytes(.sha512, Array((server.id + server.reservationID).utf8)))))
-            ),
+            // Fresh at each reading, as upstream's: a seed that others can work out is none.
+            ("random_seed", .string(Base64.encode(room.ids.bytes(512)))),
             ("dedicated_cpus", []), ("devices", .array(devices(server))),
         ])
         if !server.metadata.isEmpty { document["meta"] = pairs(server.metadata) }
@@ -73,7 +71,6 @@ struct GuestMetadata {
     func networkData(_ server: Server) async throws(Fault) -> JSON {
         var links: [JSON] = []
         var networks: [JSON] = []
-        var services: [JSON] = []
         for port in server.ports {
             let tap = "tap" + port.portID.prefix(11)
             links.append([
@@ -88,8 +85,7 @@ struct GuestMetadata {
                 ])
             }
         }
-        services = []
-        return ["links": .array(links), "networks": .array(networks), "services": .array(services)]
+        return ["links": .array(links), "networks": .array(networks), "services": []]
     }
 
     /// EC2's `meta-data` tree.
