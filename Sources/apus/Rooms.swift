@@ -44,7 +44,8 @@ struct Rooms: Sendable {
         let options = ground.settings.configuration
         identity = try IdentityService(
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
-            keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self])
+            keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
+            domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains))
         placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
@@ -70,6 +71,17 @@ struct Rooms: Sendable {
         Caller(
             userID: name, userName: name, projectID: "service", projectName: "service", projectDomainID: "default",
             projectDomainName: "Default", roles: ["admin", "service"])
+    }
+
+    /// The settings of domains that an operator keeps in files, by the domain's name.
+    private static func domainFiles(_ options: DomainConfigurationOptions) -> [String: String] {
+        guard options.isEnabled, !options.isFromDatabase else { return [:] }
+        var files: [String: String] = [:]
+        for file in FileSystem.list(options.directory) {
+            guard let domain = DomainConfigurationOptions.domain(ofFile: file) else { continue }
+            files[domain] = FileSystem.text(options.directory + "/" + file)
+        }
+        return files
     }
 
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {

@@ -14,13 +14,15 @@ package final class IdentityService: Service {
             Assignment.self, SystemGrants.self, RoleAssignments.self, CatalogService.self, Endpoint.self, Region.self,
             Credential.self, PolicyDocument.self, ApplicationCredential.self, StoredAccessRule.self,
             EC2Credentials.self,
-            Trust.self,
+            Trust.self, DomainConfigs.self,
         ])
 
     package let database: Database
     package let options: IdentityOptions
     /// Everything that knows who somebody is; the kernel asks it about each token.
     package let authority: IdentityAuthority
+    /// What domains have set for themselves; a back end of their own is opened with it.
+    package let domainConfigurations: DomainConfigurations
     let tokens: TokenProvider
     let passwords: PasswordCheck
     /// What the blobs of credentials are kept under.
@@ -29,14 +31,18 @@ package final class IdentityService: Service {
     /// - Parameters:
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
     ///   - keys: the keys that tokens are made and read with.
+    ///   - domainFiles: the settings of domains that are kept in files, by the domain's name.
     ///   - credentialKeys: those that credentials are kept under, which outlive any rotation of the former.
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
-        keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions()
+        keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions(),
+        domainFiles: [String: String] = [:]
     ) {
         self.database = database
         self.options = options
         self.credentialKeys = credentialKeys
+        domainConfigurations = DomainConfigurations(
+            database: database, options: options.domains, files: domainFiles)
         passwords = PasswordCheck(Passwords(rounds: options.passwordRounds, chance: ids), on: pool)
         tokens = TokenProvider(database: database, clock: clock, ids: ids, keys: keys, options: options)
         authority = IdentityAuthority(tokens)
@@ -45,7 +51,7 @@ package final class IdentityService: Service {
     /// The same with the keys of a directory, which is filled when it is empty.
     package convenience init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
-        keyDirectory: String, options: IdentityOptions = IdentityOptions()
+        keyDirectory: String, options: IdentityOptions = IdentityOptions(), domainFiles: [String: String] = [:]
     ) throws(Fault) {
         let repository = FernetRepository(directory: keyDirectory, chance: ids)
         try repository.create()
@@ -53,7 +59,7 @@ package final class IdentityService: Service {
         try credentials.create()
         self.init(
             database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
-            credentialKeys: try credentials.load(), options: options)
+            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles)
     }
 }
 

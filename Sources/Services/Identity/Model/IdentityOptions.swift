@@ -16,6 +16,7 @@ package struct IdentityOptions: Options {
     /// Nil never locks anybody out.
     package var lockoutAttempts: Int?
     package var lockoutDuration = Duration.seconds(1800)
+    package var domains = DomainConfigurationOptions()
 
     package init() {}
 
@@ -45,5 +46,6 @@ package struct IdentityOptions: Options {
         lockoutAttempts = attempts == 0 ? nil : attempts
         lockoutDuration = read.duration(
             "lockout_duration", default: lockoutDuration, atLeast: .seconds(1), help: "For how long.")
+        domains = DomainConfigurationOptions(&read)
     }
 }

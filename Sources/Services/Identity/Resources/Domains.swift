@@ -87,6 +87,8 @@ enum Domains: Resource {
             for user in try transaction.all(User.self, "domain_id = \(domain.id)") { try transaction.remove(user) }
             for group in try transaction.all(Group.self, "domain_id = \(domain.id)") { try transaction.remove(group) }
             for role in try transaction.all(Role.self, "domain_id = \(domain.id)") { try transaction.remove(role) }
+            try transaction.delete(DomainOption.self, "domain_id = \(domain.id)")
+            try transaction.delete(DomainSecret.self, "domain_id = \(domain.id)")
             try transaction.remove(domain)
         }
         return .empty
