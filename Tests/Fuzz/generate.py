@@ -6,6 +6,7 @@ import urllib.parse
 import uuid
 
 import mutate
+import openapi
 
 ALIASES = {"implies": "roles", "members": "projects", "os-quota-sets": "projects", "quotas": "projects",
            "os-simple-tenant-usage": "projects", "OS-EC2": "credentials", "os-hypervisors": "hypervisors"}
@@ -74,6 +75,7 @@ class Generator:
     def __init__(self, rng, routes, personas, pool, offset):
         self.rng, self.routes, self.personas, self.pool, self.offset = rng, routes, personas, pool, offset
         self.owner = None
+        self.sampler = openapi.Sampler(rng, pool)
         # Bodies are where most goes wrong: routes that take one come up more often.
         self.weights = [4 if route.bodies else 1 if route.method == "DELETE" else 2 for route in routes]
 
@@ -85,7 +87,11 @@ class Generator:
         asked.target = self.fill(route, asked)
         if rng.random() < 0.03:
             asked.method, asked.clean = rng.choice(mutate.METHODS), False
-        if route.method == "GET" and rng.random() < 0.4 or rng.random() < 0.03:
+        pairs = self.sampler.query(route) if route.schema and rng.random() < 0.4 else []
+        if pairs:
+            asked.target += "?" + urllib.parse.urlencode(pairs, errors="replace")
+            asked.clean = False
+        elif route.method == "GET" and rng.random() < 0.4 or rng.random() < 0.03:
             asked.target += "?" + "&".join(rng.choice(mutate.QUERIES) for _ in range(rng.choice([1, 1, 2])))
             asked.clean = False
         self.protect(asked)
@@ -167,14 +173,19 @@ class Generator:
             asked.body = rng.choice([b"", b"raw" * 50, b"QFI\xfb" + rng.randbytes(200), rng.randbytes(70000)])
             asked.headers.append(("Content-Type", rng.choice(["application/octet-stream", "application/json"])))
             return
-        if not route.bodies:
+        self.owner = asked.persona.name
+        document = self.sampler.body(route, self.owner) if route.schema and rng.random() < 0.7 else None
+        if document is None and not route.bodies:
             if rng.random() < 0.03:
                 asked.body, asked.clean = mutate.dumps(mutate.junk(rng)), False
                 asked.headers.append(("Content-Type", "application/json"))
             return
-        self.owner = asked.persona.name
-        document = self.resolve(copy.deepcopy(rng.choice(route.bodies)))
         dice = rng.random()
+        if document is None:
+            document = self.resolve(copy.deepcopy(rng.choice(route.bodies)))
+        elif dice < 0.65:
+            dice *= 2  # what a schema makes is wrong often enough
+            asked.clean = False
         if dice < 0.55:
             document, asked.mutation, asked.names = mutate.change(document, rng)
         elif dice < 0.65:

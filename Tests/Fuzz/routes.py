@@ -16,7 +16,7 @@ class Route:
         self.service, self.port, self.mount = service, port, mount
         self.method, self.path, self.action = method, path, action
         self.open = rule == "open"
-        self.bodies = []
+        self.bodies, self.schema = [], None
 
     @property
     def key(self):

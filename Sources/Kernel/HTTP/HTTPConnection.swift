@@ -65,7 +65,9 @@ final class HTTPConnection {
         self.exchange = exchange
         do throws(Fault) {
             try RequestGuard.check(url, length: targetLength, version: version)
-            let head = try RequestHead(connection, method: method, target: target, version: version)
+            let head = try RequestHead(
+                connection, method: method, target: target, version: version,
+                limit: daemon.service.limits.headerBytes)
             return exchange.begin(head)
         } catch {
             lingers = true

@@ -29,8 +29,8 @@ final class HTTPDaemon: EventSource, @unchecked Sendable {
         handle = tls.withPEM { key, certificate in
             cmhd_start(
                 Unmanaged.passUnretained(self).toOpaque(), httpAccess, httpCompleted, httpConnection, httpLine,
-                httpUnescape, limits.headerBytes, UInt32(limits.connections), UInt32(quiet.components.seconds + 2),
-                key, certificate)
+                httpUnescape, limits.headerBytes + limits.answerBytes, UInt32(limits.connections),
+                UInt32(quiet.components.seconds + 2), key, certificate)
         }
         guard handle != nil else {
             throw .internalError(

@@ -4,6 +4,9 @@
 package struct HTTPLimits: Sendable {
     /// Request line, headers and their bookkeeping; beyond it 431 (or 414). Resident for each connection.
     package var headerBytes = 16 * 1024
+    /// Beside `headerBytes`, for the answer's own headers: libmicrohttpd keeps both in one place, and hangs up without
+    /// a word when the request has left no room for an answer.
+    package var answerBytes = 4 * 1024
     /// From the first to the last byte of a request's headers, and the TLS handshake.
     package var headerTimeout: Duration = .seconds(10)
     /// How long a body may stand still while the handler waits for it.

@@ -16,11 +16,17 @@ struct RequestHead {
     var hasBody: Bool { contentLength != 0 }
 
     init(
-        _ connection: OpaquePointer, method: UnsafePointer<CChar>, target: String, version: UnsafePointer<CChar>
+        _ connection: OpaquePointer, method: UnsafePointer<CChar>, target: String, version: UnsafePointer<CChar>,
+        limit: Int
     ) throws(Fault) {
         var scan = HeaderScan(after: RequestGuard.layoutIsKnown ? UnsafeRawPointer(version + strlen(version)) : nil)
         withUnsafeMutablePointer(to: &scan) { _ = cmhd_headers(connection, visitHeader, $0) }
-        scan.checkEnd(UnsafeRawPointer(method) + cmhd_header_size(connection))
+        let size = cmhd_header_size(connection)
+        scan.checkEnd(UnsafeRawPointer(method) + size)
+        // libmicrohttpd notes each header in some 64 bytes more.
+        guard size + 64 * scan.headers.count <= limit else {
+            throw Fault(431, "The headers take more than \(limit) bytes.")
+        }
         if let problem = scan.problem { throw .badRequest(problem) }
         guard target.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
             throw .badRequest("The request target holds a control character.")
