@@ -14,7 +14,7 @@ package final class IdentityService: Service {
             Assignment.self, SystemGrants.self, RoleAssignments.self, CatalogService.self, Endpoint.self, Region.self,
             Credential.self, PolicyDocument.self, ApplicationCredential.self, StoredAccessRule.self,
             EC2Credentials.self,
-            Trust.self, DomainConfigs.self,
+            Trust.self, DomainConfigs.self, RegisteredLimit.self, Limit.self,
         ])
 
     package let database: Database

@@ -11,12 +11,13 @@ package struct IdentityOptions: Options {
     package var tokenLifetime = Duration.seconds(3600)
     /// How long after its end a service may still ask about a token.
     package var allowExpiredWindow = Duration.seconds(172_800)
-    /// The domain included.
+    /// The domain not counted.
     package var projectDepthMax = 5
     /// Nil never locks anybody out.
     package var lockoutAttempts: Int?
     package var lockoutDuration = Duration.seconds(1800)
     package var domains = DomainConfigurationOptions()
+    package var limits = UnifiedLimitOptions()
 
     package init() {}
 
@@ -38,7 +39,7 @@ package struct IdentityOptions: Options {
         read.section(INI.defaultSection)
         projectDepthMax = read.int(
             "max_project_tree_depth", default: projectDepthMax, in: 1...100,
-            help: "How deep projects may be nested, their domain included.")
+            help: "How deep projects may be nested, their domain not counted.")
         read.section("security_compliance")
         let attempts = read.int(
             "lockout_failure_attempts", default: 0, in: 0...Int.max,
@@ -47,5 +48,6 @@ package struct IdentityOptions: Options {
         lockoutDuration = read.duration(
             "lockout_duration", default: lockoutDuration, atLeast: .seconds(1), help: "For how long.")
         domains = DomainConfigurationOptions(&read)
+        limits = UnifiedLimitOptions(&read)
     }
 }

@@ -90,7 +90,8 @@ extension Project {
     }
 
     static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
-        let depthMax = request.identity.options.projectDepthMax
+        let options = request.identity.options
+        let depthMax = min(options.projectDepthMax, options.limits.model.projectDepthMax ?? Int.max)
         let project = try await request.change { transaction throws(Fault) in
             let project = try draft.project(transaction, depthMax: depthMax)
             try transaction.insert(project, or: project.duplicate)
@@ -191,15 +192,18 @@ extension Project {
             let domain = parent.isDomain ? parent.id : parent.domainID
             if let domainID, domainID != domain {
                 throw .badRequest(
-                    "Invalid domain_id: the parent project \(parentID) is in the domain \(domain), not \(domainID).")
+                    parent.isDomain
+                        ? "Cannot create project, the parent (\(parentID)) is acting as a domain, but this project's "
+                            + "domain id (\(domainID)) does not match the parent's id."
+                        : "Cannot create project, since it specifies its domain_id \(domainID), but specifies a parent "
+                            + "in a different domain (\(domain)).")
             }
             let ancestors = try transaction.ancestors(of: parent)
-            guard parent.enabled, !ancestors.contains(where: { !$0.enabled }) else {
-                throw .forbidden(
-                    "cannot create a project in a branch containing a disabled project: \(parentID). "
-                        + "You are not authorized to perform the requested action.")
+            if let closed = ([parent] + ancestors).first(where: { !$0.enabled }) {
+                throw .badRequest("cannot create a project in a branch containing a disabled project: \(closed.id)")
             }
-            guard ancestors.count + 2 <= depthMax else {
+            // The domain is not counted among the levels.
+            guard ancestors.count + 1 <= depthMax else {
                 throw .forbidden("Max hierarchy depth reached for \(parentID) branch.")
             }
             return make(domainID: domain, parentID: parentID)
