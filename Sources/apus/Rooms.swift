@@ -49,7 +49,8 @@ struct Rooms: Sendable {
         placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
-            store: try FileImageStore(folder: ground.directory.path + "/images"), options: options[ImageOptions.self])
+            stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path),
+            options: options[ImageOptions.self], storeOptions: options[ImageStoreOptions.self])
         try await image.recover()
         let backend = try Rooms.backend(ground)
         ovn = backend as? OVNNetworkBackend
@@ -142,6 +143,7 @@ struct Rooms: Sendable {
             if let ovn { group.addTask { await ovn.run() } }
             if let libvirt { group.addTask { await libvirt.run() } }
             group.addTask { await network.sync.run() }
+            group.addTask { await ImageJanitor(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask {

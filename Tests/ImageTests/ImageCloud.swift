@@ -11,13 +11,16 @@ struct ImageCloud {
     let store: FakeImageStore
     let service: ImageService
 
-    init(store: FakeImageStore = FakeImageStore(), options: ImageOptions = ImageOptions()) async throws {
+    init(
+        store: FakeImageStore = FakeImageStore(), options: ImageOptions = ImageOptions(),
+        stores: ImageStores? = nil, storeOptions: ImageStoreOptions = ImageStoreOptions()
+    ) async throws {
         let box = Mutex<ImageService?>(nil)
         self.store = store
         cloud = try await TestCloud(rooms: { parts in
             let service = ImageService(
-                database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log, store: store,
-                options: options)
+                database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log,
+                stores: stores ?? ImageStores(store), options: options, storeOptions: storeOptions)
             box.withLock { $0 = service }
             return service
         })
@@ -68,4 +71,12 @@ struct ImageCloud {
 
 extension TestCloud.Answer {
     var message: String { self["message"].string ?? "" }
+}
+
+extension ImageStores {
+    /// One store that the API does not speak of.
+    init(_ store: any ImageStore) {
+        let entry = Entry(id: "file", kind: .file, store: store)
+        self.init([entry], standard: entry, isMulti: false, staging: FakeImageStore(name: "staging"))
+    }
 }

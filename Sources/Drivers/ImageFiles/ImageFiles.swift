@@ -5,23 +5,55 @@ package import Image
 package import Kernel
 internal import Synchronization
 
-/// Images as files of one folder, each under its location's name; drafts end in `.part` and are never anything else.
+/// Images as files of one folder or several, each under its own name; drafts end in `.part` and are never anything
+/// else. Of a location only the last step counts, and the folders are the store's own: no location leads elsewhere, and
+/// the folders may be moved.
 package final class FileImageStore: ImageStore {
-    private let folder: String
+    private let folders: [FileStoreSettings.Folder]
+    private let settings: FileStoreSettings
     private let pool: BlockingPool
-    private static let part = ".part"
+    static let part = ".part"
 
-    /// Makes the folder when it is not there.
-    package init(folder: String, threads: Int = 4) throws(Fault) {
-        try FileSystem.makeDirectory(folder, mode: 0o700)
-        self.folder = folder
+    /// Makes the folders when they are not there.
+    package init(_ settings: FileStoreSettings, threads: Int = 4) throws(Fault) {
+        precondition(!settings.folders.isEmpty, "a file store has a folder")
+        for folder in settings.folders { try FileSystem.makeDirectory(folder.path, mode: 0o700) }
+        folders = settings.folders.sorted { $0.priority > $1.priority }
+        self.settings = settings
         pool = BlockingPool(name: "image files", threads: threads, queue: 1024)
     }
 
-    package func create(_ location: String) async throws(Fault) -> any ImageDraft {
-        let path = try path(location)
-        let pool = pool
-        return try await pool.run { () throws(Fault) in try FileDraft(path, folder: self.folder, pool: pool) }
+    package convenience init(folder: String) throws(Fault) {
+        try self.init(FileStoreSettings(folders: [FileStoreSettings.Folder(path: folder)]))
+    }
+
+    package func properties() async throws(Fault) -> JSON {
+        [
+            "data_dir": .string(folders[0].path), "chunk_size": 65536,
+            "thin_provisioning": .bool(settings.isThin),
+        ]
+    }
+
+    package func owns(_ location: String) async -> Bool {
+        folders.contains { location.hasPrefix("file://\($0.path)/") }
+    }
+
+    package func create(_ name: String, size: Int?) async throws(Fault) -> any ImageDraft {
+        try check(name)
+        let (pool, settings) = (pool, settings)
+        return try await pool.run { () throws(Fault) in
+            try FileDraft(name, in: self.folder(for: size ?? 0), settings, pool: pool)
+        }
+    }
+
+    /// The first with room; of equal priority the one with the most.
+    private func folder(for size: Int) throws(Fault) -> String {
+        guard folders.count > 1 else { return folders[0].path }
+        let rooms = folders.map { ($0, Int(FileSystem.freeBytes($0.path) ?? 0)) }.filter { $0.1 >= size }
+        guard let best = rooms.max(by: { ($0.0.priority, $0.1) < ($1.0.priority, $1.1) }) else {
+            throw .imageStoreFull
+        }
+        return best.0.path
     }
 
     package func open(_ location: String, offset: Int, length: Int) async throws(Fault) -> HTTPResponse.Body {
@@ -57,102 +89,58 @@ package final class FileImageStore: ImageStore {
     package func delete(_ location: String) async throws(Fault) {
         let path = try path(location)
         try await pool.run { () throws(Fault) in
-            guard unlink(path) == 0 || errno == ENOENT else { throw .files("delete", path) }
+            for path in [path + Self.part, path] {
+                guard unlink(path) == 0 || errno == ENOENT else { throw .files("delete", path) }
+            }
         }
     }
 
     package func free() async throws(Fault) -> Int? {
-        let folder = folder
-        return try await pool.run { () throws(Fault) in FileSystem.freeBytes(folder).map(Int.init) }
+        let folders = folders
+        return try await pool.run { () throws(Fault) in
+            folders.map { Int(FileSystem.freeBytes($0.path) ?? 0) }.reduce(0, +)
+        }
     }
 
-    package func sweep(keeping locations: Set<String>) async throws(Fault) -> [String] {
-        let folder = folder
+    /// Drafts that nobody holds open: another process may write in the same folder.
+    package func sweep() async throws(Fault) -> [String] {
+        let folders = folders
         return try await pool.run { () throws(Fault) in
-            let gone = FileSystem.list(folder).filter { !locations.contains($0) }
-            for name in gone { unlink("\(folder)/\(name)") }
+            var gone: [String] = []
+            for folder in folders {
+                for name in FileSystem.list(folder.path) where name.hasSuffix(Self.part) {
+                    let path = "\(folder.path)/\(name)"
+                    let file = OpenFile(owning: Glibc.open(path, O_RDWR | O_CLOEXEC))
+                    guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0, unlink(path) == 0 else { continue }
+                    gone.append(name)
+                }
+            }
             return gone
         }
     }
 
-    /// Locations are names of the room's making; one that could lead elsewhere is a mistake there.
+    /// Where the file is or would be.
     private func path(_ location: String) throws(Fault) -> String {
-        let isName = location.utf8.allSatisfy { letter in
+        let name = location.split(separator: "/").last.map(String.init) ?? ""
+        try check(name)
+        let paths = folders.map { "\($0.path)/\(name)" }
+        return paths.first(where: FileSystem.exists) ?? paths[0]
+    }
+
+    /// Names are of the room's making; one that could lead elsewhere is a mistake there.
+    private func check(_ name: String) throws(Fault) {
+        let isName = name.utf8.allSatisfy { letter in
             (48...57).contains(letter) || (65...90).contains(letter) || (97...122).contains(letter)
-                || letter == UInt8(ascii: "-") || letter == UInt8(ascii: ".")
+                || letter == UInt8(ascii: "-") || letter == UInt8(ascii: ".") || letter == UInt8(ascii: "_")
         }
-        guard isName, !location.isEmpty, location.first != ".", !location.hasSuffix(Self.part) else {
-            throw .internalError("'\(location)' is no location of an image")
+        guard isName, !name.isEmpty, name.first != ".", !name.hasSuffix(Self.part) else {
+            throw .internalError("'\(name)' is no name of an image's file")
         }
-        return "\(folder)/\(location)"
-    }
-}
-
-/// A file that is being written.
-private final class FileDraft: ImageDraft {
-    private let path: String
-    private let folder: String
-    private let pool: BlockingPool
-    private let file: OpenFile
-    private let state = Mutex<(written: Int, isOpen: Bool)>((0, true))
-
-    init(_ path: String, folder: String, pool: BlockingPool) throws(Fault) {
-        self.path = path
-        self.folder = folder
-        self.pool = pool
-        let descriptor = Glibc.open(path + ".part", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw .files("create", path) }
-        file = OpenFile(owning: descriptor)
-    }
-
-    deinit { if state.withLock({ $0.isOpen }) { unlink(path + ".part") } }
-
-    func append(_ bytes: [UInt8]) async throws(Fault) {
-        try await pool.run { () throws(Fault) in try self.write(bytes) }
-    }
-
-    private func write(_ bytes: [UInt8]) throws(Fault) {
-        let start = state.withLock { $0.written }
-        var done = 0
-        while done < bytes.count {
-            let put = bytes.withUnsafeBytes {
-                pwrite(file.descriptor, $0.baseAddress! + done, bytes.count - done, off_t(start + done))
-            }
-            if put < 0, errno == EINTR { continue }
-            guard put > 0 else { throw .files("write", path) }
-            done += put
-        }
-        state.withLock { $0.written += bytes.count }
-    }
-
-    func inspect<Finding: Sendable>(
-        _ look: @escaping @Sendable (any ImageBytes) throws(Fault) -> Finding
-    ) async throws(Fault) -> Finding {
-        let bytes = FileBytes(file: file, size: state.withLock { $0.written })
-        return try await pool.run { () throws(Fault) in try look(bytes) }
-    }
-
-    func publish() async throws(Fault) {
-        try await pool.run { () throws(Fault) in
-            guard fsync(self.file.descriptor) == 0 else { throw .files("sync", self.path) }
-            guard rename(self.path + ".part", self.path) == 0 else { throw .files("rename", self.path) }
-            self.state.withLock { $0.isOpen = false }
-            let folder = OpenFile(owning: Glibc.open(self.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-            guard fsync(folder.descriptor) == 0 else { throw .files("sync", self.folder) }
-        }
-    }
-
-    func discard() async {
-        let isOpen = state.withLock { state in
-            defer { state.isOpen = false }
-            return state.isOpen
-        }
-        if isOpen { unlink(path + ".part") }
     }
 }
 
 /// A file, for the parsers of formats.
-private struct FileBytes: ImageBytes {
+struct FileBytes: ImageBytes {
     let file: OpenFile
     let size: Int
 
@@ -164,7 +152,7 @@ private struct FileBytes: ImageBytes {
 
 extension Fault {
     /// What the system said, as Glance answers it.
-    fileprivate static func files(_ deed: String, _ path: String) -> Fault {
+    static func files(_ deed: String, _ path: String) -> Fault {
         let cause = errno
         let reason = String(cString: strerror(cause))
         switch cause {

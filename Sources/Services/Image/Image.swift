@@ -10,28 +10,30 @@ package final class ImageService: Service {
         resources: [
             ImageDiscovery.self, ImageSchemas.self, ImageRecord.self, ImageTransfer.self, ImageImport.self,
             ImageTags.self,
-            ImageActions.self, ImageMember.self,
+            ImageActions.self, ImageMember.self, ImageStoreList.self,
         ])
 
     package let database: Database
     package let clock: any WallClock
     package let ids: any Identifiers
     package let log: Log
-    package let store: any ImageStore
+    package let stores: ImageStores
     package let options: ImageOptions
-    /// Where digests are computed; the store has threads of its own.
+    package let storeOptions: ImageStoreOptions
+    /// Where digests are computed; stores have threads of their own.
     let digesters: BlockingPool
 
     package init(
-        database: Database, clock: any WallClock, ids: any Identifiers, log: Log, store: any ImageStore,
-        options: ImageOptions
+        database: Database, clock: any WallClock, ids: any Identifiers, log: Log, stores: ImageStores,
+        options: ImageOptions, storeOptions: ImageStoreOptions = ImageStoreOptions()
     ) {
         self.database = database
         self.clock = clock
         self.ids = ids
         self.log = log
-        self.store = store
+        self.stores = stores
         self.options = options
+        self.storeOptions = storeOptions
         digesters = BlockingPool(name: "image digests", threads: 2, queue: 1024)
     }
 }

@@ -16,14 +16,12 @@ enum ImageRules {
         "download_from_store": download,
         "get_image_location": reader,
         "set_image_location": member,
-        "delete_image_location": admin,
         "add_image_location":
             "rule:service_api or (role:member and project_id:%(project_id)s and project_id:%(owner)s)",
         "fetch_image_location": "rule:service_api",
         "manage_image_cache": admin,
         "list_cached_nodes": admin,
         "copy_image": admin,
-        "stores_info_detail": "rule:context_is_admin or rule:service_api",
     ]
 
     static let admin = "rule:context_is_admin"

@@ -11,17 +11,24 @@ package final class FakeImageStore: ImageStore {
     }
 
     private let state: Mutex<State>
+    private let name: String
 
-    package init(capacity: Int = 1 << 30) { state = Mutex(State(capacity: capacity)) }
+    package init(name: String = "store", capacity: Int = 1 << 30) {
+        self.name = name
+        state = Mutex(State(capacity: capacity))
+    }
 
     /// What is kept, by location.
     package var locations: [String] { state.withLock { $0.images.keys.sorted() } }
     /// How many drafts are neither published nor discarded.
     package var openDrafts: Int { state.withLock { $0.drafts } }
 
-    package func create(_ location: String) async throws(Fault) -> any ImageDraft {
+    package func properties() async throws(Fault) -> JSON { [:] }
+    package func owns(_ location: String) async -> Bool { location.hasPrefix("memory://\(name)/") }
+
+    package func create(_ name: String, size: Int?) async throws(Fault) -> any ImageDraft {
         state.withLock { $0.drafts += 1 }
-        return FakeDraft(location, in: self)
+        return FakeDraft("memory://\(self.name)/\(name)", in: self)
     }
 
     package func open(_ location: String, offset: Int, length: Int) async throws(Fault) -> HTTPResponse.Body {
@@ -42,14 +49,6 @@ package final class FakeImageStore: ImageStore {
 
     package func free() async throws(Fault) -> Int? { room }
 
-    package func sweep(keeping locations: Set<String>) async throws(Fault) -> [String] {
-        state.withLock { state in
-            let gone = state.images.keys.filter { !locations.contains($0) }.sorted()
-            for location in gone { state.images.removeValue(forKey: location) }
-            return gone
-        }
-    }
-
     fileprivate var room: Int {
         state.withLock { state in state.capacity - state.images.values.reduce(0) { $0 + $1.count } }
     }
@@ -69,8 +68,8 @@ package final class FakeImageStore: ImageStore {
 
 /// A draft in memory.
 private final class FakeDraft: ImageDraft {
+    let location: String
     private let bytes = Mutex<[UInt8]?>([])
-    private let location: String
     private let store: FakeImageStore
 
     init(_ location: String, in store: FakeImageStore) {
@@ -105,12 +104,5 @@ private final class FakeDraft: ImageDraft {
             return bytes
         }
         if let last { store.end(location, keeping ? last : nil) }
-    }
-}
-
-extension Fault {
-    /// The store has no room left.
-    package static var imageStoreFull: Fault {
-        .tooLarge("Image storage media is full: There is not enough disk space on the image storage media.")
     }
 }

@@ -7,7 +7,6 @@ package enum ImageDiscovery: Resource {
         .open("GET", "//", "List versions, as several choices", status: 300, versions),
         .open("GET", "//versions", "List versions", versions),
         .get("/info/import", "Show import methods", of: Anything.from, allow: .anyone("discovery"), importMethods),
-        .get("/info/stores", "List stores", of: Anything.from, allow: .anyone("discovery"), stores),
         .get("/info/usage", "Show usage against limits", of: Anything.from, allow: .anyone("discovery"), usage),
         .get(
             "/tasks", "List tasks", of: Anything.from, allow: .rule("tasks_api_access", ImageRules.admin), tasks),
@@ -16,13 +15,15 @@ package enum ImageDiscovery: Resource {
             task),
     ]
 
-    /// Upstream's with one store, no cache: versions that only concern several stores are left out.
-    private static let numbers = [
-        "2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0",
-    ]
+    /// Upstream's: which there are tells whether there are several stores.
+    private static func numbers(isMulti: Bool) -> [String] {
+        ["2.17", "2.15"] + (isMulti ? ["2.13", "2.12", "2.11", "2.10", "2.9", "2.8"] : ["2.9"])
+            + ["2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"]
+    }
 
     static func versions(_ request: Request) async throws(Fault) -> Reply {
-        .bare { view in
+        let numbers = numbers(isMulti: request.image.stores.isMulti)
+        return .bare { view in
             view.list("versions", numbers) { view, number in
                 view.put("id", "v\(number)")
                 view.put("status", number == numbers[0] ? "CURRENT" : "SUPPORTED")
@@ -41,10 +42,6 @@ package enum ImageDiscovery: Resource {
             $0.put("type", "array")
             $0.put("value", ImageImport.methods)
         }
-    }
-
-    static func stores(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        throw .notFound("Multi backend is not supported at this site.")
     }
 
     static func usage(_ request: Request, _: Anything) async throws(Fault) -> Reply { .object("usage") { _ in } }

@@ -18,14 +18,13 @@ package enum ImageImport: Resource {
     ]
 
     static func stage(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
-        let upload = try ImageUpload(request, seen.image, as: .uploading)
+        let upload = try ImageUpload(request, seen.image, as: .uploading, into: ImageStores.stagingID)
         try await upload.begin()
         try await upload.run { _, _ throws(Fault) in nil }
         return .empty
     }
 
-    /// Staged bytes are where they will stay: importing them is looking at them and saying so. As upstream does, the
-    /// request is accepted first; bytes that turn out wrong are dropped and the image waits again.
+    /// As upstream does, the request is accepted first; bytes that turn out wrong are dropped and the image waits again.
     static func bringIn(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         try checkBody(request)
         let id = seen.image.id
@@ -37,28 +36,55 @@ package enum ImageImport: Resource {
                 ImageRecord.self, set: "status = 'importing', updated_at = \(now)", where: "id = \(id)")
             return image
         }
+        let staged = image.location ?? ""
         do throws(Fault) {
-            let virtualSize = try await inspect(image, request)
-            try await request.database.update(
-                ImageRecord.self,
-                set: "status = 'active', virtual_size = \(virtualSize), updated_at = \(request.now)",
-                where: "id = \(id) AND status = 'importing'")
+            try await store(image, staged, request)
         } catch {
             request.log.warning("image import failed", ["image_id": id, "error": error.message])
             try await request.database.update(
                 ImageRecord.self, set: ImageRecord.backToQueued, where: "id = \(id) AND status = 'importing'")
-            if let location = image.location { try await request.image.store.delete(location) }
         }
+        try await request.image.clear([staged])
         return .empty
+    }
+
+    /// Copies what is staged to the store that images go to.
+    private static func store(_ image: ImageRecord, _ name: String, _ request: Request) async throws(Fault) {
+        let room = request.image
+        let staged = try await request.database.one(
+            ImageDepositRecord.self, "name = \(name)", or: .conflict("Staged image data of \(image.id) is gone."))
+        let virtualSize = try await inspect(image, staged.url, room)
+        let deposit = try await ImageDeposit.begin(
+            "\(image.id).\(Hex.encode(request.ids.bytes(4)))", of: image.id, in: room.stores.standard.id,
+            size: image.size, room)
+        let now = request.now
+        do throws(Fault) {
+            try await room.stores.staging.open(staged.url, offset: 0, length: image.size ?? 0)
+                .forEachPiece { bytes async throws(Fault) in try await deposit.draft.append(bytes) }
+            try await deposit.draft.publish()
+            try await request.database.transaction { transaction throws(Fault) in
+                let changed = try transaction.update(
+                    ImageRecord.self,
+                    set: """
+                        status = 'active', virtual_size = \(virtualSize), updated_at = \(now), location = NULL, \
+                        locations = \([deposit.location].json)
+                        """, where: "id = \(image.id) AND status = 'importing'")
+                guard changed == 1 else { throw .gone("Image \(image.id) is gone.") }
+                try deposit.keep(transaction)
+            }
+        } catch {
+            await deposit.abandon()
+            throw error
+        }
     }
 
     static func tasks(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply { .list("tasks", []) }
 
-    private static func inspect(_ image: ImageRecord, _ request: Request) async throws(Fault) -> Int? {
-        guard image.containerFormat == "bare", let format = image.diskFormat, let location = image.location else {
-            return nil
-        }
-        return try await request.image.store.inspect(location) { bytes throws(Fault) in
+    private static func inspect(
+        _ image: ImageRecord, _ staged: String, _ room: ImageService
+    ) async throws(Fault) -> Int? {
+        guard image.containerFormat == "bare", let format = image.diskFormat else { return nil }
+        return try await room.stores.staging.inspect(staged) { bytes throws(Fault) in
             try Inspection(bytes).virtualSize(declared: format)
         }
     }

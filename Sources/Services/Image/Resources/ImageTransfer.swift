@@ -17,16 +17,14 @@ package enum ImageTransfer: Resource {
         if image.status == .deactivated, !request.may("context_is_admin", on: Anything()) {
             throw .forbidden("The requested image has been deactivated. Image data download is forbidden.")
         }
-        if request.query("prefer")?.isEmpty == false {
-            throw .badRequest("Store selection for download is not available when multiple backends are not enabled.")
-        }
-        guard image.isReadable, let location = image.location, let size = image.size else {
+        guard image.isReadable, !image.locations.isEmpty, let size = image.size else {
             return .empty.status(204)
         }
+        let locations = try ImageReading.preferred(image, seen, request)
         let range = try ByteRange(request, size: size)
         let offset = range?.offset ?? 0
         let length = range?.length ?? size
-        let body = try await request.image.store.open(location, offset: offset, length: length)
+        let body = try await request.image.open(image, locations, offset: offset, length: length)
         var reply = Reply.body(body, type: "application/octet-stream")
         if let checksum = image.checksum { reply = reply.header("Content-MD5", checksum) }
         guard range != nil else { return reply }
@@ -34,7 +32,8 @@ package enum ImageTransfer: Resource {
     }
 
     static func upload(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
-        let upload = try ImageUpload(request, seen.image, as: .saving)
+        let upload = try ImageUpload(
+            request, seen.image, as: .saving, into: try request.image.stores.chosen(request).id)
         try await upload.begin()
         try await upload.run { draft, _ throws(Fault) in
             try await upload.inspect(draft)
@@ -51,10 +50,12 @@ struct ImageUpload: Sendable {
     let image: ImageRecord
     /// What the image is while the bytes arrive.
     let phase: ImageStatus
-    let location: String
+    /// Made up for this attempt: the mark in the image's row that it is this one's, and the name of its bytes.
+    let name: String
+    let store: String
     private let announced: Int?
 
-    init(_ request: Request, _ image: ImageRecord, as phase: ImageStatus) throws(Fault) {
+    init(_ request: Request, _ image: ImageRecord, as phase: ImageStatus, into store: String) throws(Fault) {
         let type = (request.header("Content-Type") ?? "").prefix { $0 != ";" && $0 != " " }.lowercased()
         guard type == "application/octet-stream" else { throw .unsupportedMedia("Invalid content type \(type)") }
         if let text = request.header("X-OpenStack-Image-Size") {
@@ -68,12 +69,13 @@ struct ImageUpload: Sendable {
         self.request = request
         self.image = image
         self.phase = phase
-        location = "\(image.id).\(Hex.encode(request.ids.bytes(4)))"
+        self.store = store
+        name = "\(image.id).\(Hex.encode(request.ids.bytes(4)))"
     }
 
     /// Takes the image for this attempt: nobody else may write it now.
     func begin() async throws(Fault) {
-        let (id, phase, location, now) = (image.id, phase, location, request.now)
+        let (id, phase, name, now) = (image.id, phase, name, request.now)
         try await request.database.transaction { transaction throws(Fault) in
             let image = try ImageRecord.locked(id, transaction)
             guard image.status == .queued else {
@@ -87,7 +89,7 @@ struct ImageUpload: Sendable {
                 throw .badRequest("\(noun) \(missing.joined(separator: ", ")) must be set prior to saving data.")
             }
             try transaction.update(
-                ImageRecord.self, set: "status = \(phase), location = \(location), updated_at = \(now)",
+                ImageRecord.self, set: "status = \(phase), location = \(name), updated_at = \(now)",
                 where: "id = \(id)")
         }
     }
@@ -103,45 +105,51 @@ struct ImageUpload: Sendable {
     }
 
     private func receive(_ check: Check) async throws(Fault) {
-        let draft = try await request.image.store.create(location)
+        let deposit = try await ImageDeposit.begin(name, of: image.id, in: store, size: announced, request.image)
         do throws(Fault) {
             let received = try await ImageIntake(service: request.image)
-                .receive(request.http.body, into: draft, announced: announced)
+                .receive(request.http.body, into: deposit.draft, announced: announced)
             if let announced, announced != received.size {
                 throw .badRequest("The image has \(received.size) bytes, but \(announced) were announced.")
             }
-            let virtualSize = try await check(draft, received)
-            try await draft.publish()
-            try await settle(received, virtualSize: virtualSize)
+            let virtualSize = try await check(deposit.draft, received)
+            try await deposit.draft.publish()
+            try await settle(deposit, received, virtualSize: virtualSize)
         } catch {
-            await draft.discard()
+            await deposit.abandon()
             throw error
         }
     }
 
-    private func settle(_ received: ImageIntake.Received, virtualSize: Int?) async throws(Fault) {
-        let status: ImageStatus = phase == .saving ? .active : phase
-        let changed = try await request.database.update(
-            ImageRecord.self,
-            set: """
-                status = \(status), size = \(received.size), virtual_size = \(virtualSize), \
-                checksum = \(received.md5), os_hash_algo = 'sha512', os_hash_value = \(received.sha512), \
-                updated_at = \(request.now)
-                """, where: mine)
-        guard changed == 1 else {
-            throw .gone(
-                "Image \(image.id) could not be found after upload. The image may have been deleted during the upload, "
-                    + "cleaning up the chunks uploaded.")
+    /// Staged bytes stay a deposit, found by its name; others become the image's.
+    private func settle(
+        _ deposit: ImageDeposit, _ received: ImageIntake.Received, virtualSize: Int?
+    ) async throws(Fault) {
+        let isStaged = phase != .saving
+        let kept: SQL = isStaged ? "" : ", location = NULL, locations = \([deposit.location].json)"
+        let change: SQL = """
+            status = \(isStaged ? phase : .active), size = \(received.size), virtual_size = \(virtualSize), \
+            checksum = \(received.md5), os_hash_algo = 'sha512', os_hash_value = \(received.sha512), \
+            updated_at = \(request.now)\(sql: kept)
+            """
+        let mine = mine
+        let id = image.id
+        try await request.database.transaction { transaction throws(Fault) in
+            guard try transaction.update(ImageRecord.self, set: change, where: mine) == 1 else {
+                throw .gone(
+                    "Image \(id) could not be found after upload. The image may have been deleted during the upload, "
+                        + "cleaning up the chunks uploaded.")
+            }
+            if !isStaged { try deposit.keep(transaction) }
         }
     }
 
     /// The row as long as it is this attempt's.
-    private var mine: SQL { "id = \(image.id) AND location = \(location) AND status = \(phase)" }
+    private var mine: SQL { "id = \(image.id) AND location = \(name) AND status = \(phase)" }
 
     private func giveUp(_ fault: Fault) async {
         request.log.warning("image upload failed", ["image_id": image.id, "error": fault.message])
         do throws(Fault) {
-            try await request.image.store.delete(location)
             try await request.database.update(ImageRecord.self, set: ImageRecord.backToQueued, where: mine)
         } catch {
             request.log.error("image upload not undone", ["image_id": image.id, "error": error.message])
@@ -161,6 +169,6 @@ struct ImageUpload: Sendable {
 extension ImageRecord {
     static let backToQueued: SQL = """
         status = 'queued', size = NULL, virtual_size = NULL, checksum = NULL, os_hash_algo = NULL, \
-        os_hash_value = NULL, location = NULL
+        os_hash_value = NULL, location = NULL, locations = '[]'
         """
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// An image as the database knows it. The bytes are in the store, at `location`.
+/// An image as the database knows it. The bytes are in the stores, at `locations`.
 package struct ImageRecord: Record {
     package static let table = "image_images"
 
@@ -26,8 +26,10 @@ package struct ImageRecord: Record {
     package var properties: JSON
     package var createdAt: Timestamp
     package var updatedAt: Timestamp
-    /// Where the bytes are or will be; a new one for each attempt to upload, and so the mark of that attempt.
+    /// The name of the deposit that is being written or staged for it; a new one for each attempt to upload, and so the
+    /// mark of that attempt.
     package var location: String?
+    package var locations: [ImageLocation] = []
 }
 
 extension ImageRecord: Resource {
@@ -49,27 +51,28 @@ extension ImageRecord: Resource {
 
     /// Tags and properties stand twice: in the image's row, which answers are written from, and in rows of their own,
     /// which lists are filtered by.
-    package static let migrations: [Migration] = [
-        """
-        2026-11-21 image images
-        CREATE TABLE image_images (
-            id VARCHAR(36) PRIMARY KEY, name VARCHAR(255), owner VARCHAR(255), status VARCHAR(30) NOT NULL,
-            visibility VARCHAR(30) NOT NULL, disk_format VARCHAR(20), container_format VARCHAR(20), size BIGINT,
-            virtual_size BIGINT, checksum VARCHAR(32), os_hash_algo VARCHAR(64), os_hash_value VARCHAR(128),
-            min_disk INTEGER NOT NULL, min_ram INTEGER NOT NULL, protected INTEGER NOT NULL,
-            os_hidden INTEGER NOT NULL, tags TEXT NOT NULL, properties TEXT NOT NULL, created_at BIGINT NOT NULL,
-            updated_at BIGINT NOT NULL, location VARCHAR(64));
-        CREATE INDEX image_images_owner ON image_images (owner);
-        CREATE INDEX image_images_visibility ON image_images (visibility);
-        CREATE INDEX image_images_created_at ON image_images (created_at);
-        CREATE TABLE image_tags (image_id VARCHAR(36) NOT NULL, value VARCHAR(255) NOT NULL,
-            PRIMARY KEY (image_id, value));
-        CREATE INDEX image_tags_value ON image_tags (value);
-        CREATE TABLE image_properties (image_id VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, value TEXT,
-            PRIMARY KEY (image_id, name));
-        CREATE INDEX image_properties_name ON image_properties (name)
-        """
-    ]
+    package static let migrations: [Migration] =
+        [
+            """
+            2026-11-21 image images
+            CREATE TABLE image_images (
+                id VARCHAR(36) PRIMARY KEY, name VARCHAR(255), owner VARCHAR(255), status VARCHAR(30) NOT NULL,
+                visibility VARCHAR(30) NOT NULL, disk_format VARCHAR(20), container_format VARCHAR(20), size BIGINT,
+                virtual_size BIGINT, checksum VARCHAR(32), os_hash_algo VARCHAR(64), os_hash_value VARCHAR(128),
+                min_disk INTEGER NOT NULL, min_ram INTEGER NOT NULL, protected INTEGER NOT NULL,
+                os_hidden INTEGER NOT NULL, tags TEXT NOT NULL, properties TEXT NOT NULL, created_at BIGINT NOT NULL,
+                updated_at BIGINT NOT NULL, location VARCHAR(64));
+            CREATE INDEX image_images_owner ON image_images (owner);
+            CREATE INDEX image_images_visibility ON image_images (visibility);
+            CREATE INDEX image_images_created_at ON image_images (created_at);
+            CREATE TABLE image_tags (image_id VARCHAR(36) NOT NULL, value VARCHAR(255) NOT NULL,
+                PRIMARY KEY (image_id, value));
+            CREATE INDEX image_tags_value ON image_tags (value);
+            CREATE TABLE image_properties (image_id VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, value TEXT,
+                PRIMARY KEY (image_id, name));
+            CREATE INDEX image_properties_name ON image_properties (name)
+            """
+        ] + ImageDepositRecord.migrations
 }
 
 // MARK: - Handlers
@@ -121,23 +124,23 @@ extension ImageRecord {
 
     static func delete(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         let id = seen.image.id
-        let gone = try await request.database.transaction { transaction throws(Fault) in
+        let room = request.image
+        if !seen.image.protected { try await room.requireUnused(seen.image) }
+        let doomed = try await request.database.transaction { transaction throws(Fault) in
             let image = try ImageRecord.locked(id, transaction)
             guard !image.protected else { throw .forbidden("Image \(id) is protected and cannot be deleted.") }
             try transaction.delete(ImageRecord.self, "id = \(id)")
             try transaction.execute("DELETE FROM image_tags WHERE image_id = \(id)")
             try transaction.execute("DELETE FROM image_properties WHERE image_id = \(id)")
             try transaction.delete(ImageMember.self, "image_id = \(id)")
-            return image
-        }
-        // What cannot be deleted now is swept at the next start: the image itself is gone.
-        if let location = gone.location {
-            do throws(Fault) {
-                try await request.image.store.delete(location)
-            } catch {
-                request.log.warning("image data is left behind", ["image_id": id, "error": error.message])
+            var doomed = try room.doom(image.locations, of: id, transaction)
+            // An upload that is under way clears up for itself.
+            if image.status == .uploading, image.checksum != nil, let staged = image.location {
+                doomed.append(staged)
             }
+            return doomed
         }
+        try await room.clear(doomed)
         return .empty
     }
 }
@@ -224,6 +227,7 @@ extension ImageRecord {
         view.put("self", "/v2/images/\(id)")
         view.put("file", "/v2/images/\(id)/file")
         view.put("schema", "/v2/schemas/image")
+        place(&view)
     }
 
     /// Whether the image has its bytes: those that are only staged are not spoken of.
