@@ -27,7 +27,8 @@ enum Cloud {
     /// Everything that can be configured, in the order of the sample file.
     static let options: [any Options.Type] = [
         UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
-        IdentityOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self, LibvirtOptions.self, NetworkOptions.self,
+        IdentityOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self, LibvirtOptions.self,
+        NetworkOptions.self,
         OVNOptions.self, EngineOptions.self,
     ]
 
