@@ -24,7 +24,8 @@ package enum ImageImport: Resource {
         return .empty
     }
 
-    /// As upstream does, the request is accepted first; bytes that turn out wrong are dropped and the image waits again.
+    /// As upstream does, the request is accepted first; bytes that turn out wrong are dropped and the image waits
+    /// again.
     static func bringIn(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         try checkBody(request)
         let id = seen.image.id
