@@ -96,7 +96,7 @@ struct HTTPGuardTests {
     func nearTheLimit(headers: Int) async throws {
         try await withServer(loops: 1, handler: echo) { port, _ in
             try await talk { () throws(Fault) in
-                for size in stride(from: 12_000, to: 17_400, by: 75) {
+                for size in stride(from: 12_000, to: 22_000, by: 150) {
                     let value = String(repeating: "a", count: size / headers - 64)
                     let lines = String(repeating: "X: \(value)\r\n", count: headers)
                     let client = try RawClient(port)

@@ -71,8 +71,24 @@ final class HTTPConnection {
             return exchange.begin(head)
         } catch {
             lingers = true
+            // Such headers may have left libmicrohttpd no room for an answer.
+            if error.status == 431, sendDirectly(error) { return .NO }
             return exchange.refuse(error)
         }
+    }
+
+    /// Writes a refusal past libmicrohttpd, which is to close the connection then; false where it cannot (TLS, a socket
+    /// that takes nothing more).
+    private func sendDirectly(_ fault: Fault) -> Bool {
+        guard !daemon.secure else { return false }
+        let text = fault.message + "\n"
+        let answer = """
+            HTTP/1.1 \(fault.status) Request Header Fields Too Large\r\nConnection: close\r\n\
+            Content-Type: text/plain\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)
+            """
+        return answer.utf8.withContiguousStorageIfAvailable {
+            send(socket, $0.baseAddress, $0.count, clinux_msg_dontwait | Int32(MSG_NOSIGNAL)) == $0.count
+        } ?? false
     }
 
     /// libmicrohttpd is done with the request, answered or not.
