@@ -26,6 +26,7 @@ enum Main {
         case "up": try await Up(try Flags(words, known: Up.flags)).run()
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
         case "config": try ConfigCommand.run(words)
+        case "image": try await ImageCommand.run(words)
         case "policy": try Reference.policy(words)
         case "api": try Reference.api(words)
         case "version", "--version": Terminal.say("apus \(Cloud.version)")
@@ -48,6 +49,7 @@ enum Main {
           apus config sample     every option with its default and a sentence
           apus config check      whether --config FILE (or --data DIR's apus.conf) would be taken
           apus doctor            what this machine lacks and how to mend it
+          apus image metadefs load FOLDER    metadata definitions into the cloud that OS_* names (also unload, export)
           apus policy sample     every rule with its default, in policy.yaml's form
           apus api reference     every route, generated from the code
           apus version

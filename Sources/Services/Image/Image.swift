@@ -11,6 +11,8 @@ package final class ImageService: Service {
             ImageDiscovery.self, ImageSchemas.self, ImageRecord.self, ImageTransfer.self, ImageImport.self,
             ImageTags.self,
             ImageActions.self, ImageMember.self, ImageStoreList.self,
+            MetadefNamespace.self, MetadefObject.self, MetadefProperty.self, MetadefTag.self,
+            MetadefResourceType.self, MetadefSchemas.self,
         ])
 
     package let database: Database

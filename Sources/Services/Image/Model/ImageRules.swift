@@ -7,6 +7,8 @@ enum ImageRules {
         "default": "",
         "context_is_admin": "role:admin",
         "service_api": "role:service or role:admin",
+        "metadef_default": "",
+        "metadef_admin": admin,
     ]
 
     /// Rules on deeds within a request, and those of deeds that this store has no use for.
