@@ -15,6 +15,7 @@ package final class IdentityService: Service {
             Credential.self, PolicyDocument.self, ApplicationCredential.self, StoredAccessRule.self,
             EC2Credentials.self,
             Trust.self, DomainConfigs.self, RegisteredLimit.self, Limit.self,
+            EndpointGroup.self, EndpointFilters.self, PolicyAssociation.self, RemovedCalls.self,
         ])
 
     package let database: Database

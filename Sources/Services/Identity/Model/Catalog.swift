@@ -9,9 +9,15 @@ struct Catalog: Sendable {
     }
 
     private let entries: [Entry]
+    /// The endpoints that projects with filters see; the others see all, or none.
+    private let filters: [String: Set<String>]
+    private let returnsAllWithoutFilter: Bool
 
-    init(_ services: [CatalogService], _ endpoints: [Endpoint]) {
-        let byService = Dictionary(grouping: endpoints, by: \.serviceID)
+    init(
+        _ services: [CatalogService], _ endpoints: [Endpoint], filters: [String: Set<String>] = [:],
+        returnsAllWithoutFilter: Bool = true
+    ) {
+        let byService = Dictionary(grouping: endpoints.filter(\.enabled), by: \.serviceID)
         entries = services.map { service in
             Entry(
                 service: service,
@@ -19,78 +25,59 @@ struct Catalog: Sendable {
                     EndpointURL(endpoint.url).map { (endpoint, $0) }
                 })
         }
+        self.filters = filters
+        self.returnsAllWithoutFilter = returnsAllWithoutFilter
     }
 
-    /// The list's items. An endpoint whose URL needs a project is left out for tokens without one.
+    /// The list's items. An endpoint whose URL needs a project is left out for tokens without one; a service without
+    /// endpoints only where a filter took them.
     func write(_ view: inout View, projectID: String?, userID: String) {
-        view.list("catalog", entries) { view, entry in
-            let shown = entry.endpoints.compactMap { pair in
-                pair.url.filled(projectID: projectID, userID: userID).map { (pair.endpoint, $0) }
+        let filter = projectID.flatMap { filters[$0] }
+        var shown: [(CatalogService, [(Endpoint, String)])] = []
+        if filter != nil || returnsAllWithoutFilter {
+            for entry in entries {
+                let endpoints = entry.endpoints.compactMap { pair -> (Endpoint, String)? in
+                    guard filter?.contains(pair.endpoint.id) ?? true else { return nil }
+                    return pair.url.filled(projectID: projectID, userID: userID).map { (pair.endpoint, $0) }
+                }
+                if filter == nil || !endpoints.isEmpty { shown.append((entry.service, endpoints)) }
             }
-            view.list("endpoints", shown) { view, pair in
+        }
+        view.list("catalog", shown) { view, entry in
+            view.list("endpoints", entry.1) { view, pair in
                 let (endpoint, url) = pair
                 view.put("id", endpoint.id)
                 view.put("interface", endpoint.interface)
                 view.put("region_id", endpoint.regionID)
                 view.put("url", url)
                 view.put("region", endpoint.regionID)
+                for (name, value) in endpoint.extra { view.put(named: name, value) }
             }
-            view.put("id", entry.service.id)
-            view.put("type", entry.service.type)
-            view.put("name", entry.service.name)
+            view.put("id", entry.0.id)
+            view.put("type", entry.0.type)
+            view.put("name", entry.0.name)
         }
     }
 }
 
-/// An endpoint's URL with the places that each token fills: `http://host/v1/AUTH_$(project_id)s`.
-struct EndpointURL: Sendable {
-    private enum Piece: Sendable {
-        case text(String)
-        case projectID, userID
-    }
-
-    private let pieces: [Piece]
-
-    /// Nil for one that is malformed, which no catalogue shows.
-    init?(_ url: String) {
-        var pieces: [Piece] = []
-        var rest = url[...]
-        while let mark = rest.firstIndex(where: { $0 == "$" || $0 == "%" }) {
-            let after = rest.index(after: mark)
-            guard after < rest.endIndex, rest[after] == "(" else {
-                if rest[mark] == "%" { return nil }
-                pieces.append(.text(String(rest[...mark])))
-                rest = rest[after...]
-                continue
-            }
-            guard let end = rest[after...].firstIndex(of: ")") else { return nil }
-            let close = rest.index(after: end)
-            guard close < rest.endIndex, rest[close] == "s" else { return nil }
-            pieces.append(.text(String(rest[..<mark])))
-            switch rest[rest.index(after: after)..<end] {
-            case "project_id", "tenant_id": pieces.append(.projectID)
-            case "user_id": pieces.append(.userID)
-            default: return nil
-            }
-            rest = rest[rest.index(after: close)...]
+extension Database {
+    /// The whole catalogue with everything that narrows it.
+    func catalog(_ options: CatalogOptions) async throws(Fault) -> Catalog {
+        let endpoints = try await all(Endpoint.self, "1 = 1 ORDER BY service_id, interface, id")
+        var filters: [String: Set<String>] = [:]
+        for pair in try await all(ProjectEndpoint.self) {
+            filters[pair.projectID, default: []].insert(pair.endpointID)
         }
-        if !rest.isEmpty { pieces.append(.text(String(rest))) }
-        self.pieces = pieces
-    }
-
-    /// Nil when the URL needs a project and there is none.
-    func filled(projectID: String?, userID: String) -> String? {
-        if pieces.count == 1, case .text(let text) = pieces[0] { return text }
-        var url = ""
-        for piece in pieces {
-            switch piece {
-            case .text(let text): url += text
-            case .userID: url += userID
-            case .projectID:
-                guard let projectID else { return nil }
-                url += projectID
+        let places = Dictionary(grouping: try await all(ProjectEndpointGroup.self), by: \.endpointGroupID)
+        if !places.isEmpty {
+            for group in try await all(EndpointGroup.self) {
+                let ids = endpoints.filter(group.holds).map(\.id)
+                guard !ids.isEmpty else { continue }
+                for place in places[group.id] ?? [] { filters[place.projectID, default: []].formUnion(ids) }
             }
         }
-        return url
+        return Catalog(
+            try await all(CatalogService.self, "enabled = 1 ORDER BY type, id"), endpoints, filters: filters,
+            returnsAllWithoutFilter: options.returnsAllWithoutFilter)
     }
 }

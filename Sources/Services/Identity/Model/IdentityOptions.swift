@@ -18,6 +18,7 @@ package struct IdentityOptions: Options {
     package var lockoutDuration = Duration.seconds(1800)
     package var domains = DomainConfigurationOptions()
     package var limits = UnifiedLimitOptions()
+    package var catalog = CatalogOptions()
 
     package init() {}
 
@@ -49,5 +50,6 @@ package struct IdentityOptions: Options {
             "lockout_duration", default: lockoutDuration, atLeast: .seconds(1), help: "For how long.")
         domains = DomainConfigurationOptions(&read)
         limits = UnifiedLimitOptions(&read)
+        catalog = CatalogOptions(&read)
     }
 }

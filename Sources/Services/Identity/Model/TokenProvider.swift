@@ -236,9 +236,7 @@ extension TokenProvider {
     func catalog() async throws(Fault) -> Catalog {
         let epoch = epoch.now
         if let known = catalogs.value("", at: epoch) { return known }
-        let catalog = Catalog(
-            try await database.all(CatalogService.self, "enabled = 1 ORDER BY type, id"),
-            try await database.all(Endpoint.self, "enabled = 1 ORDER BY service_id, interface, id"))
+        let catalog = try await database.catalog(options.catalog)
         catalogs.keep(catalog, as: "", at: epoch)
         return catalog
     }

@@ -93,7 +93,7 @@ extension Endpoint: Resource {
     static func delete(_ request: Request, _ found: Found<Endpoint>) async throws(Fault) -> Reply {
         let endpoint = try found.get()
         try await request.change { transaction throws(Fault) in
-            try transaction.delete(Endpoint.self, "id = \(endpoint.id)", or: .notFound("endpoint", endpoint.id))
+            try transaction.removeEndpoints("id = \(endpoint.id)")
         }
         return .empty
     }
@@ -114,13 +114,13 @@ extension Transaction {
     /// Service and region must be there; a region named in the older way is made when it is not.
     fileprivate func check(_ endpoint: Endpoint, makesRegion: Bool) throws(Fault) {
         guard EndpointURL(endpoint.url) != nil else {
-            throw .badRequest("Malformed endpoint URL (\(endpoint.url)), see ERROR log for details.")
+            throw .badRequest("Cannot create an endpoint with an invalid URL: \(endpoint.url).")
         }
         guard try count(CatalogService.self, "id = \(endpoint.serviceID)") > 0 else {
-            throw .badRequest("Could not find service: \(endpoint.serviceID).")
+            throw .expecting("endpoint service_id", in: "service table")
         }
         guard let regionID = endpoint.regionID, try count(Region.self, "id = \(regionID)") == 0 else { return }
-        guard makesRegion else { throw .badRequest("Could not find region: \(regionID).") }
+        guard makesRegion else { throw .expecting("endpoint region_id", in: "region table") }
         try insert(Region(id: regionID, description: "", parentRegionID: nil, extra: [:]))
     }
 }

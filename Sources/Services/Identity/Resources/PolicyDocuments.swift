@@ -67,7 +67,10 @@ extension PolicyDocument: Resource {
 
     static func delete(_ request: Request, _ found: Found<PolicyDocument>) async throws(Fault) -> Reply {
         let id = try found.get().id
-        try await request.database.delete(PolicyDocument.self, "id = \(id)", or: .notFound("policy", id))
+        try await request.database.transaction { transaction throws(Fault) in
+            try transaction.delete(PolicyAssociation.self, "policy_id = \(id)")
+            try transaction.delete(PolicyDocument.self, "id = \(id)", or: .notFound("policy", id))
+        }
         return .empty
     }
 

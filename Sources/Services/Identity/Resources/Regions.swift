@@ -112,6 +112,9 @@ extension Region: Resource {
                 throw .forbidden(
                     "Unable to delete region \(region.id) because it or its child regions have associated endpoints.")
             }
+            try transaction.delete(PolicyAssociation.self, "region_id IN \(below)")
+            try transaction.delete(Limit.self, "region_id IN \(below)")
+            try transaction.delete(RegisteredLimit.self, "region_id IN \(below)")
             try transaction.delete(Region.self, "id IN \(below)")
         }
         return .empty

@@ -80,7 +80,10 @@ extension CatalogService: Resource {
     static func delete(_ request: Request, _ found: Found<CatalogService>) async throws(Fault) -> Reply {
         let service = try found.get()
         try await request.change { transaction throws(Fault) in
-            try transaction.delete(Endpoint.self, "service_id = \(service.id)")
+            try transaction.removeEndpoints("service_id = \(service.id)")
+            try transaction.delete(PolicyAssociation.self, "service_id = \(service.id)")
+            try transaction.delete(Limit.self, "service_id = \(service.id)")
+            try transaction.delete(RegisteredLimit.self, "service_id = \(service.id)")
             try transaction.delete(CatalogService.self, "id = \(service.id)", or: .notFound("service", service.id))
         }
         return .empty
