@@ -25,13 +25,16 @@ struct TokenPayloadTests {
 
         init(
             _ name: String, _ hex: String, _ scope: TokenPayload.Scope, user: String = TokenPayloadTests.user,
-            _ methods: [String] = ["password"], chain: Bool = false
+            _ methods: [String] = ["password"], chain: Bool = false, groups: [String]? = nil
         ) {
             self.name = name
             self.hex = hex
             payload = TokenPayload(
                 userID: user, methods: methods, scope: scope, expiresAt: expires,
-                auditIDs: chain ? [audit, parent] : [audit])
+                auditIDs: chain ? [audit, parent] : [audit],
+                federation: groups.map {
+                    TokenPayload.Federation(groupIDs: $0, identityProvider: "myidp", protocolID: "mapped")
+                })
         }
     }
 
@@ -54,7 +57,17 @@ struct TokenPayloadTests {
             "9709" + head + "20" + packedProject + tail + "92c3c410cccccccccccccccccccccccccccccccc",
             .applicationCredential(project: project, credential: String(repeating: "c", count: 32)),
             ["application_credential"]),
+        Case(
+            "federated", "9804" + head + "10" + "91" + packedProject + federation + tail, .unscoped, ["mapped"],
+            groups: [project]),
+        Case(
+            "federated, in a project", "9905" + head + "14" + packedProject + "90" + federation + tailTwo,
+            .project(project), ["mapped", "token"], chain: true, groups: []),
+        Case(
+            "federated, in a domain", "9906" + head + "10" + "92c2a764656661756c74" + "90" + federation + tail,
+            .domain("default"), ["mapped"], groups: []),
     ]
+    static let federation = "92c2a56d79696470" + "a66d6170706564"
 
     @Test("Payloads are written as Keystone writes them", arguments: cases)
     func write(_ item: Case) { #expect(Hex.encode(item.payload.bytes()) == item.hex) }
@@ -83,7 +96,7 @@ struct TokenPayloadTests {
 
     @Test(
         "Kinds that are not served are refused by name",
-        arguments: [(4, "federated"), (7, "OAuth 1.0"), (10, "OAuth 2.0")])
+        arguments: [(7, "OAuth 1.0"), (10, "OAuth 2.0")])
     func others(version: Int, word: String) {
         let bytes = Hex.decode("98" + "0\(String(version, radix: 16))" + "00000000000000")!
         let fault = #expect(throws: Fault.self) { try TokenPayload(bytes) }

@@ -12,19 +12,38 @@ package struct TokenPayload: Sendable, Equatable {
         case applicationCredential(project: String?, credential: String)
     }
 
+    /// How somebody came here from an identity provider, and the groups that it put them into.
+    package struct Federation: Sendable, Equatable {
+        package var groupIDs: [String]
+        package var identityProvider: String
+        package var protocolID: String
+
+        package init(groupIDs: [String], identityProvider: String, protocolID: String) {
+            self.groupIDs = groupIDs
+            self.identityProvider = identityProvider
+            self.protocolID = protocolID
+        }
+    }
+
     package var userID: String
     package var methods: [String]
     package var scope: Scope
     package var expiresAt: Timestamp
     /// This token's id, and the id of the first of the chain it was made from when that is another.
     package var auditIDs: [String]
+    /// Only unscoped tokens and those for projects and domains say it; upstream has no form for others.
+    package var federation: Federation?
 
-    package init(userID: String, methods: [String], scope: Scope, expiresAt: Timestamp, auditIDs: [String]) {
+    package init(
+        userID: String, methods: [String], scope: Scope, expiresAt: Timestamp, auditIDs: [String],
+        federation: Federation? = nil
+    ) {
         self.userID = userID
         self.methods = methods
         self.scope = scope
         self.expiresAt = expiresAt
         self.auditIDs = auditIDs
+        self.federation = federation
     }
 
     /// Keystone's `[auth] methods`: a method's place in the list is its bit in the payload.
@@ -41,10 +60,14 @@ package struct TokenPayload: Sendable, Equatable {
 extension TokenPayload {
     package func bytes(methods known: [String] = TokenPayload.methods) -> [UInt8] {
         var out = MessagePackWriter()
+        if let federation, let version = scope.federatedVersion {
+            write(federation, version, methods: known, to: &out)
+            return out.bytes
+        }
         out.array(scope.isUnscoped ? 5 : scope.hasTail ? 7 : 6)
         out.integer(scope.version)
         out.identifier(userID)
-        out.integer(known.enumerated().reduce(0) { methods.contains($1.element) ? $0 | 1 << $1.offset : $0 })
+        out.integer(mask(known))
         switch scope {
         case .unscoped: break
         case .domain(let id):
@@ -54,9 +77,7 @@ extension TokenPayload {
         case .system: out.text("all")
         case .trust(let project, _), .applicationCredential(let project, _): out.identifier(project)
         }
-        out.double(Double(expiresAt.microseconds) / 1_000_000)
-        out.array(auditIDs.count)
-        for id in auditIDs { out.binary(Base64URL.decode(id) ?? Array(id.utf8)) }
+        writeTimes(to: &out)
         switch scope {
         case .trust(_, let trust):
             if let packed = TokenPayload.packed(trust) { out.binary(packed) } else { out.text(trust) }
@@ -64,6 +85,34 @@ extension TokenPayload {
         default: break
         }
         return out.bytes
+    }
+
+    private func mask(_ known: [String]) -> Int {
+        known.enumerated().reduce(0) { methods.contains($1.element) ? $0 | 1 << $1.offset : $0 }
+    }
+
+    private func writeTimes(to out: inout MessagePackWriter) {
+        out.double(Double(expiresAt.microseconds) / 1_000_000)
+        out.array(auditIDs.count)
+        for id in auditIDs { out.binary(Base64URL.decode(id) ?? Array(id.utf8)) }
+    }
+
+    private func write(
+        _ federation: Federation, _ version: Int, methods known: [String], to out: inout MessagePackWriter
+    ) {
+        out.array(version == 4 ? 8 : 9)
+        out.integer(version)
+        out.identifier(userID)
+        out.integer(mask(known))
+        switch scope {
+        case .project(let id), .domain(let id): out.identifier(id)
+        default: break
+        }
+        out.array(federation.groupIDs.count)
+        for id in federation.groupIDs { out.identifier(id) }
+        out.identifier(federation.identityProvider)
+        out.text(federation.protocolID)
+        writeTimes(to: &out)
     }
 
     /// The 16 bytes of an id of 32 hexadecimal digits; upstream's ids are these, but for names of the operator's own.
@@ -82,6 +131,14 @@ extension TokenPayload.Scope {
         case .trust: 3
         case .system: 8
         case .applicationCredential: 9
+        }
+    }
+    fileprivate var federatedVersion: Int? {
+        switch self {
+        case .unscoped: 4
+        case .project: 5
+        case .domain: 6
+        default: nil
         }
     }
     fileprivate var isUnscoped: Bool { self == .unscoped }
@@ -118,7 +175,8 @@ extension TokenPayload {
         case 0: members = 5
         case 1, 2, 8: members = 6
         case 3, 9: members = 7
-        case 4, 5, 6: throw .unauthorized("Tokens of federated users are not accepted here.")
+        case 4: members = 8
+        case 5, 6: members = 9
         case 7: throw .unauthorized("Tokens made by OAuth 1.0 are not accepted here.")
         case 10: throw .unauthorized("Tokens bound to an OAuth 2.0 client certificate are not accepted here.")
         default: throw .unauthorized("This is not a recognized Fernet payload version: \(version)")
@@ -128,11 +186,14 @@ extension TokenPayload {
         guard let mask = reader.integer() else { throw TokenPayload.unreadable }
         methods = known.enumerated().reversed().filter { mask & 1 << $0.offset != 0 }.map(\.element)
         let scopeID = try reader.scope(version)
+        if (4...6).contains(version) { federation = try reader.federation() }
         guard let expires = reader.double(), abs(expires) < 1e12 else { throw TokenPayload.unreadable }
         expiresAt = Timestamp(microseconds: Int64((expires * 1_000_000).rounded(.toNearestOrEven)))
         auditIDs = try reader.auditIDs()
         switch version {
-        case 0: scope = .unscoped
+        case 0, 4: scope = .unscoped
+        case 5: scope = .project(scopeID ?? "")
+        case 6: scope = .domain(scopeID ?? "")
         case 1: scope = .domain(scopeID ?? "")
         case 2: scope = .project(scopeID ?? "")
         case 3: scope = .trust(project: scopeID, trust: try reader.plainIdentifier())
@@ -148,7 +209,7 @@ extension TokenPayload {
 extension MessagePackReader {
     fileprivate mutating func scope(_ version: Int) throws(Fault) -> String? {
         switch version {
-        case 0: return nil
+        case 0, 4: return nil
         case 1: return try plainIdentifier()
         case 8:
             guard let (bytes, _) = string(), bytes.elementsEqual("all".utf8) else { throw TokenPayload.unreadable }
@@ -168,6 +229,19 @@ extension MessagePackReader {
         }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw TokenPayload.unreadable }
         return text
+    }
+
+    fileprivate mutating func federation() throws(Fault) -> TokenPayload.Federation {
+        guard let count = array(), count <= 4096 else { throw TokenPayload.unreadable }
+        var groups: [String] = []
+        for _ in 0..<count {
+            guard let id = try identifier() else { throw TokenPayload.unreadable }
+            groups.append(id)
+        }
+        guard let provider = try identifier(), let (bytes, _) = string(),
+            let name = String(validating: bytes, as: UTF8.self)
+        else { throw TokenPayload.unreadable }
+        return TokenPayload.Federation(groupIDs: groups, identityProvider: provider, protocolID: name)
     }
 
     /// An id without the mark: 16 bytes are packed, text is itself.

@@ -16,6 +16,8 @@ package final class IdentityService: Service {
             EC2Credentials.self,
             Trust.self, DomainConfigs.self, RegisteredLimit.self, Limit.self,
             EndpointGroup.self, EndpointFilters.self, PolicyAssociation.self, RemovedCalls.self,
+            IdentityProvider.self, FederationProtocol.self, FederationMapping.self, ServiceProvider.self,
+            FederatedUser.self, FederationAuth.self,
         ])
 
     package let database: Database

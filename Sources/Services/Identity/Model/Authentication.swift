@@ -8,7 +8,10 @@ extension IdentityService {
         var proof = Proof()
         for method in asked.methods { try await prove(method, &proof, request) }
         guard let userID = proof.userID else { throw .unauthorized() }
-        if let old = proof.token { try requireRescopable(old, asked.scope) }
+        if let old = proof.token {
+            try requireRescopable(old, asked.scope)
+            if let federation = old.payload.federation { try await requireRescopable(federation) }
+        }
         let parent = proof.token?.payload
         if case .trust(let id) = asked.scope {
             return try await trust(id, userID, proof.methods, parent, at: request.now)
@@ -20,9 +23,11 @@ extension IdentityService {
         } else {
             scope = try await resolve(asked.scope, userID)
         }
+        // System scope has no form that says where somebody came from; upstream drops it there too.
+        let federation = scope == .system ? nil : proof.token?.payload.federation
         return try await tokens.issue(
             to: userID, methods: proof.methods, scope: scope, expiresAt: parent?.expiresAt,
-            parent: parent?.auditIDs.last)
+            parent: parent?.auditIDs.last, federation: federation)
     }
 
     /// What the methods of a request have proved so far.

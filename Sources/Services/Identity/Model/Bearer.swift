@@ -18,6 +18,10 @@ struct Bearer: Sendable {
     /// What the token was made from when it was not a password.
     var trust: Trust?
     var credential: ApplicationCredential?
+    /// How the user came, when that was from an identity provider.
+    var federation: TokenPayload.Federation?
+    /// When a membership of the user's ends, and all this must be looked up again.
+    var freshUntil: Timestamp?
 
     /// When trust or credential end, whatever the token says.
     var endsAt: Timestamp? { trust?.expiresAt ?? credential?.expiresAt }
@@ -82,8 +86,8 @@ struct RoleBook: Sendable {
 }
 
 extension Database {
-    /// The roles that a user was given on a target: directly, through groups, and inherited from above.
-    func roleIDs(of userID: String, _ target: Assignment.Target, _ targetID: String, above: [String])
+    /// The roles that somebody was given on a target: directly, through groups, and inherited from above.
+    func roleIDs(of holder: Holder, _ target: Assignment.Target, _ targetID: String, above: [String])
         async throws(Fault)
         -> [String]
     {
@@ -91,17 +95,27 @@ extension Database {
             above.isEmpty ? "" : " OR (target IN ('project', 'domain') AND inherited = 1 AND target_id IN \(above))"
         let rows = try await rows(
             """
-            SELECT DISTINCT role_id FROM identity_assignments WHERE \(sql: Database.held(by: userID)) AND
+            SELECT DISTINCT role_id FROM identity_assignments WHERE \(sql: holder.condition) AND
             ((target = \(target) AND inherited = 0 AND target_id = \(targetID))\(sql: inherited)) ORDER BY role_id
             """)
         return rows.compactMap { $0[0].text }
     }
+}
 
-    /// The condition of assignments to a user or to a group that the user is in.
-    static func held(by userID: String) -> SQL {
-        """
-        ((actor = 'user' AND actor_id = \(userID)) OR (actor = 'group' AND actor_id IN
-        (SELECT group_id FROM identity_memberships WHERE user_id = \(userID))))
-        """
+/// Who holds assignments: a user with its groups, some of them for a while only, and those that its token names.
+struct Holder: Sendable {
+    let userID: String
+    var groupIDs: [String] = []
+    let now: Timestamp
+
+    /// The condition of the assignments that are the holder's.
+    var condition: SQL {
+        let named: SQL = groupIDs.isEmpty ? "" : " OR actor_id IN \(groupIDs)"
+        return """
+            ((actor = 'user' AND actor_id = \(userID)) OR (actor = 'group' AND (actor_id IN
+            (SELECT group_id FROM identity_memberships WHERE user_id = \(userID)) OR actor_id IN
+            (SELECT group_id FROM identity_expiring_memberships WHERE user_id = \(userID) AND expires_at > \(now))
+            \(sql: named))))
+            """
     }
 }

@@ -19,6 +19,7 @@ package struct IdentityOptions: Options {
     package var domains = DomainConfigurationOptions()
     package var limits = UnifiedLimitOptions()
     package var catalog = CatalogOptions()
+    package var federation = FederationOptions()
 
     package init() {}
 
@@ -51,5 +52,6 @@ package struct IdentityOptions: Options {
         domains = DomainConfigurationOptions(&read)
         limits = UnifiedLimitOptions(&read)
         catalog = CatalogOptions(&read)
+        federation = FederationOptions(&read)
     }
 }

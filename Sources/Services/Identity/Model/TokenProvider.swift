@@ -18,7 +18,7 @@ struct Token: Sendable {
         caller.tokenID = payload.auditIDs.first ?? ""
         caller.methods = payload.methods
         caller.issuedAt = issuedAt
-        caller.expiresAt = bearer.endsAt.map { min($0, payload.expiresAt) } ?? payload.expiresAt
+        caller.expiresAt = [bearer.endsAt, bearer.freshUntil].compactMap(\.self).reduce(payload.expiresAt, min)
         caller.trustID = bearer.trust?.id
         caller.applicationCredentialID = bearer.credential?.id
         caller.isUnrestricted = bearer.credential?.unrestricted ?? false
@@ -43,6 +43,7 @@ final class TokenProvider: Sendable {
     private let bearers = EpochCache<Bearer>(capacity: 8192)
     private let books = EpochCache<RoleBook>(capacity: 1)
     private let opened = EpochCache<Token>(capacity: 4096)
+    private let providers = EpochCache<[ServiceProvider]>(capacity: 1)
     private let catalogs = EpochCache<Catalog>(capacity: 1)
 
     init(
@@ -64,9 +65,9 @@ extension TokenProvider {
     ///   - parent: the audit id that the chain began with.
     func issue(
         to userID: String, methods: [String], scope: TokenPayload.Scope, expiresAt: Timestamp? = nil,
-        parent: String? = nil
+        parent: String? = nil, federation: TokenPayload.Federation? = nil
     ) async throws(Fault) -> Token {
-        let bearer = try await bearer(userID, scope)
+        let bearer = try await bearer(userID, scope, federation)
         let now = clock.now()
         if let ends = bearer.endsAt, ends <= now { throw .unauthorized() }
         // A token knows whole seconds only. One made in the second of a revocation, after it, is dated to the next.
@@ -79,7 +80,7 @@ extension TokenProvider {
         if let limit = bearer.endsAt, limit < ends { ends = limit }
         let payload = TokenPayload(
             userID: userID, methods: methods, scope: scope, expiresAt: ends,
-            auditIDs: [TokenPayload.auditID(ids)] + (parent.map { [$0] } ?? []))
+            auditIDs: [TokenPayload.auditID(ids)] + (parent.map { [$0] } ?? []), federation: federation)
         return Token(
             text: keys.encrypt(payload.bytes(), at: issuedAt), payload: payload, issuedAt: issuedAt, bearer: bearer)
     }
@@ -88,7 +89,7 @@ extension TokenProvider {
     func open(_ text: String, allowExpired: Bool = false) async throws(Fault) -> Token {
         let epoch = epoch.now
         if let known = opened.value(text, at: epoch), known.payload.expiresAt > clock.now(),
-            known.bearer.endsAt.map({ $0 > clock.now() }) ?? true
+            known.bearer.endsAt.map({ $0 > clock.now() }) ?? true, isFresh(known.bearer)
         {
             return known
         }
@@ -102,7 +103,7 @@ extension TokenProvider {
         let payload = try TokenPayload(message.payload)
         let grace = allowExpired ? options.allowExpiredWindow : .zero
         guard payload.expiresAt + grace > clock.now() else { throw .unauthorized() }
-        let bearer = try await bearer(payload.userID, payload.scope)
+        let bearer = try await bearer(payload.userID, payload.scope, payload.federation)
         if let ends = bearer.endsAt, ends + grace <= clock.now() { throw .unauthorized() }
         for event in try await events(bearer.revocations + payload.auditIDs.prefix(1)) {
             guard event.auditID == nil, message.issuedAt > event.issuedBefore else { throw .unauthorized() }
@@ -119,11 +120,14 @@ extension TokenProvider {
 
 extension TokenProvider {
     /// The user in the scope with the roles there; 401 when user, scope or roles are missing or disabled.
-    func bearer(_ userID: String, _ scope: TokenPayload.Scope) async throws(Fault) -> Bearer {
+    func bearer(
+        _ userID: String, _ scope: TokenPayload.Scope, _ federation: TokenPayload.Federation? = nil
+    ) async throws(Fault) -> Bearer {
         let epoch = epoch.now
-        let key = TokenProvider.key(userID, scope)
-        if let known = bearers.value(key, at: epoch) { return known }
-        let found = try await lookUp(userID, scope)
+        let key = TokenProvider.key(userID, scope) + (federation.map { " \($0)" } ?? "")
+        if let known = bearers.value(key, at: epoch), isFresh(known) { return known }
+        var found = try await lookUp(userID, scope, federation)
+        found.freshUntil = try await database.membershipEnd(of: found.user.id, after: clock.now())
         bearers.keep(found, as: key, at: epoch)
         return found
     }
@@ -139,28 +143,51 @@ extension TokenProvider {
         }
     }
 
-    private func lookUp(_ userID: String, _ scope: TokenPayload.Scope) async throws(Fault) -> Bearer {
+    func isFresh(_ bearer: Bearer) -> Bool { bearer.freshUntil.map { $0 > clock.now() } ?? true }
+
+    func holder(_ userID: String, _ groupIDs: [String] = []) -> Holder {
+        Holder(userID: userID, groupIDs: groupIDs, now: clock.now())
+    }
+
+    private func lookUp(
+        _ userID: String, _ scope: TokenPayload.Scope, _ federation: TokenPayload.Federation? = nil
+    ) async throws(Fault) -> Bearer {
+        var bearer = try await found(userID, scope, federation?.groupIDs ?? [])
+        guard let federation else { return bearer }
+        // With the provider everything ends that came from it.
+        guard try await database.count(IdentityProvider.self, "id = \(federation.identityProvider)") > 0 else {
+            throw .unauthorized()
+        }
+        bearer.federation = federation
+        return bearer
+    }
+
+    private func found(
+        _ userID: String, _ scope: TokenPayload.Scope, _ groups: [String]
+    ) async throws(Fault) -> Bearer {
         let user = try await database.one(User.self, "id = \(userID) AND enabled = 1", or: .unauthorized())
         let userDomain = try await enabledDomain(user.domainID)
         switch scope {
         case .unscoped: return Bearer(user: user, userDomain: userDomain)
         case .system:
-            let roles = try await roles(userID, .system, "system", above: [])
+            let roles = try await roles(holder(userID, groups), .system, "system", above: [])
             return Bearer(user: user, userDomain: userDomain, isSystem: true, roles: roles)
         case .domain(let id):
             let domain = try await enabledDomain(id)
-            let roles = try await roles(userID, .domain, id, above: [])
+            let roles = try await roles(holder(userID, groups), .domain, id, above: [])
             return Bearer(user: user, userDomain: userDomain, domain: domain, roles: roles)
-        case .project(let id): return try await inProject(user, userDomain, id)
+        case .project(let id): return try await inProject(user, userDomain, id, groups)
         case .trust(_, let id): return try await trusted(user, userDomain, id)
         case .applicationCredential(_, let id): return try await credited(user, userDomain, id)
         }
     }
 
-    private func inProject(_ user: User, _ userDomain: Project, _ id: String) async throws(Fault) -> Bearer {
+    private func inProject(
+        _ user: User, _ userDomain: Project, _ id: String, _ groups: [String] = []
+    ) async throws(Fault) -> Bearer {
         let project = try await database.one(Project.self, "id = \(id) AND enabled = 1", or: .unauthorized())
         let domain = project.isDomain ? project : try await enabledDomain(project.domainID)
-        let roles = try await roles(user.id, .project, id, above: try await above(project))
+        let roles = try await roles(holder(user.id, groups), .project, id, above: try await above(project))
         return Bearer(user: user, userDomain: userDomain, project: project, projectDomain: domain, roles: roles)
     }
 
@@ -217,9 +244,9 @@ extension TokenProvider {
 
     /// Never empty: a scope without a role is none.
     private func roles(
-        _ userID: String, _ target: Assignment.Target, _ targetID: String, above: [String]
+        _ holder: Holder, _ target: Assignment.Target, _ targetID: String, above: [String]
     ) async throws(Fault) -> [Bearer.RoleName] {
-        let ids = try await database.roleIDs(of: userID, target, targetID, above: above)
+        let ids = try await database.roleIDs(of: holder, target, targetID, above: above)
         let roles = try await roleBook().effective(ids)
         guard !roles.isEmpty else { throw .unauthorized() }
         return roles
@@ -231,6 +258,15 @@ extension TokenProvider {
         let book = RoleBook(try await database.all(Role.self), try await database.all(ImpliedRole.self))
         books.keep(book, as: "", at: epoch)
         return book
+    }
+
+    /// The clouds that take users of this one; every token names them.
+    func serviceProviders() async throws(Fault) -> [ServiceProvider] {
+        let epoch = epoch.now
+        if let known = providers.value("", at: epoch) { return known }
+        let found = try await database.all(ServiceProvider.self, "enabled = 1 ORDER BY id")
+        providers.keep(found, as: "", at: epoch)
+        return found
     }
 
     func catalog() async throws(Fault) -> Catalog {
@@ -246,8 +282,8 @@ extension TokenProvider {
 
 extension TokenProvider {
     /// The projects a user has any role on, inherited ones too.
-    func projects(of userID: String) async throws(Fault) -> [String] {
-        let held = try await database.all(Assignment.self, Database.held(by: userID) + " AND target <> 'system'")
+    func projects(of holder: Holder) async throws(Fault) -> [String] {
+        let held = try await database.all(Assignment.self, holder.condition + " AND target <> 'system'")
         var ids = Set(held.filter { $0.target == .project && !$0.inherited }.map(\.targetID))
         let roots = Set(held.filter(\.inherited).map(\.targetID))
         guard !roots.isEmpty else { return ids.sorted() }
@@ -262,13 +298,13 @@ extension TokenProvider {
         return ids.sorted()
     }
 
-    func domains(of userID: String) async throws(Fault) -> [String] {
+    func domains(of holder: Holder) async throws(Fault) -> [String] {
         let held = try await database.all(
-            Assignment.self, Database.held(by: userID) + " AND target = 'domain' AND inherited = 0")
+            Assignment.self, holder.condition + " AND target = 'domain' AND inherited = 0")
         return Set(held.map(\.targetID)).sorted()
     }
 
-    func hasSystemRole(_ userID: String) async throws(Fault) -> Bool {
-        try await database.count(Assignment.self, Database.held(by: userID) + " AND target = 'system'") > 0
+    func hasSystemRole(_ holder: Holder) async throws(Fault) -> Bool {
+        try await database.count(Assignment.self, holder.condition + " AND target = 'system'") > 0
     }
 }

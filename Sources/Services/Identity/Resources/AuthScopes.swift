@@ -5,13 +5,29 @@ internal import Kernel
 enum AuthScopes: Resource {
     static let routes: [Route] = [
         .get("/auth/projects", "List own projects", of: Anything.from, allow: .anyone("get_auth_projects"), projects),
+        .get(
+            "/OS-FEDERATION/projects", "List own projects (older path)", of: Anything.from,
+            allow: .anyone("get_auth_projects"), projects),
+        .get(
+            "/OS-FEDERATION/domains", "List own domains (older path)", of: Anything.from,
+            allow: .anyone("get_auth_domains"), domains),
         .get("/auth/domains", "List own domains", of: Anything.from, allow: .anyone("get_auth_domains"), domains),
         .get("/auth/system", "List own system scopes", of: Anything.from, allow: .anyone("get_auth_system"), system),
         .get("/auth/catalog", "Show own catalogue", of: Anything.from, allow: .anyone("get_auth_catalog"), catalog),
     ]
 
+    /// The caller, with the groups that a token from an identity provider names.
+    private static func holder(_ request: Request) async throws(Fault) -> Holder {
+        let tokens = request.identity.tokens
+        guard let text = request.header("X-Auth-Token"), !text.isEmpty else {
+            return tokens.holder(request.caller.userID)
+        }
+        let federation = try await tokens.open(text).payload.federation
+        return tokens.holder(request.caller.userID, federation?.groupIDs ?? [])
+    }
+
     static func projects(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        let ids = try await request.identity.tokens.projects(of: request.caller.userID)
+        let ids = try await request.identity.tokens.projects(of: try await holder(request))
         let page = try request.page()
         let enabled: SQL =
             """
@@ -23,7 +39,7 @@ enum AuthScopes: Resource {
     }
 
     static func domains(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        let ids = try await request.identity.tokens.domains(of: request.caller.userID)
+        let ids = try await request.identity.tokens.domains(of: try await holder(request))
         let page = try request.page()
         let domains = try await request.database.all(
             Project.self, page.condition("id IN \(ids) AND enabled = 1 AND is_domain = 1", table: Project.table))
@@ -31,7 +47,7 @@ enum AuthScopes: Resource {
     }
 
     static func system(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        let has = try await request.identity.tokens.hasSystemRole(request.caller.userID)
+        let has = try await request.identity.tokens.hasSystemRole(try await holder(request))
         let links = request.endpoint + "/auth/system"
         return .bare { view in
             view.list("system", has ? [true] : []) { $0.put("all", $1) }

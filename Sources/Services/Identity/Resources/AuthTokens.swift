@@ -60,22 +60,30 @@ enum AuthTokens: Resource {
         return .empty
     }
 
-    private static func answer(_ token: Token, _ request: Request) async throws(Fault) -> Reply {
+    static func answer(_ token: Token, _ request: Request) async throws(Fault) -> Reply {
         let isScoped = token.payload.scope != .unscoped
         let catalog = isScoped && request.query("nocatalog") == nil ? try await request.identity.tokens.catalog() : nil
-        return Reply.object("token") { token.write(&$0, catalog) }
-            .header("X-Subject-Token", token.text)
+        let providers = try await request.identity.tokens.serviceProviders()
+        return Reply.object("token") {
+            token.write(&$0, catalog)
+            if !providers.isEmpty { $0.list("service_providers", providers) { $1.reference(&$0) } }
+        }
+        .header("X-Subject-Token", token.text)
     }
 }
 
 extension Token {
     func write(_ view: inout View, _ catalog: Catalog?) {
-        view.put("methods", payload.methods)
+        view.put("methods", methods)
         view.nest("user") {
             $0.nest("domain", bearer.userDomain.reference)
             $0.put("id", bearer.user.id)
             $0.put("name", bearer.user.name)
-            $0.put("password_expires_at", bearer.user.passwordExpiresAt?.iso8601Micro)
+            if let federation = payload.federation {
+                federation.write(&$0)
+            } else {
+                $0.put("password_expires_at", bearer.user.passwordExpiresAt?.iso8601Micro)
+            }
         }
         view.put("audit_ids", payload.auditIDs)
         view.put("expires_at", payload.expiresAt.iso8601Micro)

@@ -81,6 +81,9 @@ enum Domains: Resource {
         }
         guard !domain.options.isImmutable else { throw .immutable("domain", domain.id, deleting: true) }
         try await request.change { transaction throws(Fault) in
+            for provider in try transaction.all(IdentityProvider.self, "domain_id = \(domain.id)") {
+                try transaction.remove(provider)
+            }
             for project in try transaction.all(Project.self, "domain_id = \(domain.id)") {
                 try transaction.remove(project)
             }

@@ -104,6 +104,7 @@ extension Transaction {
     func remove(_ group: Group) throws(Fault) {
         try delete(Assignment.self, "actor_id = \(group.id)")
         try delete(Membership.self, "group_id = \(group.id)")
+        try delete(ExpiringMembership.self, "group_id = \(group.id)")
         try delete(Group.self, "id = \(group.id)")
     }
 }

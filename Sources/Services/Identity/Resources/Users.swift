@@ -76,6 +76,9 @@ extension User {
                 .text("name"), .flag("enabled"), .reference("domain_id"), .reference("id"),
                 .reference("default_project_id"),
             ], base)
+        if let named = FederatedUser.condition(request) {
+            condition = condition.isEmpty ? named : condition + " AND " + named
+        }
         if let text = request.query("password_expires_at") {
             let expiry = try PasswordExpiry(text, request).condition
             condition = condition.isEmpty ? expiry : condition + " AND " + expiry
@@ -94,12 +97,22 @@ extension User {
             try transaction.requireDomain(user.domainID)
             try transaction.requireNoDomain(user.defaultProjectID)
             try transaction.insert(user, or: user.duplicate)
+            try transaction.save(draft.federated, of: user)
         }
-        return .object("user", user.details)
+        return try await shown(user, request)
     }
 
     static func show(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
-        .object("user", try found.get().details)
+        try await shown(try found.get(), request)
+    }
+
+    /// A user with its names at identity providers.
+    private static func shown(_ user: User, _ request: Request) async throws(Fault) -> Reply {
+        let names = try await request.database.federatedNames(of: user.id)
+        return .object("user") {
+            names.write(&$0)
+            user.details(&$0)
+        }
     }
 
     static func update(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
@@ -116,9 +129,10 @@ extension User {
             let user = changes.applied(to: current, hash: hash, at: now)
             try transaction.requireNoDomain(changes.defaultProjectID ?? nil)
             try transaction.save(user, was: current, at: now)
+            try transaction.save(changes.federated, of: user)
             return user
         }
-        return .object("user", user.details)
+        return try await shown(user, request)
     }
 
     static func delete(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
@@ -158,6 +172,8 @@ extension Transaction {
     func remove(_ user: User) throws(Fault) {
         try delete(Assignment.self, "actor_id = \(user.id)")
         try delete(Membership.self, "user_id = \(user.id)")
+        try delete(ExpiringMembership.self, "user_id = \(user.id)")
+        try delete(FederatedUser.self, "user_id = \(user.id)")
         try delete(Credential.self, "user_id = \(user.id)")
         try delete(ApplicationCredential.self, "user_id = \(user.id)")
         try delete(StoredAccessRule.self, "user_id = \(user.id)")
@@ -173,11 +189,13 @@ extension User {
     struct Draft: Asked {
         let user: User
         let password: String?
+        let federated: [FederatedUser.Name]?
 
         init(_ request: Request) throws(Fault) {
             var body = try request.body("user")
             let domainID = try body.option("domain_id", .id)
             password = try body.option("password", .text)
+            federated = try FederatedUser.take(&body)
             user = User(
                 id: request.ids.hex(), name: try body.need("name", .label()),
                 domainID: domainID ?? request.caller.domainID ?? request.identity.options.defaultDomainID,
@@ -195,7 +213,7 @@ extension User {
     /// What an update changes.
     struct Changes: Sendable {
         let name: String?, enabled: Bool?, defaultProjectID: String??, password: String?, dropsPassword: Bool
-        let options: JSONObject?, extra: JSONObject
+        let options: JSONObject?, extra: JSONObject, federated: [FederatedUser.Name]?
 
         init(_ request: Request, _ old: User) throws(Fault) {
             var body = try request.body("user")
@@ -208,6 +226,7 @@ extension User {
             password = word ?? nil
             dropsPassword = word != nil && password == nil
             options = try UserOptions.take(&body)
+            federated = try FederatedUser.take(&body)
             body.ignore("password_expires_at")
             extra = body.takeExtra()
         }
