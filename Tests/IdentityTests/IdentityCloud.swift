@@ -13,7 +13,9 @@ final class IdentityCloud: Sendable {
     let clock: TestClock
     let ids = RandomIdentifiers()
 
-    init(_ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil) async throws {
+    init(
+        _ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil, directories: (any DirectoryOpener)? = nil
+    ) async throws {
         var options = options
         options.passwordRounds = 4
         clock = TestClock()
@@ -24,7 +26,7 @@ final class IdentityCloud: Sendable {
             database: database, clock: clock, ids: ids, log: .silent,
             pool: pool ?? BlockingPool(name: "passwords", threads: 1, queue: 64), keys: FernetKeys([.random(ids)]),
             credentialKeys: FernetKeys([.random(ids)]),
-            options: options)
+            options: options, directories: directories)
         let metrics = Metrics()
         let surroundings = Provisions(
             database: database, clock: clock, ids: ids, log: .silent, metrics: metrics,

@@ -18,6 +18,7 @@ package final class IdentityService: Service {
             EndpointGroup.self, EndpointFilters.self, PolicyAssociation.self, RemovedCalls.self,
             IdentityProvider.self, FederationProtocol.self, FederationMapping.self, ServiceProvider.self,
             FederatedUser.self, FederationAuth.self,
+            IdentityMapping.self,
         ])
 
     package let database: Database
@@ -26,6 +27,8 @@ package final class IdentityService: Service {
     package let authority: IdentityAuthority
     /// What domains have set for themselves; a back end of their own is opened with it.
     package let domainConfigurations: DomainConfigurations
+    /// Users and groups, wherever they are kept.
+    let people: People
     let tokens: TokenProvider
     let passwords: PasswordCheck
     /// What the blobs of credentials are kept under.
@@ -34,12 +37,13 @@ package final class IdentityService: Service {
     /// - Parameters:
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
     ///   - keys: the keys that tokens are made and read with.
+    ///   - directories: opens the directories of domains that are kept elsewhere.
     ///   - domainFiles: the settings of domains that are kept in files, by the domain's name.
     ///   - credentialKeys: those that credentials are kept under, which outlive any rotation of the former.
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
         keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions(),
-        domainFiles: [String: String] = [:]
+        domainFiles: [String: String] = [:], directories: (any DirectoryOpener)? = nil
     ) {
         self.database = database
         self.options = options
@@ -47,14 +51,17 @@ package final class IdentityService: Service {
         domainConfigurations = DomainConfigurations(
             database: database, options: options.domains, files: domainFiles)
         passwords = PasswordCheck(Passwords(rounds: options.passwordRounds, chance: ids), on: pool)
-        tokens = TokenProvider(database: database, clock: clock, ids: ids, keys: keys, options: options)
+        people = People(
+            database, Directories(domainConfigurations, opener: directories, options: options, log: log), clock: clock)
+        tokens = TokenProvider(people: people, clock: clock, ids: ids, keys: keys, options: options)
         authority = IdentityAuthority(tokens)
     }
 
     /// The same with the keys of a directory, which is filled when it is empty.
     package convenience init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
-        keyDirectory: String, options: IdentityOptions = IdentityOptions(), domainFiles: [String: String] = [:]
+        keyDirectory: String, options: IdentityOptions = IdentityOptions(), domainFiles: [String: String] = [:],
+        directories: (any DirectoryOpener)? = nil
     ) throws(Fault) {
         let repository = FernetRepository(directory: keyDirectory, chance: ids)
         try repository.create()
@@ -62,7 +69,7 @@ package final class IdentityService: Service {
         try credentials.create()
         self.init(
             database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
-            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles)
+            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles, directories: directories)
     }
 }
 

@@ -77,7 +77,7 @@ struct AssignmentQuery: Sendable {
 
     /// Groups become their members, inherited roles go to the projects below, roles bring those they imply.
     private func expanded(_ lines: [AssignmentLine], _ request: Request) async throws(Fault) -> [AssignmentLine] {
-        let members = Dictionary(grouping: try await request.database.all(Membership.self), by: \.groupID)
+        let members = try await members(of: lines, request)
         let projects = try await request.database.all(Project.self)
         let children = Dictionary(grouping: projects) { $0.parentID ?? "" }
         let roles = try await request.identity.tokens.roleBook()
@@ -94,6 +94,28 @@ struct AssignmentQuery: Sendable {
             }
         }
         return result
+    }
+
+    /// Who is in the groups that the lines are about; with a user asked for, that user alone.
+    private func members(
+        of lines: [AssignmentLine], _ request: Request
+    ) async throws(Fault) -> [String: [Membership]] {
+        let condition: SQL = userID.map { "user_id = \($0)" } ?? ""
+        var members = Dictionary(
+            grouping: try await request.database.all(Membership.self, condition), by: \.groupID)
+        guard request.people.directories.mayExist else { return members }
+        if let userID {
+            for group in try await request.people.directoryGroups(of: userID) {
+                members[group.id] = [Membership(groupID: group.id, userID: userID)]
+            }
+            return members
+        }
+        for id in Set(lines.filter { $0.actor == .group }.map(\.actorID)) where members[id] == nil {
+            members[id] = try await request.people.directoryMembers(of: id)?.map {
+                Membership(groupID: id, userID: $0.id)
+            }
+        }
+        return members
     }
 
     private static func people(_ line: AssignmentLine, _ members: [String: [Membership]]) -> [AssignmentLine] {

@@ -68,13 +68,13 @@ extension IdentityService {
     private func local(_ mapped: MappedIdentity) async throws(Fault) -> User {
         let user: User?
         if let id = mapped.user["id"]?.string {
-            user = try await database.first(User.self, "id = \(id)")
+            user = try await people.user(id)
         } else {
             guard let name = mapped.user["name"]?.string, let domain = mapped.user["domain"] else {
                 throw .unauthorized()
             }
             let domainID = try await self.domainID(domain)
-            user = try await database.first(User.self, "name = \(name) AND domain_id = \(domainID)")
+            user = try await people.user(named: name, in: domainID)
         }
         guard let user else { throw .unauthorized() }
         return user
@@ -84,7 +84,7 @@ extension IdentityService {
     private func groupIDs(_ mapped: MappedIdentity, _ mappingID: String) async throws(Fault) -> [String] {
         var ids: [String] = []
         for id in mapped.groupIDs {
-            guard try await database.count(Group.self, "id = \(id)") > 0 else {
+            guard try await people.group(id) != nil else {
                 throw .internalError("Group \(id) returned by mapping \(mappingID) was not found in the backend.")
             }
             ids.append(id)
@@ -92,7 +92,7 @@ extension IdentityService {
         for group in mapped.groupNames {
             let domainID = try await self.domainID(group["domain"] ?? [:])
             let name = group["name"]?.string ?? ""
-            guard let found = try await database.first(Group.self, "name = \(name) AND domain_id = \(domainID)"),
+            guard let found = try await people.group(named: name, in: domainID),
                 !ids.contains(found.id)
             else { continue }
             ids.append(found.id)
@@ -169,7 +169,7 @@ extension IdentityService {
         _ = try await database.one(
             FederationProtocol.self, "idp_id = \(id) AND id = \(federation.protocolID)",
             or: .noProtocol(federation.protocolID, of: id))
-        for group in federation.groupIDs where try await database.count(Group.self, "id = \(group)") == 0 {
+        for group in federation.groupIDs where try await people.group(group) == nil {
             throw .internalError("Group \(group) of a federated token was not found in the backend.")
         }
     }

@@ -8,5 +8,5 @@ package final class IdentityAuthority: Authority {
     init(_ tokens: TokenProvider) { self.tokens = tokens }
 
     package func caller(token: String) async throws(Fault) -> Caller { try await tokens.open(token).caller }
-    package func epoch() -> UInt64 { tokens.epoch.now }
+    package func epoch() -> UInt64 { tokens.moment }
 }

@@ -21,6 +21,15 @@ package struct IdentityOptions: Options {
     package var catalog = CatalogOptions()
     package var federation = FederationOptions()
 
+    /// Where users and groups are kept, but for domains that say otherwise.
+    package var driver = Driver.sql
+    /// Whether the cloud's one directory has its own ids shown as they are.
+    package var keepsDirectoryIDs = true
+    /// For how long tokens are judged by what a directory said.
+    package var directoryCacheTime = Duration.seconds(60)
+
+    package enum Driver: String, CaseIterable, Sendable { case sql, ldap }
+
     package init() {}
 
     package init(_ read: inout OptionReader) {
@@ -31,6 +40,18 @@ package struct IdentityOptions: Options {
         defaultDomainID = read.string(
             "default_domain_id", default: defaultDomainID,
             help: "Where users and projects go whose request names no domain.")
+        driver = read.choice(
+            "driver", default: driver,
+            help: "Where users and groups are kept, but for domains that have a driver of their own; ldap is told "
+                + "where by [ldap], is about the default domain and is only read.")
+        directoryCacheTime = read.duration(
+            "cache_time", default: directoryCacheTime, atLeast: .seconds(1),
+            help: "How long tokens are judged by what a directory said about their user before it is asked again.")
+        read.section("identity_mapping")
+        keepsDirectoryIDs = read.bool(
+            "backward_compatible_ids", default: keepsDirectoryIDs,
+            help: "Whether clients see the directory's own ids of users and groups when [identity] driver is ldap; "
+                + "else, and in domains with a driver of their own, a digest of them.")
         read.section("token")
         tokenLifetime = read.duration(
             "expiration", default: tokenLifetime, atLeast: .seconds(1), help: "How long a token lives.")

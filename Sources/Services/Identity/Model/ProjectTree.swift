@@ -21,7 +21,7 @@ struct ProjectTree {
         let all = try await request.database.all(Project.self, "domain_id = \(domainID) OR id = \(domainID)")
         let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }
         let visible = try await request.identity.tokens.projects(
-            of: request.identity.tokens.holder(request.caller.userID))
+            of: try await request.identity.tokens.holder(request.caller.userID))
         for name in asked {
             switch name {
             case "parents_as_ids": tree.members.append(("parents", parents(project.parentID, byID)))

@@ -36,6 +36,7 @@ struct Token: Sendable {
 final class TokenProvider: Sendable {
     let epoch = Epoch()
     let database: Database
+    let people: People
     let options: IdentityOptions
     private let clock: any WallClock
     private let ids: any Identifiers
@@ -47,14 +48,21 @@ final class TokenProvider: Sendable {
     private let catalogs = EpochCache<Catalog>(capacity: 1)
 
     init(
-        database: Database, clock: any WallClock, ids: any Identifiers, keys: FernetKeys, options: IdentityOptions
+        people: People, clock: any WallClock, ids: any Identifiers, keys: FernetKeys, options: IdentityOptions
     ) {
-        self.database = database
+        database = people.database
+        self.people = people
         self.clock = clock
         self.ids = ids
         self.keys = keys
         self.options = options
     }
+}
+
+extension TokenProvider {
+    /// The epoch that answers are remembered under: it moves with each change here, and as time goes by with what
+    /// directories may have changed.
+    var moment: UInt64 { epoch.now &+ people.period }
 }
 
 // MARK: - Making and reading tokens
@@ -87,7 +95,7 @@ extension TokenProvider {
 
     /// The token behind a text; 401 for one that is not ours, has ended, was revoked, or is worth nothing any more.
     func open(_ text: String, allowExpired: Bool = false) async throws(Fault) -> Token {
-        let epoch = epoch.now
+        let epoch = moment
         if let known = opened.value(text, at: epoch), known.payload.expiresAt > clock.now(),
             known.bearer.endsAt.map({ $0 > clock.now() }) ?? true, isFresh(known.bearer)
         {
@@ -123,7 +131,7 @@ extension TokenProvider {
     func bearer(
         _ userID: String, _ scope: TokenPayload.Scope, _ federation: TokenPayload.Federation? = nil
     ) async throws(Fault) -> Bearer {
-        let epoch = epoch.now
+        let epoch = moment
         let key = TokenProvider.key(userID, scope) + (federation.map { " \($0)" } ?? "")
         if let known = bearers.value(key, at: epoch), isFresh(known) { return known }
         var found = try await lookUp(userID, scope, federation)
@@ -145,8 +153,10 @@ extension TokenProvider {
 
     func isFresh(_ bearer: Bearer) -> Bool { bearer.freshUntil.map { $0 > clock.now() } ?? true }
 
-    func holder(_ userID: String, _ groupIDs: [String] = []) -> Holder {
-        Holder(userID: userID, groupIDs: groupIDs, now: clock.now())
+    /// A user with the groups that a token names, and with those of the user's directory.
+    func holder(_ userID: String, _ groupIDs: [String] = []) async throws(Fault) -> Holder {
+        let there = try await people.sight(of: userID)?.groupIDs ?? []
+        return Holder(userID: userID, groupIDs: groupIDs + there, now: clock.now())
     }
 
     private func lookUp(
@@ -165,16 +175,17 @@ extension TokenProvider {
     private func found(
         _ userID: String, _ scope: TokenPayload.Scope, _ groups: [String]
     ) async throws(Fault) -> Bearer {
-        let user = try await database.one(User.self, "id = \(userID) AND enabled = 1", or: .unauthorized())
+        guard let sight = try await people.sight(of: userID), sight.user.enabled else { throw .unauthorized() }
+        let user = sight.user
         let userDomain = try await enabledDomain(user.domainID)
         switch scope {
         case .unscoped: return Bearer(user: user, userDomain: userDomain)
         case .system:
-            let roles = try await roles(holder(userID, groups), .system, "system", above: [])
+            let roles = try await roles(try await holder(userID, groups), .system, "system", above: [])
             return Bearer(user: user, userDomain: userDomain, isSystem: true, roles: roles)
         case .domain(let id):
             let domain = try await enabledDomain(id)
-            let roles = try await roles(holder(userID, groups), .domain, id, above: [])
+            let roles = try await roles(try await holder(userID, groups), .domain, id, above: [])
             return Bearer(user: user, userDomain: userDomain, domain: domain, roles: roles)
         case .project(let id): return try await inProject(user, userDomain, id, groups)
         case .trust(_, let id): return try await trusted(user, userDomain, id)
@@ -187,7 +198,7 @@ extension TokenProvider {
     ) async throws(Fault) -> Bearer {
         let project = try await database.one(Project.self, "id = \(id) AND enabled = 1", or: .unauthorized())
         let domain = project.isDomain ? project : try await enabledDomain(project.domainID)
-        let roles = try await roles(holder(user.id, groups), .project, id, above: try await above(project))
+        let roles = try await roles(try await holder(user.id, groups), .project, id, above: try await above(project))
         return Bearer(user: user, userDomain: userDomain, project: project, projectDomain: domain, roles: roles)
     }
 
@@ -253,7 +264,7 @@ extension TokenProvider {
     }
 
     func roleBook() async throws(Fault) -> RoleBook {
-        let epoch = epoch.now
+        let epoch = moment
         if let known = books.value("", at: epoch) { return known }
         let book = RoleBook(try await database.all(Role.self), try await database.all(ImpliedRole.self))
         books.keep(book, as: "", at: epoch)
@@ -262,7 +273,7 @@ extension TokenProvider {
 
     /// The clouds that take users of this one; every token names them.
     func serviceProviders() async throws(Fault) -> [ServiceProvider] {
-        let epoch = epoch.now
+        let epoch = moment
         if let known = providers.value("", at: epoch) { return known }
         let found = try await database.all(ServiceProvider.self, "enabled = 1 ORDER BY id")
         providers.keep(found, as: "", at: epoch)
@@ -270,7 +281,7 @@ extension TokenProvider {
     }
 
     func catalog() async throws(Fault) -> Catalog {
-        let epoch = epoch.now
+        let epoch = moment
         if let known = catalogs.value("", at: epoch) { return known }
         let catalog = try await database.catalog(options.catalog)
         catalogs.keep(catalog, as: "", at: epoch)

@@ -113,10 +113,10 @@ extension Assignment {
         let actorID = request["\(actor)_id"]
         switch actor {
         case .user:
-            let user = try await request.database.first(User.self, "id = \(actorID)")
+            let user = try await request.people.user(actorID)
             if let user { attributes.merge(user.attributes) { $1 } } else { missing = .notFound("user", actorID) }
         case .group:
-            let group = try await request.database.first(Group.self, "id = \(actorID)")
+            let group = try await request.people.group(actorID)
             if let group { attributes.merge(group.attributes) { $1 } } else { missing = .notFound("group", actorID) }
         }
         let targetID = target == .system ? "system" : request["\(target)_id"]

@@ -20,10 +20,10 @@ enum AuthScopes: Resource {
     private static func holder(_ request: Request) async throws(Fault) -> Holder {
         let tokens = request.identity.tokens
         guard let text = request.header("X-Auth-Token"), !text.isEmpty else {
-            return tokens.holder(request.caller.userID)
+            return try await tokens.holder(request.caller.userID)
         }
         let federation = try await tokens.open(text).payload.federation
-        return tokens.holder(request.caller.userID, federation?.groupIDs ?? [])
+        return try await tokens.holder(request.caller.userID, federation?.groupIDs ?? [])
     }
 
     static func projects(_ request: Request, _: Anything) async throws(Fault) -> Reply {

@@ -92,6 +92,7 @@ enum Domains: Resource {
             for role in try transaction.all(Role.self, "domain_id = \(domain.id)") { try transaction.remove(role) }
             try transaction.delete(DomainOption.self, "domain_id = \(domain.id)")
             try transaction.delete(DomainSecret.self, "domain_id = \(domain.id)")
+            try transaction.forgetDirectory(of: domain.id)
             try transaction.remove(domain)
         }
         return .empty

@@ -30,7 +30,7 @@ enum EC2Credentials: Resource {
     /// The user that keys are made for.
     static func owner(_ request: Request) async throws(Fault) -> Found<User> {
         let id = request["user_id"]
-        let user = try await request.database.first(User.self, "id = \(id)")
+        let user = try await request.people.user(id)
         return Found(user, or: .notFound("user", id), ["target.credential.user_id": .string(id)])
     }
 

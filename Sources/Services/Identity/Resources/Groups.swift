@@ -39,7 +39,7 @@ extension Group: Resource {
 
     static func found(_ request: Request) async throws(Fault) -> Found<Group> {
         let id = request["group_id"]
-        let group = try await request.database.first(Group.self, "id = \(id)")
+        let group = try await request.people.group(id)
         return Found(group, or: .notFound("group", id), group?.attributes ?? [:])
     }
 
@@ -50,7 +50,8 @@ extension Group: Resource {
     // MARK: Handlers
 
     static func index(_ request: Request, _ scope: ListScope) async throws(Fault) -> Reply {
-        try await list(request, scope.domainID.map { "domain_id = \($0)" })
+        if let reply = try await DirectoryLists.groups(request, scope) { return reply }
+        return try await list(request, DirectoryLists.domainID(request, scope).map { "domain_id = \($0)" })
     }
 
     static func list(_ request: Request, _ base: SQL?) async throws(Fault) -> Reply {
@@ -62,6 +63,7 @@ extension Group: Resource {
 
     static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
         let group = draft.group
+        try await request.people.requireWritable(group.domainID)
         try await request.change { transaction throws(Fault) in
             try transaction.requireDomain(group.domainID)
             try transaction.insert(group, or: group.duplicate)
@@ -75,6 +77,7 @@ extension Group: Resource {
 
     static func update(_ request: Request, _ found: Found<Group>) async throws(Fault) -> Reply {
         let old = try found.get()
+        try await request.people.requireWritable(old)
         var group = old
         var body = try request.body("group")
         try body.requireSame("id", as: old.id, or: "Cannot change group ID")
@@ -95,6 +98,7 @@ extension Group: Resource {
 
     static func delete(_ request: Request, _ found: Found<Group>) async throws(Fault) -> Reply {
         let group = try found.get()
+        try await request.people.requireWritable(group)
         try await request.change { transaction throws(Fault) in try transaction.remove(group) }
         return .empty
     }

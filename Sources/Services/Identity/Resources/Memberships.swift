@@ -46,8 +46,8 @@ extension Membership: Resource {
     /// The pair, once both are there.
     static func found(_ request: Request) async throws(Fault) -> Found<Membership> {
         let (userID, groupID) = (request["user_id"], request["group_id"])
-        let user = try await request.database.first(User.self, "id = \(userID)")
-        let group = try await request.database.first(Group.self, "id = \(groupID)")
+        let user = try await request.people.user(userID)
+        let group = try await request.people.group(groupID)
         let attributes = (user?.attributes ?? [:]).merging(group?.attributes ?? [:]) { $1 }
         if user == nil { return Found(missing: .notFound("user", userID), attributes) }
         if group == nil { return Found(missing: .notFound("group", groupID), attributes) }
@@ -56,18 +56,25 @@ extension Membership: Resource {
 
     static func users(_ request: Request, _ found: Found<Group>) async throws(Fault) -> Reply {
         let group = try found.get()
+        if let members = try await request.people.directoryMembers(of: group.id) {
+            return try members.reply(request, filtersNames: true)
+        }
         return try await User.list(
             request, "id IN (SELECT user_id FROM identity_memberships WHERE group_id = \(group.id))")
     }
 
     static func groups(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
         let user = try found.get()
+        if try await request.people.origin(of: user.id, .user) != nil {
+            return try await request.people.directoryGroups(of: user.id).reply(request, filtersNames: true)
+        }
         return try await Group.list(
             request, "id IN (SELECT group_id FROM identity_memberships WHERE user_id = \(user.id))")
     }
 
     static func add(_ request: Request, _ found: Found<Membership>) async throws(Fault) -> Reply {
         let membership = try found.get()
+        try await request.people.requireWritable(membership)
         try await request.change { transaction throws(Fault) in
             guard try transaction.count(Membership.self, membership.condition) == 0 else { return }
             try transaction.insert(membership)
@@ -77,12 +84,17 @@ extension Membership: Resource {
 
     static func check(_ request: Request, _ found: Found<Membership>) async throws(Fault) -> Reply {
         let membership = try found.get()
+        if let members = try await request.people.directoryMembers(of: membership.groupID) {
+            guard members.contains(where: { $0.id == membership.userID }) else { throw membership.missing }
+            return .empty
+        }
         _ = try await request.database.one(Membership.self, membership.condition, or: membership.missing)
         return .empty
     }
 
     static func remove(_ request: Request, _ found: Found<Membership>) async throws(Fault) -> Reply {
         let membership = try found.get()
+        try await request.people.requireWritable(membership)
         try await request.change { transaction throws(Fault) in
             try transaction.delete(Membership.self, membership.condition, or: membership.missing)
         }

@@ -142,7 +142,7 @@ extension Project {
     static func ofUser(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
         let user = try found.get()
         let ids = try await request.identity.tokens.projects(
-            of: request.identity.tokens.holder(user.id))
+            of: try await request.identity.tokens.holder(user.id))
         let page = try request.page()
         let condition = request.filtered([.text("name"), .flag("enabled"), .reference("domain_id")], "id IN \(ids)")
         let projects = try await request.database.all(Project.self, page.condition(condition, table: table))

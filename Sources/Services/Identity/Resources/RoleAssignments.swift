@@ -88,10 +88,10 @@ struct AssignmentNames: Sendable {
     private var domains: [String: String] = [:]
 
     init(_ request: Request, _ lines: [AssignmentLine]) async throws(Fault) {
-        let users = try await request.database.all(
-            User.self, "id", in: Array(Set(lines.filter { $0.actor == .user }.map(\.actorID))))
-        let groups = try await request.database.all(
-            Group.self, "id", in: Array(Set(lines.filter { $0.actor == .group }.map(\.actorID))))
+        let users = try await request.people.users(
+            Array(Set(lines.filter { $0.actor == .user }.map(\.actorID))))
+        let groups = try await request.people.groups(
+            Array(Set(lines.filter { $0.actor == .group }.map(\.actorID))))
         let projects = try await request.database.all(Project.self, "id", in: Array(Set(lines.map(\.targetID))))
         let roles = try await request.database.all(Role.self, "id", in: Array(Set(lines.map(\.roleID))))
         for user in users { names[user.id] = (user.name, user.domainID) }

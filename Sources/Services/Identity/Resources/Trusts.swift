@@ -118,7 +118,7 @@ extension Trust: Resource {
         }
         let roles = try await request.database.all(Role.self)
         let trust = try draft.trust(request, roles)
-        guard try await request.database.count(User.self, "id = \(trust.trusteeUserID)") > 0 else {
+        guard try await request.people.user(trust.trusteeUserID) != nil else {
             throw .notFound("user", trust.trusteeUserID)
         }
         if let projectID = trust.projectID {

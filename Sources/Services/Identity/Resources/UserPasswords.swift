@@ -13,6 +13,7 @@ enum UserPasswords: Resource {
         let password = try body.need("password", .text(1...65_535))
         let id = request["user_id"]
         let user = try await request.identity.authenticate(.id(id), password: original, request, judgesExpiry: false)
+        try await request.people.requireWritable(user)
         guard user.options["lock_password"]?.bool != true else {
             throw .badRequest("Password change is not allowed: the password of this user is locked.")
         }

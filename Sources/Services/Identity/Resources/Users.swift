@@ -51,7 +51,7 @@ extension User: Resource {
 
     static func found(_ request: Request) async throws(Fault) -> Found<User> {
         let id = request["user_id"]
-        let user = try await request.database.first(User.self, "id = \(id)")
+        let user = try await request.people.user(id)
         var attributes: [String: JSON] = ["user_id": .string(id)]
         if let user { attributes.merge(user.attributes) { $1 } }
         return Found(user, or: .notFound("user", id), attributes)
@@ -66,7 +66,8 @@ extension User: Resource {
 
 extension User {
     static func index(_ request: Request, _ scope: ListScope) async throws(Fault) -> Reply {
-        try await list(request, scope.domainID.map { "domain_id = \($0)" })
+        if let reply = try await DirectoryLists.users(request, scope) { return reply }
+        return try await list(request, DirectoryLists.domainID(request, scope).map { "domain_id = \($0)" })
     }
 
     static func list(_ request: Request, _ base: SQL?) async throws(Fault) -> Reply {
@@ -89,6 +90,7 @@ extension User {
 
     static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
         var user = draft.user
+        try await request.people.requireWritable(user.domainID)
         if let password = draft.password {
             user.passwordHash = try await request.identity.passwords.hash(password)
             user.passwordSetAt = request.now
@@ -117,6 +119,7 @@ extension User {
 
     static func update(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
         let old = try found.get()
+        try await request.people.requireWritable(old)
         let changes = try Changes(request, old)
         let hash: String? =
             if let password = changes.password { try await request.identity.passwords.hash(password) } else { nil }
@@ -137,6 +140,7 @@ extension User {
 
     static func delete(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
         let user = try found.get()
+        try await request.people.requireWritable(user)
         try await request.change { transaction throws(Fault) in try transaction.remove(user) }
         return .empty
     }
