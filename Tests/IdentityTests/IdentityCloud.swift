@@ -14,7 +14,8 @@ final class IdentityCloud: Sendable {
     let ids = RandomIdentifiers()
 
     init(
-        _ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil, directories: (any DirectoryOpener)? = nil
+        _ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil,
+        directories: (any DirectoryOpener)? = nil
     ) async throws {
         var options = options
         options.passwordRounds = 4

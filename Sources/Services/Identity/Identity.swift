@@ -69,7 +69,8 @@ package final class IdentityService: Service {
         try credentials.create()
         self.init(
             database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
-            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles, directories: directories)
+            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles, directories: directories
+        )
     }
 }
 
