@@ -29,6 +29,7 @@ package struct IdentityOptions: Options {
     package var directoryCacheTime = Duration.seconds(60)
 
     package enum Driver: String, CaseIterable, Sendable { case sql, ldap }
+    package var delegation = DelegationOptions()
 
     package init() {}
 
@@ -74,5 +75,6 @@ package struct IdentityOptions: Options {
         limits = UnifiedLimitOptions(&read)
         catalog = CatalogOptions(&read)
         federation = FederationOptions(&read)
+        delegation = DelegationOptions(&read)
     }
 }

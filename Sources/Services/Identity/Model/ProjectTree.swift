@@ -127,6 +127,7 @@ extension Transaction {
         try delete(ApplicationCredential.self, "project_id = \(project.id)")
         try delete(Trust.self, "project_id = \(project.id)")
         try removeEndpointFilters(of: project)
+        try removeOAuthTokens(ofProject: project.id)
         try delete(Limit.self, "project_id = \(project.id) OR domain_id = \(project.id)")
         try update(User.self, set: "default_project_id = NULL", where: "default_project_id = \(project.id)")
         try delete(Project.self, "id = \(project.id)")

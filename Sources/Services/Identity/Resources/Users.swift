@@ -181,6 +181,7 @@ extension Transaction {
         try delete(Credential.self, "user_id = \(user.id)")
         try delete(ApplicationCredential.self, "user_id = \(user.id)")
         try delete(StoredAccessRule.self, "user_id = \(user.id)")
+        try removeOAuthTokens(ofUser: user.id)
         try delete(Trust.self, "trustor_user_id = \(user.id) OR trustee_user_id = \(user.id)")
         try delete(User.self, "id = \(user.id)")
     }
