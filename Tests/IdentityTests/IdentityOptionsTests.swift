@@ -27,14 +27,14 @@ struct IdentityOptionsTests {
             """)
         #expect(options.passwordRounds == 4 && options.defaultDomainID == "corp" && options.projectDepthMax == 3)
         #expect(options.tokenLifetime == .seconds(7200) && options.allowExpiredWindow == .seconds(60))
-        #expect(options.lockoutAttempts == 6 && options.lockoutDuration == .seconds(600))
+        #expect(options.compliance.lockoutAttempts == 6 && options.compliance.lockoutDuration == .seconds(600))
     }
 
     @Test("Left alone, everything is as the type has it")
     func defaults() throws {
         let (read, made) = (try load(""), IdentityOptions())
         #expect(read.passwordRounds == made.passwordRounds && read.tokenLifetime == made.tokenLifetime)
-        #expect(read.lockoutAttempts == nil && read.projectDepthMax == made.projectDepthMax)
+        #expect(read.compliance.lockoutAttempts == nil && read.projectDepthMax == made.projectDepthMax)
     }
 
     @Test("Fewer rounds than bcrypt has are refused")

@@ -117,7 +117,7 @@ struct UsersTests {
     @Test("Too many wrong passwords lock a user out for a while, when the operator says so")
     func lockout() async throws {
         var options = IdentityOptions()
-        options.lockoutAttempts = 2
+        options.compliance.lockoutAttempts = 2
         let cloud = try await IdentityCloud(options)
         #expect(await cloud.token("admin", "wrong") == "")
         #expect(await cloud.token("admin", "wrong") == "")

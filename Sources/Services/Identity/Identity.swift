@@ -51,7 +51,7 @@ package final class IdentityService: Service {
         self.credentialKeys = credentialKeys
         domainConfigurations = DomainConfigurations(
             database: database, options: options.domains, files: domainFiles)
-        passwords = PasswordCheck(Passwords(rounds: options.passwordRounds, chance: ids), on: pool)
+        passwords = PasswordCheck(options, chance: ids, on: pool)
         people = People(
             database, Directories(domainConfigurations, opener: directories, options: options, log: log), clock: clock)
         tokens = TokenProvider(people: people, clock: clock, ids: ids, keys: keys, options: options)

@@ -100,21 +100,19 @@ extension IdentityService {
         _ reference: NameReference, password: String, _ request: Request, judgesExpiry: Bool = true
     ) async throws(Fault) -> User {
         let user = try await find(reference)
-        if let user, isLocked(user, at: request.now) { throw .unauthorized() }
         let isRight = try await verify(password, user)
         guard let user else { throw .unauthorized() }
+        let (now, compliance) = (request.now, options.compliance)
+        guard !user.isLocked(at: now, compliance) else { throw .unauthorized() }
         guard isRight else {
-            try await recordFailure(user, at: request.now)
+            try await recordFailure(user, at: now)
             throw .unauthorized()
-        }
-        if user.failedCount > 0 {
-            try await database.update(
-                User.self, set: "failed_count = 0, failed_at = NULL", where: "id = \(user.id)")
         }
         let domains = try await database.count(
             Project.self, "id = \(user.domainID) AND is_domain = 1 AND enabled = 1")
-        guard user.enabled, domains > 0 else { throw .unauthorized() }
-        if judgesExpiry, let ends = user.passwordExpiresAt, ends <= request.now { throw .unauthorized() }
+        guard user.seen(at: now, compliance).enabled, domains > 0 else { throw .unauthorized() }
+        if judgesExpiry, user.isPasswordExpired(at: now) { throw .unauthorized() }
+        try await recordSuccess(user, at: now)
         return user
     }
 
@@ -146,17 +144,20 @@ extension IdentityService {
 
     // MARK: Locking out
 
-    private func isLocked(_ user: User, at now: Timestamp) -> Bool {
-        guard let attempts = options.lockoutAttempts, user.failedCount >= attempts, let failedAt = user.failedAt,
-            user.options["ignore_lockout_failure_attempts"]?.bool != true
-        else { return false }
-        return failedAt + options.lockoutDuration > now
+    private func recordFailure(_ user: User, at now: Timestamp) async throws(Fault) {
+        guard let attempts = options.compliance.lockoutAttempts else { return }
+        // A lock that has run out is forgotten: it takes as many mistakes again.
+        let count: SQL = user.failedCount >= attempts ? "1" : "failed_count + 1"
+        try await database.update(
+            User.self, set: "failed_count = \(sql: count), failed_at = \(now)", where: "id = \(user.id)")
     }
 
-    private func recordFailure(_ user: User, at now: Timestamp) async throws(Fault) {
-        guard options.lockoutAttempts != nil else { return }
-        try await database.update(
-            User.self, set: "failed_count = failed_count + 1, failed_at = \(now)", where: "id = \(user.id)")
+    private func recordSuccess(_ user: User, at now: Timestamp) async throws(Fault) {
+        var changes: [SQL] = []
+        if user.failedCount > 0 { changes.append("failed_count = 0, failed_at = NULL") }
+        if options.compliance.inactiveDaysMax != nil { changes.append("last_active_at = \(now)") }
+        guard !changes.isEmpty else { return }
+        try await database.update(User.self, set: changes.joined(", "), where: "id = \(user.id)")
     }
 
     // MARK: Scope

@@ -5,17 +5,16 @@ package import Kernel
 package struct IdentityOptions: Options {
     package static let section = "identity"
 
-    /// One more doubles the time that a password takes to check.
-    package var passwordRounds = 12
+    /// One more of bcrypt's doubles the time that a password takes to check; nil is the algorithm's own number.
+    package var passwordRounds: Int?
+    package var passwords = PasswordOptions()
+    package var compliance = SecurityCompliance()
     package var defaultDomainID = "default"
     package var tokenLifetime = Duration.seconds(3600)
     /// How long after its end a service may still ask about a token.
     package var allowExpiredWindow = Duration.seconds(172_800)
     /// The domain not counted.
     package var projectDepthMax = 5
-    /// Nil never locks anybody out.
-    package var lockoutAttempts: Int?
-    package var lockoutDuration = Duration.seconds(1800)
     package var domains = DomainConfigurationOptions()
     package var limits = UnifiedLimitOptions()
     package var catalog = CatalogOptions()
@@ -35,9 +34,11 @@ package struct IdentityOptions: Options {
 
     package init(_ read: inout OptionReader) {
         self.init()
-        passwordRounds = read.int(
-            "password_hash_rounds", default: passwordRounds, in: 4...16,
-            help: "The cost of a password's bcrypt hash: one more doubles the time it takes to check.")
+        let rounds: Int? = read.text(
+            "password_hash_rounds", "whole number of 4 or more",
+            help: "The cost of a password's hash: one more of bcrypt's (12 when unset, 31 at most) doubles the time it "
+                + "takes to check; pbkdf2 has 25000."
+        ) { Int($0).flatMap { (4...10_000_000).contains($0) ? $0 : nil } }
         defaultDomainID = read.string(
             "default_domain_id", default: defaultDomainID,
             help: "Where users and projects go whose request names no domain.")
@@ -64,13 +65,13 @@ package struct IdentityOptions: Options {
         projectDepthMax = read.int(
             "max_project_tree_depth", default: projectDepthMax, in: 1...100,
             help: "How deep projects may be nested, their domain not counted.")
-        read.section("security_compliance")
-        let attempts = read.int(
-            "lockout_failure_attempts", default: 0, in: 0...Int.max,
-            help: "Wrong passwords in a row that lock a user out; 0 never does.")
-        lockoutAttempts = attempts == 0 ? nil : attempts
-        lockoutDuration = read.duration(
-            "lockout_duration", default: lockoutDuration, atLeast: .seconds(1), help: "For how long.")
+        compliance = SecurityCompliance(&read)
+        passwords = PasswordOptions(&read)
+        passwordRounds = rounds
+        if passwords.algorithm == .bcrypt || passwords.algorithm == .bcryptSHA256, let rounds, rounds > 31 {
+            passwordRounds = 31
+            read.refuse("password_hash_rounds: bcrypt takes 31 at most.")
+        }
         domains = DomainConfigurationOptions(&read)
         limits = UnifiedLimitOptions(&read)
         catalog = CatalogOptions(&read)

@@ -177,6 +177,7 @@ extension TokenProvider {
     ) async throws(Fault) -> Bearer {
         guard let sight = try await people.sight(of: userID), sight.user.enabled else { throw .unauthorized() }
         let user = sight.user
+        guard !user.isInactive(at: clock.now(), options.compliance) else { throw .unauthorized() }
         let userDomain = try await enabledDomain(user.domainID)
         switch scope {
         case .unscoped: return Bearer(user: user, userDomain: userDomain)

@@ -82,7 +82,7 @@ extension Token {
             if let federation = payload.federation {
                 federation.write(&$0)
             } else {
-                $0.put("password_expires_at", bearer.user.passwordExpiresAt?.iso8601Micro)
+                $0.put("password_expires_at", bearer.user.passwordExpiresAt?.iso8601Naive)
             }
         }
         view.put("audit_ids", payload.auditIDs)

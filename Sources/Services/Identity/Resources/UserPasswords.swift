@@ -12,23 +12,22 @@ enum UserPasswords: Resource {
         let original = try body.need("original_password", .text)
         let password = try body.need("password", .text(1...65_535))
         let id = request["user_id"]
-        let user = try await request.identity.authenticate(.id(id), password: original, request, judgesExpiry: false)
-        try await request.people.requireWritable(user)
-        guard user.options["lock_password"]?.bool != true else {
-            throw .badRequest("Password change is not allowed: the password of this user is locked.")
-        }
-        let hash = try await request.identity.passwords.hash(password)
-        let now = request.now
+        let (identity, now) = (request.identity, request.now)
+        let compliance = identity.options.compliance
+        let user = try await identity.authenticate(.id(id), password: original, request, judgesExpiry: false)
+        try await identity.people.requireWritable(user)
+        try identity.passwords.require(password)
+        try user.requireChangeable(at: now, compliance)
+        try await identity.requireUnused(password, by: user)
+        let hash = try await identity.passwords.hash(password)
         try await request.change { transaction throws(Fault) in
             // The hash that was verified must still be the one that is replaced.
             guard let current = try transaction.first(User.self, "id = \(id)"),
                 current.passwordHash == user.passwordHash
             else { throw .unauthorized() }
             var changed = current
-            changed.passwordHash = hash
-            changed.passwordSetAt = now
-            changed.passwordExpiresAt = nil
-            try transaction.save(changed, was: current, at: now)
+            changed.setPassword(hash, isOwn: true, at: now, compliance)
+            try transaction.save(changed, was: current, at: now, compliance)
         }
         return .empty
     }

@@ -17,6 +17,11 @@ struct User: Record {
     var failedAt: Timestamp?
     var options: JSONObject
     var extra: JSONObject
+    /// Whether the user chose the password, and not an administrator.
+    var passwordIsOwn: Bool?
+    var createdAt: Timestamp?
+    /// Kept only where the operator disables those who stay away.
+    var lastActiveAt: Timestamp?
 }
 
 extension User: Resource {
@@ -35,17 +40,18 @@ extension User: Resource {
             "/users/{user_id}", "Delete user", of: found, allow: .administrator("delete_user", or: managed), delete),
     ]
 
-    static let migrations: [Migration] = [
-        """
-        2026-11-20 identity users
-        CREATE TABLE identity_users (
-            id VARCHAR(64) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL, domain_id VARCHAR(64) NOT NULL,
-            enabled INTEGER NOT NULL, default_project_id VARCHAR(64), password_hash VARCHAR(255),
-            password_set_at BIGINT, password_expires_at BIGINT, failed_count INTEGER NOT NULL, failed_at BIGINT,
-            options TEXT NOT NULL, extra TEXT NOT NULL,
-            UNIQUE (domain_id, name));
-        """
-    ]
+    static let migrations: [Migration] =
+        [
+            """
+            2026-11-20 identity users
+            CREATE TABLE identity_users (
+                id VARCHAR(64) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL, domain_id VARCHAR(64) NOT NULL,
+                enabled INTEGER NOT NULL, default_project_id VARCHAR(64), password_hash VARCHAR(255),
+                password_set_at BIGINT, password_expires_at BIGINT, failed_count INTEGER NOT NULL, failed_at BIGINT,
+                options TEXT NOT NULL, extra TEXT NOT NULL,
+                UNIQUE (domain_id, name));
+            """
+        ] + PastPassword.migrations
 
     static let managed = "(role:manager and token.domain.id:%(target.user.domain_id)s)"
 
@@ -81,19 +87,25 @@ extension User {
             condition = condition.isEmpty ? named : condition + " AND " + named
         }
         if let text = request.query("password_expires_at") {
-            let expiry = try PasswordExpiry(text, request).condition
+            let expiry = try PasswordExpiry(text).condition
             condition = condition.isEmpty ? expiry : condition + " AND " + expiry
         }
         let users = try await request.database.all(User.self, page.condition(condition, table: table))
-        return .list("users", users.map { $0.details }, page: page, ids: users.map(\.id))
+        let (now, compliance) = (request.now, request.identity.options.compliance)
+        return .list(
+            "users", users.map { $0.seen(at: now, compliance).details }, page: page, ids: users.map(\.id))
     }
 
     static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
         var user = draft.user
-        try await request.people.requireWritable(user.domainID)
+        let (identity, now) = (request.identity, request.now)
+        try await identity.people.requireWritable(user.domainID)
+        user.createdAt = now
+        user.welcome(at: now, identity.options.compliance)
         if let password = draft.password {
-            user.passwordHash = try await request.identity.passwords.hash(password)
-            user.passwordSetAt = request.now
+            try identity.passwords.require(password)
+            user.setPassword(
+                try await identity.passwords.hash(password), isOwn: false, at: now, identity.options.compliance)
         }
         try await request.change { [user] transaction throws(Fault) in
             try transaction.requireDomain(user.domainID)
@@ -105,7 +117,7 @@ extension User {
     }
 
     static func show(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
-        try await shown(try found.get(), request)
+        try await shown(try found.get().seen(at: request.now, request.identity.options.compliance), request)
     }
 
     /// A user with its names at identity providers.
@@ -121,17 +133,21 @@ extension User {
         let old = try found.get()
         try await request.people.requireWritable(old)
         let changes = try Changes(request, old)
-        let hash: String? =
-            if let password = changes.password { try await request.identity.passwords.hash(password) } else { nil }
-        let now = request.now
-        let user = try await request.change { transaction throws(Fault) in
+        let (identity, now) = (request.identity, request.now)
+        let compliance = identity.options.compliance
+        var hash: String?
+        if let password = changes.password {
+            try identity.passwords.require(password)
+            hash = try await identity.passwords.hash(password)
+        }
+        let user = try await request.change { [hash] transaction throws(Fault) in
             // Read again: whatever else changed meanwhile must not be written back.
             guard let current = try transaction.first(User.self, "id = \(old.id)") else {
                 throw .notFound("user", old.id)
             }
-            let user = changes.applied(to: current, hash: hash, at: now)
+            let user = changes.applied(to: current.seen(at: now, compliance), hash: hash, at: now, compliance)
             try transaction.requireNoDomain(changes.defaultProjectID ?? nil)
-            try transaction.save(user, was: current, at: now)
+            try transaction.save(user, was: current, at: now, compliance)
             try transaction.save(changes.federated, of: user)
             return user
         }
@@ -160,13 +176,16 @@ extension Transaction {
     }
 
     /// Stores a changed user; what a new password or a lock makes worthless is revoked with it.
-    func save(_ user: User, was old: User, at now: Timestamp) throws(Fault) {
+    func save(
+        _ user: User, was old: User, at now: Timestamp, _ compliance: SecurityCompliance
+    ) throws(Fault) {
         if user.name != old.name,
             try count(User.self, "domain_id = \(user.domainID) AND name = \(user.name)") > 0
         {
             throw user.duplicate
         }
         try replace(user, where: "id = \(user.id)", or: .notFound("user", user.id))
+        if user.passwordHash != old.passwordHash { try keepPast(old, compliance) }
         if user.passwordHash != old.passwordHash || old.enabled && !user.enabled {
             try revoke(userID: user.id, at: now)
         }
@@ -182,6 +201,7 @@ extension Transaction {
         try delete(ApplicationCredential.self, "user_id = \(user.id)")
         try delete(StoredAccessRule.self, "user_id = \(user.id)")
         try removeOAuthTokens(ofUser: user.id)
+        try delete(PastPassword.self, "user_id = \(user.id)")
         try delete(Trust.self, "trustor_user_id = \(user.id) OR trustee_user_id = \(user.id)")
         try delete(User.self, "id = \(user.id)")
     }
@@ -236,21 +256,16 @@ extension User {
             extra = body.takeExtra()
         }
 
-        func applied(to old: User, hash: String?, at now: Timestamp) -> User {
+        func applied(
+            to old: User, hash: String?, at now: Timestamp, _ compliance: SecurityCompliance
+        ) -> User {
             var user = old
             user.name = name ?? old.name
             user.enabled = enabled ?? old.enabled
             if let defaultProjectID { user.defaultProjectID = defaultProjectID }
-            if let hash {
-                user.passwordHash = hash
-                user.passwordSetAt = now
-                user.failedCount = 0
-                user.failedAt = nil
-            } else if dropsPassword {
-                user.passwordHash = nil
-                user.passwordSetAt = nil
-            }
             user.options = old.options.merging(options, removesNull: true)
+            if hash != nil || dropsPassword { user.setPassword(hash, isOwn: false, at: now, compliance) }
+            user.welcome(at: now, compliance)
             user.extra = old.extra.merging(extra)
             return user
         }
@@ -262,7 +277,7 @@ extension User {
         view.put("domain_id", domainID)
         view.put("enabled", enabled)
         if let defaultProjectID { view.put("default_project_id", defaultProjectID) }
-        view.put("password_expires_at", passwordExpiresAt?.iso8601Micro)
+        view.put("password_expires_at", passwordExpiresAt?.iso8601Naive)
         view.put("options", options)
         view.finish(extra, "users/\(id)")
     }
@@ -299,14 +314,21 @@ enum UserOptions {
 private struct PasswordExpiry {
     let condition: SQL
 
-    init(_ text: String, _ request: Request) throws(Fault) {
-        let parts = text.split(separator: ":", maxSplits: 1)
-        let signs = ["lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "eq": "=", "neq": "<>"]
-        let sign = parts.first.flatMap { signs[String($0)] }
-        guard let time = Timestamp(sign == nil ? text[...] : parts[1]) else {
-            throw request.index.wording.invalid(
-                "password_expires_at", .string(text), "'\(text)' is not a time with an optional operator before it")
+    init(_ text: String) throws(Fault) {
+        // Without an operator the first colon is one of the time's.
+        let mark = text.utf8.prefix(4).dropFirst(2).firstIndex(of: UInt8(ascii: ":"))
+        let (sign, time) = mark.map { (text[..<$0], text[text.index(after: $0)...]) } ?? ("eq", text[...])
+        guard let time = Timestamp(time) else {
+            throw .badRequest(
+                "Timestamp not in expected format. The server could not comply with the request since it is either "
+                    + "malformed or otherwise incorrect. The client is assumed to be in error.")
         }
-        condition = "password_expires_at \(raw: sign ?? "=") \(time)"
+        let signs = ["lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "eq": "=", "neq": "<>"]
+        guard let comparison = signs[String(sign)] else {
+            throw .badRequest(
+                "The given operator \(sign) is not valid. It must be one of the following: 'eq', 'neq', 'lt', 'lte', "
+                    + "'gt', or 'gte'.")
+        }
+        condition = "password_expires_at \(raw: comparison) \(time)"
     }
 }
