@@ -92,7 +92,8 @@ extension User {
         throw .badRequest(
             "You cannot change your password at this time due to the minimum password age. Once you change your "
                 + "password, it must be used for \(days) day(s) before it can be changed. Please try again in "
-                + "\((free.seconds - now.seconds) / 86_400) day(s) or contact your administrator to reset your password."
+                + "\((free.seconds - now.seconds) / 86_400) day(s) or contact your administrator to reset "
+                + "your password."
         )
     }
 }
