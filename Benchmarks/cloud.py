@@ -31,8 +31,11 @@ def free_offset():
 class Cloud:
     """`apus up` on fakes in a folder of its own."""
 
-    def __init__(self, binary, hosts=1, parent=None):
+    def __init__(self, binary, hosts=1, parent=None, files=None):
         self.folder = tempfile.mkdtemp(prefix="apus-bench.", dir=parent)
+        for name, text in (files or {}).items():
+            with open(os.path.join(self.folder, name), "w") as f:
+                f.write(text)
         self.offset = free_offset()
         self.connections = {}
         output = os.path.join(self.folder, "apus.log")
