@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Base
-internal import HTTP
+package import HTTP
 package import JSON
 
 /// A service's own manner of saying no, and of linking pages: clients of each service match on its shape.
@@ -21,6 +21,17 @@ package struct Envelope: Sendable {
     /// What a request for a version that does not exist is told.
     package let versionRefusal: @Sendable (_ asked: String, _ history: VersionHistory) -> Fault
 
+    /// What a request for something that is no version at all is told.
+    package let versionMisspelt: @Sendable (_ asked: String) -> Fault
+    /// What is the service's own to look at before a body is read: `Accept`, `Content-Type`.
+    package let admission: Admission?
+    /// The body of a fault where it depends on the version, which is nil when there is none to speak of; else `document`.
+    package let dated: Dated?
+    /// Whether who accepts `text/html` gets faults as a page.
+    package let hasPages: Bool
+
+    package typealias Admission = @Sendable (HTTPRequest, Route, Microversion) throws(Fault) -> Void
+    package typealias Dated = @Sendable (_ fault: Fault, _ title: String, _ id: String, _ at: Microversion?) -> JSON
     package enum PageLinks: Sendable { case none, nova, neutron, glance, keystone }
 
     package init(
@@ -33,6 +44,10 @@ package struct Envelope: Sendable {
                     + "\(history.maximum)."
             )
         },
+        versionMisspelt: @escaping @Sendable (_ asked: String) -> Fault = { asked in
+            .badRequest("API Version String \(asked) is of invalid format. Must be of format MajorNum.MinorNum.")
+        },
+        admission: Admission? = nil, dated: Dated? = nil, hasPages: Bool = false,
         refusal: @escaping @Sendable (_ rule: String) -> Fault,
         document: @escaping @Sendable (_ fault: Fault, _ title: String, _ requestID: String) -> JSON
     ) {
@@ -44,10 +59,16 @@ package struct Envelope: Sendable {
         self.ignoresFinalSlash = ignoresFinalSlash
         self.vary = vary
         self.versionRefusal = versionRefusal
+        self.versionMisspelt = versionMisspelt
+        self.admission = admission
+        self.dated = dated
+        self.hasPages = hasPages
     }
 
     /// A fault as a response. What went wrong inside goes to the log with the request's id, not to the client.
-    func response(_ fault: Fault, requestID: String) -> HTTPResponse {
+    func response(
+        _ fault: Fault, requestID: String, at version: Microversion? = nil, accept: String? = nil
+    ) -> HTTPResponse {
         var shown = fault
         if fault.status == 500 {
             shown.message =
@@ -58,9 +79,22 @@ package struct Envelope: Sendable {
         guard fault.status >= 400 else {
             return HTTPResponse(status: fault.status, headers: headers, body: .empty)
         }
+        let title = Envelope.title(fault.status)
+        if hasPages, let accept, accept.contains("text/html"), !accept.contains("json") {
+            headers.append(("Content-Type", "text/html; charset=UTF-8"))
+            return HTTPResponse(
+                status: fault.status, headers: headers,
+                body: .bytes(Array(Envelope.page("\(fault.status) \(title)", shown.message).utf8)))
+        }
         headers.append(("Content-Type", "application/json"))
-        let document = document(shown, Envelope.title(fault.status), requestID)
+        let document = dated?(shown, title, requestID, version) ?? document(shown, title, requestID)
         return HTTPResponse(status: fault.status, headers: headers, body: .bytes(document.bytes()))
+    }
+
+    private static func page(_ title: String, _ message: String) -> String {
+        let marks: [Character: String] = ["&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&#x27;"]
+        let text = message.reduce(into: "") { $0 += marks[$1] ?? String($1) }
+        return "<html><head><title>\(title)</title></head><body><h1>\(title)</h1>\(text)</body></html>"
     }
 
     /// Messages quote what the client sent, which may be a megabyte: the middle of a long one is left out.

@@ -111,9 +111,11 @@ extension Front {
         let trusted = http.trusted as? TrustedCaller
         let id = trusted?.requestID ?? "req-" + ids.uuid()
         var version = service.index.versions.minimum
+        var isNegotiated = false
         var response: HTTPResponse
         do {
             version = try negotiate(http, service.index)
+            isNegotiated = true
             response = try await serve(http, by: service, prefix: prefix, version: version, id: id, trusted: trusted)
         } catch {
             if error.status >= 500 {
@@ -124,7 +126,8 @@ extension Front {
                         "status": error.status, "error": error.description,
                     ])
             }
-            response = service.index.envelope.response(error, requestID: id)
+            response = service.index.envelope.response(
+                error, requestID: id, at: isNegotiated ? version : nil, accept: http.headers["Accept"])
         }
         finish(&response, service.index, version, id)
         return response
@@ -146,7 +149,14 @@ extension Front {
         }
         let caller = first.route.isOpen ? Caller.nobody : try await caller(http, trusted)
         guard caller.reaches(index.type, http.method, http.path) else { throw .unauthorized() }
-        let json = first.route.payload == .json ? try await document(http, limit: index.bodyLimit) : nil
+        if !match.hasActions {
+            // A call that this version lacks is not there, whatever is sent to it.
+            guard let living = match.pick(version, nil)?.route else {
+                throw .notFound("The resource could not be found.")
+            }
+            try index.envelope.admission?(http, living, version)
+        }
+        let json = first.route.payload == .json ? try await document(http, index) : nil
         guard let bound = match.pick(version, json) else {
             if match.hasActions { throw .badRequest("There is no such action: \(Front.actionName(json))") }
             throw .notFound("The resource could not be found.")
@@ -181,9 +191,9 @@ extension Front {
         return try await authority.caller(token: token)
     }
 
-    private func document(_ http: HTTPRequest, limit: Int) async throws(Fault) -> JSON? {
+    private func document(_ http: HTTPRequest, _ index: ServiceIndex) async throws(Fault) -> JSON? {
         if http.body.contentLength == 0 { return nil }
-        let bytes = try await http.body.collect(limit: limit)
+        let bytes = try await http.body.collect(limit: index.bodyLimit)
         guard !bytes.isEmpty else { return nil }
         if let type = http.headers["Content-Type"], !type.lowercased().contains("json") {
             throw .unsupportedMedia("Unsupported Content-Type: send application/json, not \(type).")
@@ -191,7 +201,8 @@ extension Front {
         do {
             return try JSON.parse(bytes)
         } catch {
-            throw .badRequest("Malformed request body: \(error.message) at byte \(error.offset).")
+            let reason = "\(error.message) at byte \(error.offset)."
+            throw index.wording.malformed?(reason) ?? .badRequest("Malformed request body: " + reason)
         }
     }
 
@@ -240,8 +251,7 @@ extension Front {
         guard let asked else { return history.minimum }
         if asked == "latest" { return history.maximum }
         guard let version = Microversion(asked) else {
-            throw .badRequest(
-                "API Version String \(asked) is of invalid format. Must be of format MajorNum.MinorNum.")
+            throw index.envelope.versionMisspelt(asked)
         }
         guard version >= history.minimum, version <= history.maximum else {
             throw index.envelope.versionRefusal(asked, history)

@@ -130,7 +130,10 @@ extension Request {
 
     /// The body itself, for services that do not wrap it.
     package func body() throws(Fault) -> Body {
-        guard let json else { return Body(JSONObject(), path: "", request: self) }
+        guard let json else {
+            if let malformed = index.wording.malformed { throw malformed("Expecting value: line 1 column 1 (char 0)") }
+            return Body(JSONObject(), path: "", request: self)
+        }
         guard case .object(let object) = json else {
             throw index.wording.invalid("body", json, "\(json.text()) is not of type 'object'")
         }

@@ -115,14 +115,17 @@ package struct Wording: Sendable {
     package let unknown: @Sendable (_ members: [String]) -> Fault
     /// Whether numbers and booleans may come as text (`"3"`, `"true"`), as Nova's and Neutron's schemas allow.
     package let lenient: Bool
+    /// What is said of a body that is no JSON, an empty one included; nil: the kernel's words, and an empty body is `{}`.
+    package let malformed: (@Sendable (_ reason: String) -> Fault)?
 
     package init(
-        lenient: Bool = true,
+        lenient: Bool = true, malformed: (@Sendable (_ reason: String) -> Fault)? = nil,
         invalid: @escaping @Sendable (_ member: String, _ value: JSON?, _ reason: String) -> Fault,
         missing: @escaping @Sendable (_ member: String) -> Fault,
         unknown: @escaping @Sendable (_ members: [String]) -> Fault
     ) {
         self.lenient = lenient
+        self.malformed = malformed
         self.invalid = invalid
         self.missing = missing
         self.unknown = unknown

@@ -43,7 +43,7 @@ def furniture(context):
             held.setdefault((owner.uuid, owner.project.external_id, owner.user.external_id), {})[
                 a.resource_class] = a.used
         found.append({
-            "uuid": p.uuid, "name": p.name, "parent": p.parent_provider_uuid,
+            "uuid": p.uuid, "name": p.name, "parent": p.parent_provider_uuid, "generation": p.generation,
             "inventories": {
                 i.resource_class: {k: getattr(i, k) for k in (
                     "total", "reserved", "min_unit", "max_unit", "step_size", "allocation_ratio")}

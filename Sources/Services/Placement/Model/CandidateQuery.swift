@@ -35,12 +35,12 @@ struct CandidateQuery: Sendable {
                 if !suffixes.contains(suffix) { suffixes.append(suffix) }
             } else if name == "limit", version >= "1.16" {
                 guard let number = Int(value), number >= 1, value.utf8.first != 48, value.utf8.first != 43 else {
-                    throw .badQuery("'\(value)' does not match '^[1-9][0-9]*$' (at 'limit')")
+                    throw .badQuery("limit", value, "does not match '^[1-9][0-9]*$'")
                 }
                 if limit == nil { limit = number }
             } else if name == "group_policy", version >= "1.25" {
                 guard value == "none" || value == "isolate" else {
-                    throw .badQuery("'\(value)' is not one of ['none', 'isolate'] (at 'group_policy')")
+                    throw .badQuery("group_policy", value, "is not one of ['none', 'isolate']")
                 }
                 policy = policy ?? value
             } else if name == "root_required", version >= "1.35" {
@@ -53,11 +53,14 @@ struct CandidateQuery: Sendable {
                 }
                 sameSubtrees.append(Set(names))
             } else {
-                throw .unknownParameter(name)
+                guard version >= "1.25" else { throw .unknownParameter(name) }
+                throw .badQuery(
+                    "'\(name)' does not match any of the regexes: \(CandidateQuery.patterns(version))\n\n"
+                        + "Failed validating 'additionalProperties' in schema")
             }
         }
         if version < "1.25", !suffixes.contains("") || !pairs.contains(where: { $0.0 == "resources" }) {
-            throw .badQuery("'resources' is a required property")
+            throw .badQuery(Complaint.missing("resources"))
         }
         isIsolated = policy == "isolate"
         try readRoot(pairs.filter { $0.0 == "root_required" }.map(\.1))
@@ -92,6 +95,12 @@ struct CandidateQuery: Sendable {
             guard suffix.utf8.count <= 64, isWord else { return nil }
         }
         return (prefix, suffix)
+    }
+
+    /// The names that groups' parameters may have, as the schema lists them.
+    private static func patterns(_ version: Microversion) -> String {
+        let suffix = version < "1.33" ? "[1-9][0-9]*" : "[a-zA-Z0-9_-]{1,64}"
+        return prefixes.sorted().map { "'^\($0)(\(suffix))?$'" }.joined(separator: ", ")
     }
 
     private static func trimmed(_ text: some StringProtocol) -> String {

@@ -67,7 +67,7 @@ struct Claim: Sendable {
         }
         var parts: [Part] = []
         for id in providers.keys {
-            guard isID(id) else { throw request.index.wording.unknown([id]) }
+            guard isID(id) else { throw Complaint.unmatched(id, "^[0-9a-fA-F-]{36}$") }
             guard var provider = try providers.takeObject(id) else { continue }
             _ = try provider.take("generation", .integer())
             parts += try resources(&provider, of: id.lowercased(), request)
@@ -102,7 +102,7 @@ struct Claim: Sendable {
         if resources.isEmpty { throw body.refuse("resources", nil, "{} does not have enough properties") }
         var parts: [Part] = []
         for name in resources.keys {
-            guard Symbol.isValid(name) else { throw request.index.wording.unknown([name]) }
+            guard Symbol.isValid(name) else { throw Complaint.unmatched(name, "^[A-Z0-9_]+$") }
             parts.append(
                 Part(provider: id, resourceClass: name, amount: try resources.need(name, .integer(1...Int(Int32.max)))))
         }

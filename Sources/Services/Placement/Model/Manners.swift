@@ -52,34 +52,37 @@ extension Envelope {
     static let placement = Envelope(
         pageLinks: .none,
         versionRefusal: { asked, _ in Fault(406, "Unacceptable version header: \(asked)") },
+        versionMisspelt: { .badRequest("invalid version string: \($0)") },
+        admission: { http, route, version throws(Fault) in try admit(http, route, version) },
+        dated: { fault, title, id, version in document(fault, title, id, version) },
+        hasPages: true,
         refusal: { .forbidden("Policy does not allow \($0) to be performed.") },
-        document: { fault, title, requestID in
-            var error: JSONObject = [
-                "status": .integer(Int64(fault.status)), "title": .string(title), "detail": .string(fault.message),
-                "code": .string(fault.code.isEmpty ? Code.undefined : fault.code), "request_id": .string(requestID),
-            ]
-            if fault.status == 406 {
-                error["max_version"] = .string(VersionHistory.placement.maximum.description)
-                error["min_version"] = .string(VersionHistory.placement.minimum.description)
-            }
-            return ["errors": [.object(error)]]
-        })
+        document: { fault, title, id in document(fault, title, id, nil) })
+
+    private static func document(_ fault: Fault, _ title: String, _ id: String, _ version: Microversion?) -> JSON {
+        var error: JSONObject = [
+            "status": .integer(Int64(fault.status)), "title": .string(title), "detail": .string(fault.message),
+        ]
+        if let version, version >= "1.23" {
+            error["code"] = .string(fault.code.isEmpty ? Code.undefined : fault.code)
+        }
+        error["request_id"] = .string(id)
+        if fault.status == 406, version == nil {
+            error["max_version"] = .string(VersionHistory.placement.maximum.description)
+            error["min_version"] = .string(VersionHistory.placement.minimum.description)
+        }
+        return ["errors": [.object(error)]]
+    }
 }
 
 extension Wording {
     /// Placement's: every complaint about a body begins with the same words.
     static let placement = Wording(
         lenient: false,
-        invalid: { member, _, reason in
-            .badRequest("JSON does not validate: \(reason) (at '\(member)')")
-        },
-        missing: { .badRequest("JSON does not validate: '\($0)' is a required property") },
-        unknown: { members in
-            let names = members.map { "'\($0)'" }.joined(separator: ", ")
-            let verb = members.count == 1 ? "was" : "were"
-            return .badRequest(
-                "JSON does not validate: Additional properties are not allowed (\(names) \(verb) unexpected)")
-        })
+        malformed: { .badRequest("Malformed JSON: \($0)") },
+        invalid: { .badRequest("JSON does not validate: " + Complaint.invalid($0, $1, $2)) },
+        missing: { .badRequest("JSON does not validate: " + Complaint.missing($0)) },
+        unknown: { .badRequest("JSON does not validate: " + Complaint.unknown($0)) })
 }
 
 /// The machine names of errors that clients tell apart.
@@ -124,8 +127,8 @@ enum Symbol {
 
     /// A UUID in the one form that ids are stored in: small letters, with dashes.
     static func uuid(_ text: String) -> String {
-        guard text.utf8.count == 32, let bytes = Hex.decode(text) else { return text.lowercased() }
-        return Hex.uuid(bytes)
+        let bytes = Hex.decode(String(text.filter { $0 != "-" }))
+        return bytes.map { $0.count == 16 ? Hex.uuid($0) : text.lowercased() } ?? text.lowercased()
     }
 }
 
@@ -170,9 +173,11 @@ extension Fault {
     static func badQuery(_ reason: String, code: String = "") -> Fault {
         .badRequest("Invalid query string parameters: \(reason)", code: code)
     }
-    static func unknownParameter(_ name: String) -> Fault {
-        .badQuery("Additional properties are not allowed ('\(name)' was unexpected)")
+    /// A complaint about a parameter's value.
+    static func badQuery(_ name: String, _ value: String, _ reason: String) -> Fault {
+        .badQuery(Complaint.invalid(name, .string(value), "'\(value)' \(reason)"))
     }
+    static func unknownParameter(_ name: String) -> Fault { .badQuery(Complaint.unknown([name])) }
     static func noSuchClass(_ name: String) -> String { "No such resource class \(name)." }
     static let concurrentUpdate = "Another thread concurrently updated the data. Please retry your update"
     static func generationConflict(_ message: String = "resource provider generation conflict") -> Fault {

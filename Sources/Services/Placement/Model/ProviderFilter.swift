@@ -19,7 +19,7 @@ struct ProviderFilter: Sendable {
         var parts: [SQL] = ["1 = 1"]
         for name in ["uuid", "in_tree"] {
             guard let id = last(name) else { continue }
-            guard Hex.isUUID(id) else { throw .badQuery("'\(id)' is not a 'uuid' (at '\(name)')") }
+            guard Hex.isUUID(id) else { throw .badQuery(name, id, "is not a 'uuid'") }
             let own = Symbol.uuid(id)
             parts.append(
                 name == "uuid"

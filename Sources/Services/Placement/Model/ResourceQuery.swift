@@ -15,7 +15,7 @@ enum ResourceQuery {
         for pair in text.split(separator: ",", omittingEmptySubsequences: false) {
             let parts = pair.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 2 else { throw badlyFormed("\(pair).") }
-            guard let amount = Int(parts[1]) else {
+            guard let amount = number(parts[1]) else {
                 throw .badRequest(
                     "Requested resource \(parts[0]) expected positive integer amount. Got: \(parts[1]).")
             }
@@ -25,6 +25,12 @@ enum ResourceQuery {
             amounts[String(parts[0])] = amount
         }
         return amounts
+    }
+
+    /// A whole number, blanks around it allowed.
+    private static func number(_ text: Substring) -> Int? {
+        let isBlank: (Character) -> Bool = \.isWhitespace
+        return Int(String(text.drop(while: isBlank).reversed().drop(while: isBlank).reversed()))
     }
 
     /// Traits that must be there (one of each set) and traits that must not.

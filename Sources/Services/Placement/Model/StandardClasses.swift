@@ -10,4 +10,10 @@ enum StandardClasses {
         "NET_PACKET_RATE_IGR_KILOPACKET_PER_SEC",
     ]
     static let set = Set(names)
+
+    /// Names as lists of classes have them: the standard ones in their order, then the custom ones.
+    static func inOrder(_ names: [String]) -> [String] {
+        let places = Dictionary(uniqueKeysWithValues: self.names.enumerated().map { ($1, $0) })
+        return names.sorted { (places[$0] ?? .max, $0) < (places[$1] ?? .max, $1) }
+    }
 }

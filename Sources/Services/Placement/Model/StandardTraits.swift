@@ -5,6 +5,14 @@ enum StandardTraits {
     static let names: [String] = text.split(whereSeparator: \.isWhitespace).map(String.init)
     static let set = Set(names)
 
+    /// Names as summaries list them: the standard ones first.
+    static func inOrder(_ names: some Sequence<String>) -> [String] {
+        names.sorted { first, second in
+            let (isFirstCustom, isSecondCustom) = (first.hasPrefix("CUSTOM_"), second.hasPrefix("CUSTOM_"))
+            return isFirstCustom == isSecondCustom ? first < second : isSecondCustom
+        }
+    }
+
     static let text = """
         COMPUTE_ACCELERATORS COMPUTE_ADDRESS_SPACE_EMULATED COMPUTE_ADDRESS_SPACE_PASSTHROUGH COMPUTE_ARCH_AARCH64
         COMPUTE_ARCH_MIPSEL COMPUTE_ARCH_PPC64LE COMPUTE_ARCH_RISCV64 COMPUTE_ARCH_S390X COMPUTE_ARCH_X86_64

@@ -136,7 +136,7 @@ extension Allocation {
         var claims: [Claim] = []
         claims.reserveCapacity(members.count)
         for (id, value) in members {
-            guard Claim.isID(id) else { throw request.index.wording.unknown([id]) }
+            guard Claim.isID(id) else { throw Complaint.unmatched(id, "^[0-9a-fA-F-]{36}$") }
             guard case .object(let object) = value else {
                 throw request.index.wording.invalid(id, value, "\(value.text()) is not of type 'object'")
             }

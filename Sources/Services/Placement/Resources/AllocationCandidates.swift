@@ -69,7 +69,7 @@ enum AllocationCandidates: Resource {
                     }
                 }
             }
-            view.put("traits", supply.traits.sorted(), since: "1.17")
+            view.put("traits", StandardTraits.inOrder(supply.traits), since: "1.17")
             view.put("parent_provider_uuid", supply.provider.parentID, since: "1.29")
             view.put("root_provider_uuid", supply.provider.rootID, since: "1.29")
         }

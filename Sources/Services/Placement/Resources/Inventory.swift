@@ -192,7 +192,7 @@ extension Inventory {
     }
 
     private static func inUse(_ names: [String], _ provider: String) -> String {
-        "Inventory for '\(names.joined(separator: ", "))' on resource provider '\(provider)' in use."
+        "Inventory for '\(StandardClasses.inOrder(names).joined(separator: ", "))' on resource provider '\(provider)' in use."
     }
 
     /// Makes these rows the whole inventory; what is taken of a class stays taken.

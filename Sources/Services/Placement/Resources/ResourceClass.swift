@@ -85,6 +85,9 @@ extension ResourceClass {
 
     static func ensure(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let name = request["name"]
+        guard name.unicodeScalars.count <= 255 else {
+            throw request.index.wording.invalid("name", .string(name), "'\(name)' is too long")
+        }
         guard Symbol.isCustom(name) else {
             throw request.index.wording.invalid(
                 "name", .string(name), "'\(name)' does not match '^CUSTOM_[A-Z0-9_]+$'")

@@ -38,16 +38,16 @@ enum Usages: Resource {
             var values: [String: String] = [:]
             for (name, value) in pairs {
                 guard (1...255).contains(value.unicodeScalars.count) else {
-                    throw .badQuery("'\(value)' is too \(value.isEmpty ? "short" : "long") (at '\(name)')")
+                    throw .badQuery(name, value, "is too \(value.isEmpty ? "short" : "long")")
                 }
                 values[name] = value
             }
-            guard let project = values["project_id"] else { throw .badQuery("'project_id' is a required property") }
+            guard let project = values["project_id"] else { throw .badQuery(Complaint.missing("project_id")) }
             projectID = project
             userID = values["user_id"]
             type = values["consumer_type"]
             if let type, type != "all", type != "unknown", !Symbol.isValid(type) {
-                throw .badQuery("'\(type)' does not match '^[A-Z0-9_]+$|^all|^unknown$' (at 'consumer_type')")
+                throw .badQuery("consumer_type", type, "does not match '^[A-Z0-9_]+$|^all|^unknown$'")
             }
         }
     }
