@@ -25,7 +25,7 @@ package struct Envelope: Sendable {
     package let versionMisspelt: @Sendable (_ asked: String) -> Fault
     /// What is the service's own to look at before a body is read: `Accept`, `Content-Type`.
     package let admission: Admission?
-    /// The body of a fault where it depends on the version, which is nil when there is none to speak of; else `document`.
+    /// The body of a fault where it depends on the version (nil when none was agreed on); else it is `document`.
     package let dated: Dated?
     /// Whether who accepts `text/html` gets faults as a page.
     package let hasPages: Bool

@@ -115,7 +115,8 @@ package struct Wording: Sendable {
     package let unknown: @Sendable (_ members: [String]) -> Fault
     /// Whether numbers and booleans may come as text (`"3"`, `"true"`), as Nova's and Neutron's schemas allow.
     package let lenient: Bool
-    /// What is said of a body that is no JSON, an empty one included; nil: the kernel's words, and an empty body is `{}`.
+    /// What is said of a body that is no JSON, an empty one included. Nil: the kernel's words, and an empty body
+    /// is `{}`.
     package let malformed: (@Sendable (_ reason: String) -> Fault)?
 
     package init(

@@ -75,7 +75,7 @@ extension Envelope {
         return route.path != "/traits/{name}" && !(route.path == "/resource_classes/{name}" && version >= "1.7")
     }
 
-    /// What is refused before a handler sees the request: a body of no or another type, answers that cannot be accepted.
+    /// What is refused before a handler sees the request: bodies of no or another type, answers not accepted.
     static func admit(_ http: HTTPRequest, _ route: Route, _ version: Microversion) throws(Fault) {
         let type = (http.headers["Content-Type"] ?? "").split(separator: ";").first.map { $0.lowercased() } ?? ""
         if let length = http.headers["Content-Length"], length != "0", type.isEmpty {

@@ -192,7 +192,8 @@ extension Inventory {
     }
 
     private static func inUse(_ names: [String], _ provider: String) -> String {
-        "Inventory for '\(StandardClasses.inOrder(names).joined(separator: ", "))' on resource provider '\(provider)' in use."
+        let names = StandardClasses.inOrder(names).joined(separator: ", ")
+        return "Inventory for '\(names)' on resource provider '\(provider)' in use."
     }
 
     /// Makes these rows the whole inventory; what is taken of a class stays taken.
