@@ -2,7 +2,7 @@
 # The same verbs for people and for CI. Each installs what it needs and says what is missing.
 
 SHELL := /bin/bash
-.PHONY: help build release demo demo-stop test guests dev tidy bench simulate docs image clean
+.PHONY: help build release demo demo-stop test guests dev tidy bench simulate property docs image clean
 
 help: ## these lines
 	@echo "Apus: OpenStack as one program. Verbs:"; echo
@@ -38,8 +38,11 @@ tidy: ## formatter in strict mode and the Tidy test
 bench: ## the budgets, measured on this machine
 	@Benchmarks/run
 
-simulate: ## simulated clouds; SEED=42 repeats one
+simulate: ## simulated clouds; SEED=42 repeats one, APUS_SEEDS=1000 runs so many
 	@scripts/simulate $(SEED)
+
+property: ## Placement's candidates against a plain reference, 100,000 random questions; CASES=n
+	@scripts/property $(CASES)
 
 docs: ## the API reference, the policy sample and the configuration sample, from the code
 	@scripts/docs

@@ -180,6 +180,66 @@ def burst(options):
     cloud.stop()
 
 
+# ---------------------------------------------------------------------- placement
+def placement(options):
+    cloud = Cloud(options.binary)
+    base = cloud.url("placement", "")
+    headers = {"OpenStack-API-Version": "placement 1.39"}
+    uuids = [f"{n:08x}-0000-4000-8000-{n:012x}" for n in range(10000)]
+    stock = {"resource_provider_generation": 0, "inventories": {
+        "VCPU": {"total": 64, "allocation_ratio": 16.0}, "MEMORY_MB": {"total": 262144, "reserved": 512},
+        "DISK_GB": {"total": 2000}}}
+
+    def make(uuid):
+        for method, path, body in (("POST", "", {"uuid": uuid, "name": "host-" + uuid}),
+                                   ("PUT", f"/{uuid}/inventories", stock)):
+            status, _, answer = cloud.call(method, f"{base}/resource_providers{path}", body, headers)
+            assert status == 200, answer
+
+    def cpu_per_call(figure, path, rounds, detail):
+        status, _, body = cloud.call("GET", base + path, None, headers)
+        assert status == 200, body[:300]
+        before = cloud.cpu()
+        for _ in range(rounds):
+            body = cloud.call("GET", base + path, None, headers)[2]
+        used = 1000 * (cloud.cpu() - before) / rounds
+        note(figure, used, f"ms CPU; {len(body) / 1e6:.2f} MB; {detail(json.loads(body))}")
+
+    have = len(json.loads(cloud.call("GET", base + "/resource_providers", None, headers)[2])["resource_providers"])
+    for uuid in uuids[:1000 - have]:
+        make(uuid)
+    cpu_per_call("list_providers", "/resource_providers", 40, lambda d: f"{len(d['resource_providers'])} providers")
+    for uuid in uuids[1000 - have:]:
+        make(uuid)
+    ask = "/allocation_candidates?resources=VCPU:1,MEMORY_MB:512,DISK_GB:1"
+    count = lambda d: f"{len(d['allocation_requests'])} candidates"
+    cpu_per_call("candidates_100", ask + "&limit=100", 100, count)
+    cpu_per_call("candidates_all", ask, 10, count)
+    write_allocations(cloud, base, uuids, options)
+    cpu_per_call("candidates_after", ask + "&limit=100", 1, count)
+    cloud.stop()
+
+
+def write_allocations(cloud, base, uuids, options):
+    """64 clients, each request a new consumer on the next provider."""
+    body = json.dumps({
+        "allocations": {"%s": {"resources": {"VCPU": 1, "MEMORY_MB": 8, "DISK_GB": 1}}}, "project_id": cloud.project,
+        "user_id": cloud.project, "consumer_generation": None, "consumer_type": "INSTANCE"})
+    path = re.sub(r"^https?://[^/]+", "", base)
+    lua = (f"local body = {json.dumps(body)}\nlocal n = 0\nlocal tag = os.time() % 65536\n"
+           "request = function()\n  n = n + 1\n  local p = n % 10000\n"
+           '  local uuid = string.format("%08x-0000-4000-8000-%012x", p, p)\n'
+           f'  local path = string.format("{path}/allocations/%08x-1111-4000-8000-%012x", tag, n)\n'
+           '  return wrk.format("PUT", path, nil, string.format(body, uuid))\nend\n')
+    headers = {"X-Auth-Token": cloud.token, "OpenStack-API-Version": "placement 1.39",
+               "Content-Type": "application/json"}
+    before, begin = cloud.cpu(), time.monotonic()
+    requests, p99 = wrk(base + "/", headers, options.seconds, connections=64, lua=lua)
+    used, wall = cloud.cpu() - before, time.monotonic() - begin
+    note("allocation_write", 1e6 * used / requests, f"us CPU; {requests / wall:,.0f}/s with 64 clients, p99 {p99}")
+    note("allocation_rate", requests / wall, "/s")
+
+
 # ---------------------------------------------------------------------- transfer
 def loopback_copy(source, target):
     """Seconds to send a file over a loopback socket (sendfile) into another file or nowhere."""
@@ -257,11 +317,11 @@ def verdict():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary")
-    parser.add_argument("--only", default="start,idle,reads,burst,transfer")
+    parser.add_argument("--only", default="start,idle,reads,burst,placement,transfer")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512)
     options = parser.parse_args()
-    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "transfer": transfer}
+    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "placement": placement, "transfer": transfer}
     for name in options.only.split(","):
         print(name, flush=True)
         parts[name](options)

@@ -28,7 +28,7 @@ enum Cloud {
     static let options: [any Options.Type] = [
         UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
         IdentityOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self, LibvirtOptions.self,
-        NetworkOptions.self,
+        NetworkOptions.self, PlacementOptions.self,
         OVNOptions.self, EngineOptions.self,
     ]
 

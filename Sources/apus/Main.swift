@@ -27,6 +27,7 @@ enum Main {
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
         case "config": try ConfigCommand.run(words)
         case "image": try await ImageCommand.run(words)
+        case "placement": try await PlacementCommand.run(words)
         case "policy": try Reference.policy(words)
         case "api": try Reference.api(words)
         case "version", "--version": Terminal.say("apus \(Cloud.version)")
@@ -50,6 +51,8 @@ enum Main {
           apus config check      whether --config FILE (or --data DIR's apus.conf) would be taken
           apus doctor            what this machine lacks and how to mend it
           apus image metadefs load FOLDER    metadata definitions into the cloud that OS_* names (also unload, export)
+          apus placement db sync|version|stamp|online_data_migrations, apus placement upgrade check
+                                 what placement-manage and placement-status do
           apus policy sample     every rule with its default, in policy.yaml's form
           apus api reference     every route, generated from the code
           apus version

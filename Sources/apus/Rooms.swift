@@ -46,7 +46,8 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
             keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
             domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains))
-        placement = PlacementService(database: database, clock: clock, ids: ids, log: log)
+        placement = PlacementService(
+            database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
             stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path),

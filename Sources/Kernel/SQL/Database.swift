@@ -52,6 +52,24 @@ package final class Database: Sendable {
         }
     }
 
+    /// The names of the migrations that were applied, or stamped as if they had been.
+    package func migrationsApplied() async throws(Fault) -> [String] {
+        try await transaction { transaction throws(Fault) in
+            try Migration.prepare(transaction)
+            return try transaction.rows("SELECT name FROM schema_migrations ORDER BY name").compactMap { $0[0].text }
+        }
+    }
+
+    /// Notes migrations as applied and changes nothing: for a schema that came about in another way.
+    package func stamp(_ migrations: [Migration]) async throws(Fault) {
+        let steps = try Migration.steps(migrations)
+        let now = clock.now()
+        try await transaction { transaction throws(Fault) in
+            try Migration.prepare(transaction)
+            for step in steps { try step.stamp(transaction, at: now) }
+        }
+    }
+
     /// Runs a closure on the writer's thread; returns once its changes are durable. It may run next to others in one
     /// group, alone in its own savepoint: when it throws, its changes alone are undone.
     package func transaction<T: Sendable>(

@@ -75,13 +75,18 @@ package struct Dialect: Sendable {
     package let mark: String
     /// What opens a transaction that will write.
     package let begin: String
+    /// What opens a transaction that only reads, all of it from one moment.
+    package let beginSnapshot: String
     /// How many values one statement may bind.
     package let valuesMax: Int
 
-    package init(name: String, mark: String = "\"", begin: String = "BEGIN", valuesMax: Int) {
+    package init(
+        name: String, mark: String = "\"", begin: String = "BEGIN", beginSnapshot: String = "BEGIN", valuesMax: Int
+    ) {
         self.name = name
         self.mark = mark
         self.begin = begin
+        self.beginSnapshot = beginSnapshot
         self.valuesMax = valuesMax
     }
 

@@ -26,6 +26,9 @@ package struct Migration: Sendable, Hashable, ExpressibleByStringLiteral {
         return steps.enumerated().sorted { ($0.element.date, $0.offset) < ($1.element.date, $1.offset) }.map(\.element)
     }
 
+    /// "2026-11-20 keypairs": how it is known once applied.
+    package var name: String { text.split(separator: "\n").first.map(String.init) ?? "" }
+
     static func prepare(_ transaction: Transaction) throws(Fault) {
         try transaction.execute(
             """
@@ -69,11 +72,17 @@ struct MigrationStep: Sendable {
         do {
             for statement in statements { try transaction.execute(SQL(text: statement)) }
         } catch { throw Fault(error.status, code: error.code, "Migration '\(name)': \(error.message)") }
+        try stamp(transaction, at: now)
+        return true
+    }
+
+    /// Notes that it was applied, unless that is known.
+    func stamp(_ transaction: Transaction, at now: Timestamp) throws(Fault) {
+        guard try transaction.rows("SELECT 1 FROM schema_migrations WHERE name = \(name)").isEmpty else { return }
         try transaction.execute(
             """
             INSERT INTO schema_migrations (name, applied_at, checksum) VALUES (\(name), \(now), \(checksum))
             """)
-        return true
     }
 
     private static func statements(_ lines: ArraySlice<String>) -> [String] {

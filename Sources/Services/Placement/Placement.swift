@@ -16,6 +16,7 @@ package final class PlacementService: Service {
         resources: [
             Versions.self, Provider.self, Inventory.self, ResourceClass.self, Trait.self, ProviderTrait.self,
             ProviderAggregate.self, Allocation.self, Usages.self, AllocationCandidates.self, Reshaper.self,
+            Revision.self,
         ])
 
     package let database: Database
@@ -23,10 +24,27 @@ package final class PlacementService: Service {
     package let ids: any Identifiers
     package let log: Log
 
-    package init(database: Database, clock: any WallClock, ids: any Identifiers, log: Log) {
+    package let options: PlacementOptions
+    private let indexes = Published<ProviderIndex>()
+
+    package init(
+        database: Database, clock: any WallClock, ids: any Identifiers, log: Log,
+        options: PlacementOptions = PlacementOptions()
+    ) {
         self.database = database
         self.clock = clock
         self.ids = ids
         self.log = log
+        self.options = options
+    }
+
+    /// Who has what, as the database has it now: the index at hand when one look at the count of changes finds it
+    /// current, else one made from it and what changed.
+    func index(in database: Database) async throws(Fault) -> ProviderIndex {
+        let known = indexes.value
+        if let known, try await Revision.present(database.rows(Revision.query)) == known.revision { return known }
+        let fresh = try await database.snapshot { snapshot throws(Fault) in try IndexLoader.load(known, snapshot) }
+        indexes.offer(fresh) { $0.revision >= fresh.revision }
+        return fresh
     }
 }

@@ -25,6 +25,8 @@ struct CandidateQuery: Sendable {
 
     private static let prefixes = ["resources", "required", "member_of", "in_tree"]
 
+    init() {}
+
     init(_ request: Request) throws(Fault) {
         let version = request.version
         let pairs = QueryString.parse(request.http.query) ?? []

@@ -1,148 +1,231 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// Walks the trees in order of their roots and collects candidates until there are enough.
-struct CandidateSearch: Sendable {
-    let query: CandidateQuery
-    let version: Microversion
-    let database: Database
-    private var inTree: [String: String] = [:]
-    private var lenders: [Supply] = []
+/// One way to serve a request: which provider serves each demand of the plan, as places in the index.
+struct Candidate: Sendable, Hashable {
+    let picks: [Int32]
+}
 
-    /// Candidates and every provider that the answer tells about.
-    struct Result: Sendable {
-        var candidates: [Candidate] = []
-        var supplies: [Supply] = []
+/// A request put in an index's terms: the single choices that make a candidate, and who may be chosen for each.
+struct CandidatePlan: Sendable {
+    /// One choice of a provider: for a class of the group without a name, or for all of a named group.
+    struct Demand: Sendable {
+        let group: Int
+        let amounts: [(resourceClass: Int32, amount: Int64)]
+        let isNamed: Bool
     }
 
-    init(_ query: CandidateQuery, at version: Microversion, in database: Database) {
-        self.query = query
-        self.version = version
-        self.database = database
+    /// What a group asks of providers, answered once for each set of traits and of aggregates.
+    struct Sieve: Sendable {
+        /// By set of traits: free of what is forbidden and, in a named group, with all that is required.
+        let traits: [Bool]
+        /// By set of aggregates: in all that are asked for; in one of those forbidden.
+        let members: [Bool]
+        let outcasts: [Bool]
+        /// By required choice, then by set of traits: whether the set has one of it.
+        let choices: [[Bool]]
+        let asksForAggregates: Bool
+        /// The tree that resources must come from.
+        let tree: Int?
     }
 
-    mutating func run() async throws(Fault) -> Result {
-        for group in query.groups {
-            guard let id = group.inTree else { continue }
-            inTree[group.suffix] = try await database.first(Provider.self, "id = \(id)")?.rootID ?? ""
+    let demands: [Demand]
+    let sieves: [Sieve]
+    /// By set of traits: whether a root may have it.
+    let roots: [Bool]
+    /// The demands held together by each `same_subtree`.
+    let subtrees: [[Int]]
+    let isIsolated: Bool
+    /// Before trees were told of, a candidate took of one provider of a tree.
+    let isFlat: Bool
+
+    /// Nil when nothing in the index can serve the request.
+    init?(_ query: CandidateQuery, at version: Microversion, in index: ProviderIndex) {
+        var demands: [Demand] = []
+        var sieves: [Sieve] = []
+        for (at, group) in query.groups.enumerated() {
+            var tree: Int?
+            if let id = group.inTree {
+                guard let known = ProviderIndex.ID(id).flatMap(index.tree(of:)) else { return nil }
+                tree = known
+            }
+            // Who asks for no resources must ask for something that a provider has.
+            if group.resources.isEmpty, group.traits.required.isEmpty, group.aggregates.required.isEmpty { return nil }
+            var amounts: [(resourceClass: Int32, amount: Int64)] = []
+            for (name, amount) in group.resources.sorted(by: { $0.key < $1.key }) {
+                guard let number = index.names.known(class: name) else { return nil }
+                amounts.append((number, Int64(amount)))
+            }
+            if group.isOneProvider {
+                demands.append(Demand(group: at, amounts: amounts, isNamed: true))
+            } else {
+                demands += amounts.map { Demand(group: at, amounts: [$0], isNamed: false) }
+            }
+            sieves.append(Sieve(group, group.resources.isEmpty ? nil : tree, index.names))
         }
-        lenders = try await loadLenders()
-        var result = Result()
-        var seen: Set<Candidate> = []
-        var shown: Set<String> = []
-        var last = ""
-        let portion = query.limit.map { min(max($0, 50), 1000) } ?? 1000
-        let sieve = sieve()
+        self.demands = demands
+        self.sieves = sieves
+        roots = index.names.traitSets.map { query.rootTraits.accepts($0) }
+        subtrees = query.sameSubtrees.map { suffixes in
+            demands.indices.filter { suffixes.contains(query.groups[demands[$0].group].suffix) }
+        }
+        isIsolated = query.isIsolated
+        isFlat = version < "1.29" && index.hasBranches
+    }
+}
+
+extension CandidatePlan.Sieve {
+    init(_ group: RequestGroup, _ tree: Int?, _ names: ProviderIndex.Names) {
+        let wanted = group.traits
+        traits = names.traitSets.map { set in
+            group.isOneProvider ? wanted.accepts(set) : wanted.forbidden.isDisjoint(with: set)
+        }
+        choices = wanted.required.map { choice in names.traitSets.map { !choice.isDisjoint(with: $0) } }
+        let aggregates = group.aggregates
+        members = names.aggregateSets.map { set in aggregates.required.allSatisfy { !$0.isDisjoint(with: set) } }
+        outcasts = names.aggregateSets.map { !aggregates.forbidden.isDisjoint(with: $0) }
+        asksForAggregates = !aggregates.required.isEmpty
+        self.tree = tree
+    }
+}
+
+extension ResourceQuery.Traits {
+    func accepts(_ set: [String]) -> Bool {
+        forbidden.isDisjoint(with: set) && required.allSatisfy { !$0.isDisjoint(with: set) }
+    }
+}
+
+/// Collects the candidates of a plan, tree after tree in order of their roots, until there are enough.
+struct CandidateSearch {
+    let index: ProviderIndex
+    let plan: CandidatePlan
+    /// The lenders of a set of aggregates.
+    private var lenders: [Int32: [Int32]] = [:]
+    /// Candidates of lenders alone, which every tree that they lend to has.
+    private var seen: Set<Candidate> = []
+
+    init(_ plan: CandidatePlan, in index: ProviderIndex) {
+        self.plan = plan
+        self.index = index
+    }
+
+    /// All from one tree before the next.
+    mutating func depthFirst(most: Int) -> [Candidate] {
+        var found: [Candidate] = []
+        for tree in index.trees.indices {
+            // Of these as many may be known already as there are known ones.
+            let left = most == .max ? Int.max : most - found.count + seen.count
+            for candidate in candidates(of: tree, most: left)
+            where found.count < most && isNew(candidate) {
+                found.append(candidate)
+            }
+            if found.count >= most { break }
+        }
+        return found
+    }
+
+    /// One from each tree, then a second one from each, and so on.
+    mutating func breadthFirst(most: Int) -> [Candidate] {
+        var depth = most == .max ? Int.max : 1
         while true {
-            let roots = try await database.rows(
-                """
-                SELECT p.root_id FROM placement_providers p CROSS JOIN placement_inventories i
-                WHERE i.provider_id = p.id AND p.root_id > \(last) \(sql: sieve) ORDER BY p.root_id LIMIT \(portion)
-                """
-            ).compactMap { $0[0].text }
-            for tree in try await load(roots) {
-                let left = query.limit.map { $0 - result.candidates.count } ?? Int.max
-                var candidates = solve(tree, most: lenders.isEmpty ? left : Int.max)
-                // What lenders give alone is found in every tree that they lend to.
-                if !lenders.isEmpty {
-                    candidates = candidates.filter { seen.insert($0).inserted }.prefix(left).map { $0 }
+            seen = []
+            let trees = index.trees.indices.map { candidates(of: $0, most: depth) }
+            var found: [Candidate] = []
+            let longest = trees.reduce(0) { max($0, $1.count) }
+            for round in 0..<longest {
+                for tree in trees where round < tree.count && found.count < most && isNew(tree[round]) {
+                    found.append(tree[round])
                 }
-                guard !candidates.isEmpty else { continue }
-                result.candidates += candidates
-                show(candidates, tree, &shown, &result)
-                if result.candidates.count >= query.limit ?? Int.max { return result }
             }
-            guard roots.count == portion, let end = roots.last else { return result }
-            last = end
+            // Deeper only when there may be more to find.
+            if found.count >= most || longest < depth { return found }
+            depth *= 4
         }
     }
 
-    /// What a tree must have for a look at it to be worthwhile, in the database's terms: room for each class, unless a
-    /// lender may give it, and the traits and aggregates that are asked for.
-    private func sieve() -> SQL {
-        var amounts: [String: Int] = [:]
-        for (name, amount) in query.groups.flatMap(\.resources) { amounts[name] = min(amounts[name] ?? amount, amount) }
-        let lent = Set(lenders.flatMap { $0.stock.keys })
-        let needed = amounts.filter { !lent.contains($0.key) }.sorted { $0.key < $1.key }
-        var sql: SQL = ""
-        if lenders.isEmpty {
-            for root in Set(inTree.values) { sql += "AND p.root_id = \(root) " }
-            for group in query.groups {
-                for choice in group.traits.required { sql += somewhere("traits", "trait", choice) }
-                for choice in group.aggregates.required { sql += somewhere("aggregates", "aggregate_id", choice) }
+    private mutating func isNew(_ candidate: Candidate) -> Bool {
+        if index.lenders.isEmpty { return true }
+        let isLent = candidate.picks.allSatisfy { index.isLender($0) }
+        return !isLent || seen.insert(candidate).inserted
+    }
+
+    private mutating func candidates(of tree: Int, most: Int) -> [Candidate] {
+        let members = index.range(ofTree: tree)
+        guard plan.roots[Int(index.entries[members.lowerBound].traits)] else { return [] }
+        let near = index.lenders.isEmpty ? [] : lenders(of: members)
+        var choices: [[Int32]] = []
+        choices.reserveCapacity(plan.demands.count)
+        for demand in plan.demands {
+            let able = able(demand, members, near)
+            if able.isEmpty { return [] }
+            choices.append(able)
+        }
+        var solver = TreeSolver(index: index, plan: plan, choices: choices, most: most)
+        solver.choose()
+        return solver.found
+    }
+
+    /// The lenders that share an aggregate with one of these, and are not among them.
+    private mutating func lenders(of members: Range<Int>) -> [Int32] {
+        var near: [Int32] = []
+        for member in members {
+            let set = index.entries[member].aggregates
+            if lenders[set] == nil { lenders[set] = index.lenders(sharing: set) }
+            for lender in lenders[set] ?? [] where !members.contains(Int(lender)) && !near.contains(lender) {
+                near.append(lender)
             }
         }
-        guard !needed.isEmpty else { return sql + "GROUP BY p.root_id" }
-        let rooms = needed.map { name, amount -> SQL in "(\(sql: Inventory.room("i", name, amount)))" }
-        return sql + """
-            AND (\(sql: rooms.joined(" OR "))) GROUP BY p.root_id
-            HAVING COUNT(DISTINCT i.resource_class) = \(needed.count)
-            """
+        return near.sorted()
     }
 
-    /// That some provider of the tree has one of the traits, or is in one of the aggregates.
-    private func somewhere(_ kind: String, _ column: String, _ choice: Set<String>) -> SQL {
-        """
-        AND EXISTS (SELECT 1 FROM placement_providers q JOIN placement_provider_\(raw: kind) x
-        ON x.provider_id = q.id WHERE q.root_id = p.root_id AND x.\(raw: column) IN \(choice.sorted()))
-        """ + " "
+    /// The providers that could be chosen for a demand.
+    private func able(_ demand: CandidatePlan.Demand, _ members: Range<Int>, _ near: [Int32]) -> [Int32] {
+        let sieve = plan.sieves[demand.group]
+        var able: [Int32] = []
+        for member in members where isAble(member, demand, sieve, anchor: members.lowerBound) {
+            able.append(Int32(member))
+        }
+        for lender in near where isAble(Int(lender), demand, sieve, anchor: members.lowerBound) { able.append(lender) }
+        return able
     }
 
-    private func solve(_ tree: [Supply], most: Int) -> [Candidate] {
-        let own = Set(tree.map(\.id))
-        let aggregates = tree.reduce(into: Set<String>()) { $0.formUnion($1.aggregates) }
-        let near = lenders.filter { !own.contains($0.id) && !$0.aggregates.isDisjoint(with: aggregates) }
-        let candidates = TreeSolver.solve(query, inTree: inTree, tree: tree, lenders: near, most: most)
-        guard version < "1.29" else { return candidates }
-        // Before trees were told of, a candidate took of one provider of a tree.
-        return candidates.filter { $0.providers.intersection(own).count <= 1 }
+    private func isAble(
+        _ provider: Int, _ demand: CandidatePlan.Demand, _ sieve: CandidatePlan.Sieve, anchor: Int
+    ) -> Bool {
+        let entry = index.entries[provider]
+        for (resourceClass, amount) in demand.amounts {
+            guard index.stock(of: provider, resourceClass)?.hasRoom(for: amount) == true else { return false }
+        }
+        guard sieve.traits[Int(entry.traits)] else { return false }
+        let (own, anchors) = (Int(entry.aggregates), Int(index.entries[anchor].aggregates))
+        let isOfTree = index.root(of: provider) == anchor
+        if demand.isNamed {
+            return sieve.members[own] && !sieve.outcasts[own] && (sieve.tree.map { $0 == Int(entry.tree) } ?? true)
+        }
+        // Nothing is lent to a group that wants one tree's resources. The root's aggregates are the whole tree's.
+        if let tree = sieve.tree { guard isOfTree, tree == Int(entry.tree) else { return false } }
+        guard !sieve.asksForAggregates || sieve.members[own] || (isOfTree && sieve.members[anchors]) else {
+            return false
+        }
+        return !sieve.outcasts[own] && !sieve.outcasts[anchors]
+    }
+}
+
+extension ProviderIndex {
+    func isLender(_ provider: Int32) -> Bool {
+        var low = 0
+        var high = lenders.count
+        while low < high {
+            let middle = (low + high) / 2
+            if lenders[middle] < provider { low = middle + 1 } else { high = middle }
+        }
+        return low < lenders.count && lenders[low] == provider
     }
 
-    /// Since 1.29 the summaries tell of whole trees, before of those that give.
-    private func show(_ candidates: [Candidate], _ tree: [Supply], _ shown: inout Set<String>, _ result: inout Result) {
-        let used = candidates.reduce(into: Set<String>()) { $0.formUnion($1.providers) }
-        for supply in tree where (version >= "1.29" || used.contains(supply.id)) && shown.insert(supply.id).inserted {
-            result.supplies.append(supply)
-        }
-        for supply in lenders where used.contains(supply.id) && shown.insert(supply.id).inserted {
-            result.supplies.append(supply)
-        }
-    }
-
-    // MARK: Loading
-
-    private func loadLenders() async throws(Fault) -> [Supply] {
-        let rows = try await database.all(ProviderTrait.self, "trait = 'MISC_SHARES_VIA_AGGREGATE'")
-        if rows.isEmpty { return [] }
-        let providers = try await database.all(Provider.self, "id", in: rows.map(\.providerID))
-        return try await supplies(providers)
-    }
-
-    /// Whole trees, in order of their roots.
-    private func load(_ roots: [String]) async throws(Fault) -> [[Supply]] {
-        if roots.isEmpty { return [] }
-        let providers = try await database.all(Provider.self, "root_id", in: roots)
-        let trees = Dictionary(grouping: try await supplies(providers), by: \.provider.rootID)
-        return roots.compactMap { root in trees[root]?.sorted { $0.id < $1.id } }
-    }
-
-    private func supplies(_ providers: [Provider]) async throws(Fault) -> [Supply] {
-        let ids = providers.map(\.id)
-        var places: [String: Int] = [:]
-        var supplies: [Supply] = []
-        for provider in providers {
-            places[provider.id] = supplies.count
-            supplies.append(Supply(provider: provider))
-        }
-        for row in try await database.all(Inventory.self, "provider_id", in: ids) {
-            if let place = places[row.providerID] { supplies[place].stock[row.resourceClass] = row }
-        }
-        for row in try await database.all(ProviderTrait.self, "provider_id", in: ids) {
-            if let place = places[row.providerID] { supplies[place].traits.insert(row.trait) }
-        }
-        for row in try await database.all(ProviderAggregate.self, "provider_id", in: ids) {
-            if let place = places[row.providerID] { supplies[place].aggregates.insert(row.aggregateID) }
-        }
-        return supplies
+    /// The lenders that are in one of the aggregates of a set.
+    func lenders(sharing set: Int32) -> [Int32] {
+        let wanted = Set(names.aggregateSets[Int(set)])
+        if wanted.isEmpty { return [] }
+        return lenders.filter { !wanted.isDisjoint(with: names.aggregateSets[Int(entries[Int($0)].aggregates)]) }
     }
 }

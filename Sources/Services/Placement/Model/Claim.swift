@@ -31,8 +31,9 @@ struct Claim: Sendable {
             projectID = try body.need("project_id", .text(1...255))
             userID = try body.need("user_id", .text(1...255))
         } else {
-            projectID = Consumer.unnamed
-            userID = Consumer.unnamed
+            let options = request.room(PlacementService.self).options
+            projectID = options.unnamedProject
+            userID = options.unnamedUser
         }
         if version >= "1.28" {
             guard let asked = try body.patch("consumer_generation", .integer()) else {

@@ -122,6 +122,11 @@ extension Ledger {
                     where: "provider_id = \(key.provider) AND resource_class = \(key.resourceClass)")
                 guard changed == 1 else { throw Entry.overtaken }
             }
+            let touched = touched
+            // What is given back without a count of the provider's still changes who has room.
+            let eased = Set(taken.filter { stock[$0.key]?.used != $0.value }.keys.map(\.provider))
+                .subtracting(touched).compactMap { providers[$0]?.rootID }
+            try Revision.count(Set(eased), transaction)
             for id in touched {
                 guard var provider = providers[id] else { continue }
                 do {

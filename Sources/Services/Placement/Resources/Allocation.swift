@@ -162,6 +162,8 @@ extension Allocation {
             }
             try transaction.delete(Allocation.self, "consumer_id = \(consumer)")
             try transaction.delete(Consumer.self, "id = \(consumer)")
+            let providers = try transaction.all(Provider.self, "id", in: rows.map(\.providerID))
+            try Revision.count(Set(providers.map(\.rootID)), transaction)
         }
         return .empty
     }

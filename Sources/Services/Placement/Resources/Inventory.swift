@@ -20,7 +20,13 @@ struct Inventory: Record {
 
     var capacity: Double { Double(total - reserved) * allocationRatio }
     /// The capacity in whole units, as clients see it.
-    var units: Int { Int(capacity.rounded(.towardZero)) }
+    var units: Int { Inventory.units(capacity) }
+
+    /// A capacity in whole units. Ratios may be immense, and what comes of them more than a number holds.
+    static func units(_ capacity: Double) -> Int {
+        let whole = capacity.rounded(.towardZero)
+        return whole >= 9e18 ? 9_000_000_000_000_000_000 : whole <= -9e18 ? -9_000_000_000_000_000_000 : Int(whole)
+    }
 
     /// Whether a request of that size suits the inventory's units, free or not.
     func suits(_ amount: Int) -> Bool { amount >= minUnit && amount <= maxUnit && amount % stepSize == 0 }

@@ -85,6 +85,7 @@ extension Provider {
                 id: id, name: draft.name, generation: 0, parentID: draft.parent ?? nil, rootID: rootID,
                 createdAt: now, updatedAt: now)
             try transaction.insert(provider, or: duplicate)
+            try Revision.count([rootID], transaction)
             return provider
         }
         let location = "\(request.root)/resource_providers/\(id)"
@@ -108,7 +109,9 @@ extension Provider {
             if try transaction.count(Provider.self, taken) > 0 { throw .providerExists(draft.name) }
             provider.name = draft.name
             provider.updatedAt = now
+            let oldRoot = provider.rootID
             if let parent = draft.parent { try provider.move(under: parent, mayMove, transaction) }
+            try Revision.count(Set([oldRoot, provider.rootID]), transaction)
             try transaction.replace(
                 provider, where: "id = \(known.id) AND generation = \(provider.generation)",
                 or: .generationConflict(Fault.concurrentUpdate))
@@ -148,7 +151,7 @@ extension Provider {
     static func delete(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let id = request["uuid"]
         try await request.database.transaction { transaction throws(Fault) in
-            guard try transaction.first(Provider.self, "id = \(id)") != nil else {
+            guard let provider = try transaction.first(Provider.self, "id = \(id)") else {
                 throw .notFound("No resource provider with uuid \(id) found for delete")
             }
             if try transaction.count(Provider.self, "parent_id = \(id)") > 0 {
@@ -165,6 +168,7 @@ extension Provider {
             try transaction.delete(ProviderTrait.self, "provider_id = \(id)")
             try transaction.delete(ProviderAggregate.self, "provider_id = \(id)")
             try transaction.delete(Provider.self, "id = \(id)")
+            try Revision.count([provider.rootID], transaction)
         }
         return .empty
     }
@@ -190,6 +194,7 @@ extension Provider {
             where: "id = \(id) AND generation = \(generation)")
         guard changed == 1 else { throw .generationConflict(Fault.concurrentUpdate) }
         generation += 1
+        try Revision.count([rootID], transaction)
     }
 
     /// The ids of a provider and all below it.

@@ -50,7 +50,11 @@ extension ProviderAggregate {
             if let generation, provider.generation != generation { throw conflict }
             try transaction.delete(ProviderAggregate.self, "provider_id = \(known.id)")
             try transaction.insert(ids.map { ProviderAggregate(providerID: known.id, aggregateID: $0) })
-            if generation != nil { try provider.bump(transaction, at: now) }
+            if generation != nil {
+                try provider.bump(transaction, at: now)
+            } else {
+                try Revision.count([provider.rootID], transaction)
+            }
             return provider
         }
         return listed(ids, provider, request)

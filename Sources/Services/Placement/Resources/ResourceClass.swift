@@ -78,6 +78,7 @@ extension ResourceClass {
             _ = try transaction.update(ResourceClass.self, set: "name = \(name)", where: "name = \(old)")
             _ = try transaction.update(Inventory.self, set: set, where: "resource_class = \(old)")
             _ = try transaction.update(Allocation.self, set: set, where: "resource_class = \(old)")
+            try Revision.count([Revision.everything], transaction)
         }
         let prefix = request.prefix
         return Reply.bare { wire(name, prefix, &$0) }
