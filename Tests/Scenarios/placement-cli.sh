@@ -7,7 +7,10 @@ scenario placement-cli
 start_cloud "$dir/cloud" "$(free_offset)" || finish
 use_cloud "$dir/cloud"
 export OS_PLACEMENT_API_VERSION=1.39
-op() { openstack --os-placement-api-version "${version:-1.39}" "$@" -f json; }
+# op WORDS...: the client, answering JSON
+printf '#!/bin/sh\nexec openstack "$@" -f json\n' > "$dir/op"
+chmod +x "$dir/op"
+PATH=$dir:$PATH
 
 # The install guide's chapter: https://docs.openstack.org/placement/latest/install/verify.html
 check "the upgrade check passes" "$apus" placement upgrade check --data "$dir/cloud"
@@ -43,8 +46,9 @@ check "a provider is found by its name" op resource provider list --name host-b 
 check "inventories are set" op resource provider inventory set "$host" --resource VCPU=16 \
     --resource MEMORY_MB=4096 --resource MEMORY_MB:reserved=512 --resource VCPU:allocation_ratio=4.0 &&
     expect "two of them" 'length == 2'
-check "one is set alone" op resource provider inventory class set "$card" CUSTOM_GOLD --total 4 ||
-    check "one is set" op resource provider inventory set "$card" --resource CUSTOM_GOLD=4
+check "one is set" op resource provider inventory set "$card" --resource CUSTOM_GOLD=1 && expect "alone" 'length == 1'
+check "a class of it is set" op resource provider inventory class set "$card" CUSTOM_GOLD --total 4 &&
+    expect "to four" '.total == 4'
 check "inventories are amended" op resource provider inventory set "$host" --amend --resource DISK_GB=100 &&
     expect "to three" 'length == 3'
 check "an inventory is shown" op resource provider inventory show "$host" VCPU &&
@@ -58,7 +62,8 @@ check "traits of a provider are listed" op resource provider trait list "$host" 
 check "providers are found by trait" op resource provider list --required CUSTOM_FAST && expect "one" 'length == 1'
 aggregate=$(cat /proc/sys/kernel/random/uuid)
 generation=$(op resource provider show "$host" | jq .generation)
-check "an aggregate is set" op resource provider aggregate set "$host" "$aggregate" --generation "$generation" &&
+check "an aggregate is set" op resource provider aggregate set "$host" --aggregate "$aggregate" \
+    --generation "$generation" &&
     expect "it is there" 'map(.uuid) == [$a]' --arg a "$aggregate"
 check "aggregates are listed" op resource provider aggregate list "$host" && expect "one" 'length == 1'
 check "providers are found by aggregate" op resource provider list --member-of "$aggregate" &&

@@ -10,12 +10,14 @@ package struct CORS: Sendable {
 
     private func allows(_ origin: String) -> Bool { origins.contains("*") || origins.contains(origin) }
 
-    /// The answer to a browser's question before the real request; nil when it is none.
+    /// The answer to a browser's question before the real request; nil when it is none, or nobody may ask.
     func preflight(_ http: HTTPRequest) -> HTTPResponse? {
-        guard http.method == "OPTIONS", let origin = http.headers["Origin"], allows(origin),
+        guard http.method == "OPTIONS", let origin = http.headers["Origin"], !origins.isEmpty,
             http.headers["Access-Control-Request-Method"] != nil
         else { return nil }
         var response = HTTPResponse(status: 200, headers: [], body: .empty)
+        // A page from elsewhere is told nothing, which its browser understands.
+        guard allows(origin) else { return response }
         mark(&response, http)
         response.headers.append(("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"))
         response.headers.append(
