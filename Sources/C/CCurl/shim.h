@@ -42,3 +42,20 @@ static inline long ccurl_status(CURL *handle)
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
+static inline CURLcode ccurl_set_reader(CURL *handle, ccurl_write function, void *context)
+{
+    curl_easy_setopt(handle, CURLOPT_READFUNCTION, function);
+    return curl_easy_setopt(handle, CURLOPT_READDATA, context);
+}
+// The next transfer that ended and how; null when there is none.
+static inline CURL *ccurl_ended(CURLM *multi, CURLcode *result)
+{
+    int left = 0;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(multi, &left)))
+        if (message->msg == CURLMSG_DONE) {
+            *result = message->data.result;
+            return message->easy_handle;
+        }
+    return NULL;
+}

@@ -24,7 +24,7 @@ package final class HTTPClient: Sendable {
     }
 
     /// libcurl wants this once per process, before any thread uses it.
-    private static let prepared = curl_global_init(Int(CURL_GLOBAL_ALL))
+    static let prepared = curl_global_init(Int(CURL_GLOBAL_ALL))
 
     /// - Parameters:
     ///   - timeout: for the whole call, waiting for a thread excepted.
@@ -37,6 +37,14 @@ package final class HTTPClient: Sendable {
         return try await pool.run { () throws(Fault) -> Reply in
             try HTTPCall(method, url, headers, body, timeout, .memory(limit: limit)).perform(handles)
         }
+    }
+
+    /// The same on the caller's own thread, which may block.
+    package func sendHere(
+        _ method: String, _ url: String, headers: [(String, String)] = [], body: [UInt8] = [],
+        timeout: Duration, limit: Int = 16 << 20
+    ) throws(Fault) -> Reply {
+        try HTTPCall(method, url, headers, body, timeout, .memory(limit: limit)).perform(handles)
     }
 
     /// Writes the body of a successful answer to the descriptor, from where it stands; that of another one is returned.

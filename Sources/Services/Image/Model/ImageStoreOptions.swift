@@ -6,7 +6,6 @@ package enum ImageStoreKind: String, Sendable, CaseIterable { case file }
 
 /// Which stores there are and what each was told, under glance_store's names: with `enabled_backends` each has a
 /// section of its own, without it they share `[glance_store]`.
-/// of its own, without it they share `[glance_store]`.
 package struct ImageStoreOptions: Options {
     package static let section = INI.defaultSection
 
