@@ -41,6 +41,7 @@ let package = Package(
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         shim("CCrypt", pkgConfig: "libcrypt", apt: "libcrypt-dev"),
         shim("CLinux", apt: "libc6-dev"),
+        shim("CCeph", apt: "librbd-dev"),
 
         // Kernel: knows no OpenStack service
         kernel("Base", "CLinux"),
@@ -73,13 +74,15 @@ let package = Package(
         driver("NetworkOVN", "Network", "OVSDB"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
+        driver("ImageHTTP", "Image"), driver("ImageS3", "Image"), driver("ImageObjectStore", "Image"),
+        driver("ImageCeph", "Image", "CCeph"),
 
         // The binary
         .executableTarget(
             name: "apus",
             dependencies: [
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
-                "HypervisorLibvirt", "ImageFiles", "OVSDB",
+                "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
             ],
             path: "Sources/apus", swiftSettings: strict),
 
@@ -95,7 +98,9 @@ let package = Package(
         tests("WorkTests", "Kernel", "Simulation"),
         tests("OVSDBTests", "OVSDB", "Base", "JSON"),
         tests("IdentityTests", "Identity", "Kernel", "Clients", "Simulation"),
-        tests("ImageTests", "Image", "ImageFiles", "Kernel", "Clients", "Simulation"),
+        tests(
+            "ImageTests", "Image", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "Kernel",
+            "Clients", "Simulation"),
         tests("PlacementTests", "Placement", "Kernel", "Clients", "Simulation"),
         tests("NetworkTests", "Network", "Kernel", "Clients", "Simulation"),
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),

@@ -50,7 +50,7 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
-            stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path),
+            stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path, clock),
             options: options[ImageOptions.self], storeOptions: options[ImageStoreOptions.self])
         try await image.recover()
         let backend = try Rooms.backend(ground)

@@ -33,6 +33,15 @@ package final class BlockingPool: TaskExecutor {
         }
         return try result.get()
     }
+
+    /// Has the body run on one of the threads, and does not wait for it.
+    package func begin<T: Sendable>(_ body: @Sendable @escaping () throws(Fault) -> T) throws(Fault) -> Deferred<T> {
+        let deferred = Deferred<T>()
+        guard line.push({ deferred.settle(Result(catching: body)) }, always: false) else {
+            throw .unavailable("The \(line.name) queue is full; try again later.", retryAfter: 1)
+        }
+        return deferred
+    }
 }
 
 /// What waits for a thread. The threads hold this and not the pool, so that the pool can go while they wait.

@@ -11,6 +11,12 @@ package final class HTTPClient: Sendable {
         package let status: Int
         package let headers: HTTPHeaders
         package let body: [UInt8]
+
+        package init(status: Int, headers: HTTPHeaders, body: [UInt8]) {
+            self.status = status
+            self.headers = headers
+            self.body = body
+        }
     }
 
     private let pool: BlockingPool

@@ -48,7 +48,13 @@ extension ImageService {
     /// Refuses when somebody builds on the bytes of an image, in one store or any.
     package func requireUnused(_ image: ImageRecord, in store: String? = nil) async throws(Fault) {
         for location in image.locations where store == nil || location.store == store {
-            try await stores.entry(of: location)?.store.requireUnused(location.url)
+            do throws(Fault) {
+                try await stores.entry(of: location)?.store.requireUnused(location.url)
+            } catch {
+                guard error.status == 409 else { continue }
+                throw .conflict(
+                    "Image \(image.id) could not be deleted because it is in use: \(error.message)")
+            }
         }
     }
 }

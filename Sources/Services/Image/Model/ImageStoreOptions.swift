@@ -2,7 +2,7 @@
 package import Kernel
 
 /// The kinds of stores, by the names that `enabled_backends` uses.
-package enum ImageStoreKind: String, Sendable, CaseIterable { case file }
+package enum ImageStoreKind: String, Sendable, CaseIterable { case file, http, swift, rbd, s3 }
 
 /// Which stores there are and what each was told, under glance_store's names: with `enabled_backends` each has a
 /// section of its own, without it they share `[glance_store]`.
@@ -50,7 +50,7 @@ package struct ImageStoreOptions: Options {
                 + "; each has a section of its name with the options that [glance_store] shows. Without it there is "
                 + "one store, told in [glance_store].")
         let pairs = ImageStoreOptions.pairs(named, &read)
-        readShared(&read)
+        readShared(&read, isShared: pairs.isEmpty)
         if !pairs.isEmpty {
             isMulti = true
             readNamed(pairs, &read)
@@ -83,17 +83,20 @@ package struct ImageStoreOptions: Options {
     }
 
     /// The single store, and which of several is meant when nobody says.
-    private mutating func readShared(_ read: inout OptionReader) {
+    private mutating func readShared(_ read: inout OptionReader, isShared: Bool) {
         read.section("glance_store")
         let chosen = read.string(
             "default_backend", help: "Which of enabled_backends takes an image when nobody says; needed with it.")
         let listed = read.list(
-            "stores", default: ["file"], help: "Without enabled_backends: the kinds of stores there are.")
+            "stores", default: ["file", "http"], help: "Without enabled_backends: the kinds of stores there are.")
         standard = read.choice(
             "default_store", of: ImageStoreKind.allCases.map(\.rawValue), default: "file",
             help: "Without enabled_backends: the kind of store that takes images.")
         var all: [ImageStoreKind: ImageStoreSettings] = [:]
-        for kind in ImageStoreKind.allCases { all[kind] = ImageStoreSettings(kind, &read) }
+        for kind in ImageStoreKind.allCases {
+            let isUsed = isShared && (listed.contains(kind.rawValue) || standard == kind.rawValue)
+            all[kind] = ImageStoreSettings(kind, &read, isUsed: isUsed)
+        }
         var kinds: [ImageStoreKind] = []
         for name in listed {
             guard let kind = ImageStoreKind(rawValue: name) else {
@@ -118,7 +121,7 @@ package struct ImageStoreOptions: Options {
         backends = pairs.map { id, kind in
             read.section(id)
             return Backend(
-                id: id, settings: ImageStoreSettings(kind, &read),
+                id: id, settings: ImageStoreSettings(kind, &read, isUsed: true),
                 description: read.string("store_description", help: "What users are told of this store."),
                 weight: read.int(
                     "weight", default: 0, help: "Images in several stores are read from the one that weighs most."))

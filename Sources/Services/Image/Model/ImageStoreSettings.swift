@@ -4,17 +4,29 @@ internal import Kernel
 /// What one store was told; each kind has the options that glance_store gives it.
 package enum ImageStoreSettings: Sendable {
     case file(FileStoreSettings)
+    case http(HTTPStoreSettings)
+    case s3(S3StoreSettings)
+    case swift(SwiftStoreSettings)
+    case rbd(CephStoreSettings)
 
     package var kind: ImageStoreKind {
         switch self {
         case .file: .file
+        case .http: .http
+        case .s3: .s3
+        case .swift: .swift
+        case .rbd: .rbd
         }
     }
 
-    /// Reads in the section where the reader stands.
-    init(_ kind: ImageStoreKind, _ read: inout OptionReader) {
+    /// Reads in the section where the reader stands; what a store cannot do without is asked of those in use.
+    init(_ kind: ImageStoreKind, _ read: inout OptionReader, isUsed: Bool) {
         switch kind {
         case .file: self = .file(FileStoreSettings(&read))
+        case .http: self = .http(HTTPStoreSettings(&read))
+        case .s3: self = .s3(S3StoreSettings(&read, isUsed: isUsed))
+        case .swift: self = .swift(SwiftStoreSettings(&read, isUsed: isUsed))
+        case .rbd: self = .rbd(CephStoreSettings(&read))
         }
     }
 }
@@ -72,5 +84,22 @@ package struct FileStoreSettings: Sendable {
             }
             folders.append(Folder(path: path, priority: priority))
         }
+    }
+}
+
+/// Images that stay on somebody's web server.
+package struct HTTPStoreSettings: Sendable {
+    package var authorities: String?
+    package var verifiesPeers = false
+
+    package init() {}
+
+    init(_ read: inout OptionReader) {
+        authorities = read.string(
+            "https_ca_certificates_file", help: "HTTP store: trusted certificates; given, servers are verified by it.")
+        let isInsecure = read.bool(
+            "https_insecure", default: true,
+            help: "HTTP store: whether servers' certificates are taken unverified when no file is given.")
+        verifiesPeers = authorities != nil || !isInsecure
     }
 }
