@@ -98,9 +98,10 @@ let package = Package(
         tests("WorkTests", "Kernel", "Simulation"),
         tests("OVSDBTests", "OVSDB", "Base", "JSON"),
         tests("IdentityTests", "Identity", "Kernel", "Clients", "Simulation"),
+        tests("ImageTests", "Image", "ImageFiles", "Kernel", "Clients", "Simulation"),
         tests(
-            "ImageTests", "Image", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "Kernel",
-            "Clients", "Simulation"),
+            "ImageStoreTests", "Image", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph",
+            "Kernel"),
         tests("PlacementTests", "Placement", "Kernel", "Clients", "Simulation"),
         tests("NetworkTests", "Network", "Kernel", "Clients", "Simulation"),
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),

@@ -52,7 +52,9 @@ final class CephPool: @unchecked Sendable {
 
     func free() -> Int? {
         var facts = rados_cluster_stat_t()
-        return calls.rados_cluster_stat!(cluster, &facts) == 0 ? Int(facts.kb_avail) << 10 : nil
+        // All zero without a manager to count.
+        guard calls.rados_cluster_stat!(cluster, &facts) == 0, facts.kb > 0 else { return nil }
+        return Int(facts.kb_avail) << 10
     }
 
     /// - Parameter snapshot: given, the image is only read, as it was then.

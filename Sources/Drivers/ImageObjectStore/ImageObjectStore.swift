@@ -3,8 +3,8 @@ package import Image
 package import Kernel
 internal import Synchronization
 
-/// Images as objects of an OpenStack object store (Swift). Large ones are segments under names of their own and a static
-/// manifest; images that upstream stored with a dynamic manifest are read and deleted as well.
+/// Images as objects of an OpenStack object store (Swift). Large ones are segments under names of their own and a
+/// static manifest; images that upstream stored with a dynamic manifest are read and deleted as well.
 package final class SwiftImageStore: ImageStore {
     private let account: SwiftAccount
     private let settings: SwiftStoreSettings

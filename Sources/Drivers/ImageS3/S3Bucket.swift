@@ -38,7 +38,10 @@ struct S3Bucket: Sendable {
         let signed = signature.headers(
             method, host: host, path: path.isEmpty ? "/" : path, query: query, payload: payload, at: clock.now())
         let text = query.isEmpty ? "" : "?" + S3Signature.canonical(query)
-        return Call(url: "\(scheme)://\(host)\(path.isEmpty ? "/" : path)\(text)", headers: signed + extra)
+        // Named, or libcurl calls a body a form, which some servers then take apart.
+        let type = ("Content-Type", "application/octet-stream")
+        return Call(
+            url: "\(scheme)://\(host)\(path.isEmpty ? "/" : path)\(text)", headers: signed + [type] + extra)
     }
 
     /// Sends a request whose body is at hand, once more when the server is at fault.
