@@ -145,6 +145,7 @@ struct Rooms: Sendable {
             if let libvirt { group.addTask { await libvirt.run() } }
             group.addTask { await network.sync.run() }
             group.addTask { await ImageJanitor(image).run() }
+            group.addTask { await ImageLocationHasher(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask {

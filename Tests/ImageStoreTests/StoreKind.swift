@@ -93,7 +93,7 @@ final class StoreServer: Sendable {
         child = try Subprocess.spawn([top + "/scripts/store-server", kind, folder], log: folder + ".log")
         var waited = 0
         while !FileSystem.exists(folder + "/ready") {
-            guard child.isRunning, waited < 1200 else {
+            guard child.isRunning, waited < 3600 else {
                 throw Fault.unavailable(
                     "the \(kind) server did not start: \(FileSystem.text(folder + "/output") ?? "")")
             }

@@ -117,7 +117,7 @@ final class CephPool: @unchecked Sendable {
     }
 }
 
-/// An open image.
+/// An open image. librbd may be called with one handle from any thread; the members here never change.
 final class CephImage: @unchecked Sendable {
     let raw: rbd_image_t
     let name: String

@@ -36,16 +36,46 @@ final class FileDraft: ImageDraft {
 
     private func write(_ bytes: [UInt8]) throws(Fault) {
         let start = state.withLock { $0.written }
+        var problem: Fault?
+        bytes.withUnsafeBytes { all in
+            do throws(Fault) {
+                for range in settings.isThin ? FileDraft.runs(all) : [0..<all.count] {
+                    try write(UnsafeRawBufferPointer(rebasing: all[range]), at: start + range.lowerBound)
+                }
+            } catch { problem = error }
+        }
+        if let problem { throw problem }
+        state.withLock { $0.written += bytes.count }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, at start: Int) throws(Fault) {
         var done = 0
         while done < bytes.count {
-            let put = bytes.withUnsafeBytes {
-                pwrite(file.descriptor, $0.baseAddress! + done, bytes.count - done, off_t(start + done))
-            }
+            let put = pwrite(file.descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(start + done))
             if put < 0, errno == EINTR { continue }
             guard put > 0 else { throw .files("write", path) }
             done += put
         }
-        state.withLock { $0.written += bytes.count }
+    }
+
+    /// Of this length and at a multiple of it, zeros are a hole when the store is thin.
+    private static let block = 4096
+
+    /// Stretches of blocks that are not all zero.
+    private static func runs(_ bytes: UnsafeRawBufferPointer) -> [Range<Int>] {
+        var runs: [Range<Int>] = []
+        for start in stride(from: 0, to: bytes.count, by: block) {
+            let end = min(start + block, bytes.count)
+            // All the same as the one before, and the first is zero.
+            let first = bytes.baseAddress! + start
+            if bytes[start] == 0, end - start == 1 || memcmp(first, first + 1, end - start - 1) == 0 { continue }
+            if let last = runs.last, last.upperBound == start {
+                runs[runs.count - 1] = last.lowerBound..<end
+            } else {
+                runs.append(start..<end)
+            }
+        }
+        return runs
     }
 
     func inspect<Finding: Sendable>(
@@ -58,6 +88,9 @@ final class FileDraft: ImageDraft {
     func publish() async throws(Fault) {
         try await pool.run { () throws(Fault) in
             if let mode = self.settings.permissions { fchmod(self.file.descriptor, mode_t(mode)) }
+            // A hole at the end is no byte that was written.
+            let size = self.state.withLock { $0.written }
+            guard ftruncate(self.file.descriptor, off_t(size)) == 0 else { throw .files("write", self.path) }
             guard fsync(self.file.descriptor) == 0 else { throw .files("sync", self.path) }
             guard rename(self.path + FileImageStore.part, self.path) == 0 else { throw .files("rename", self.path) }
             self.state.withLock { $0.isOpen = false }

@@ -11,6 +11,7 @@ package final class ImageService: Service {
             ImageDiscovery.self, ImageSchemas.self, ImageRecord.self, ImageTransfer.self, ImageImport.self,
             ImageTags.self,
             ImageActions.self, ImageMember.self, ImageStoreList.self,
+            ImageLocations.self,
             MetadefNamespace.self, MetadefObject.self, MetadefProperty.self, MetadefTag.self,
             MetadefResourceType.self, MetadefSchemas.self,
         ])

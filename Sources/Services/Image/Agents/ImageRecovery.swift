@@ -9,7 +9,10 @@ extension ImageService {
         try await adoptSingleLocations()
         let queued = try await database.update(
             ImageRecord.self, set: ImageRecord.backToQueued,
-            where: "status IN ('saving', 'importing') OR (status = 'uploading' AND checksum IS NULL)")
+            where: """
+                (status IN ('saving', 'importing') OR (status = 'uploading' AND checksum IS NULL)) \
+                AND id NOT IN (SELECT image_id FROM image_location_checks)
+                """)
         try await database.update(
             ImageDepositRecord.self, set: "is_doomed = \(true)",
             where: """

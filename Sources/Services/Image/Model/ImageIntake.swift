@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Kernel
-internal import Synchronization
 
 /// Bytes on their way from a client into the store: written and digested at once, while the next ones arrive.
 struct ImageIntake: Sendable {
@@ -17,8 +16,7 @@ struct ImageIntake: Sendable {
     private static let portion = 192 * 1024
 
     func receive(_ body: HTTPBody, into draft: any ImageDraft, announced: Int?) async throws(Fault) -> Received {
-        let md5 = DigestLane(.md5)
-        let sha512 = DigestLane(.sha512)
+        let digests = ImageDigests(on: service.digesters)
         let cap = service.options.sizeCap
         if let announced, announced > cap { throw .imageTooLarge(cap) }
         var size = 0
@@ -26,16 +24,15 @@ struct ImageIntake: Sendable {
         while let bytes = next {
             size += bytes.count
             guard size <= cap else { throw .imageTooLarge(cap) }
+            try await digests.add(bytes)
             async let written = outcome { () async throws(Fault) in try await draft.append(bytes) }
-            async let first = outcome { () async throws(Fault) in try await md5.add(bytes, on: service.digesters) }
-            async let second = outcome { () async throws(Fault) in try await sha512.add(bytes, on: service.digesters) }
             let arrived: Result<[UInt8]?, Fault>
             do throws(Fault) { arrived = .success(try await portion(of: body)) } catch { arrived = .failure(error) }
-            let faults = await [written, first, second]
-            if let fault = faults.compactMap({ $0 }).first { throw fault }
+            if let fault = await written { throw fault }
             next = try arrived.get()
         }
-        return Received(size: size, md5: md5.finish(), sha512: sha512.finish())
+        let found = try await digests.finish()
+        return Received(size: size, md5: found.md5, sha512: found.hash)
     }
 
     private func portion(of body: HTTPBody) async throws(Fault) -> [UInt8]? {
@@ -55,19 +52,6 @@ struct ImageIntake: Sendable {
             return error
         }
     }
-}
-
-/// One digest, fed from threads that may compute.
-private final class DigestLane: Sendable {
-    private let digest: Mutex<Digest>
-
-    init(_ algorithm: Digest.Algorithm) { digest = Mutex(Digest(algorithm)) }
-
-    func add(_ bytes: [UInt8], on pool: BlockingPool) async throws(Fault) {
-        try await pool.run { () throws(Fault) in self.digest.withLock { $0.update(bytes) } }
-    }
-
-    func finish() -> String { digest.withLock { Hex.encode($0.finish()) } }
 }
 
 extension Fault {

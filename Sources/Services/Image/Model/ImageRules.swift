@@ -18,15 +18,14 @@ enum ImageRules {
         "download_from_store": download,
         "get_image_location": reader,
         "set_image_location": member,
-        "add_image_location":
-            "rule:service_api or (role:member and project_id:%(project_id)s and project_id:%(owner)s)",
-        "fetch_image_location": "rule:service_api",
         "manage_image_cache": admin,
         "list_cached_nodes": admin,
         "copy_image": admin,
     ]
 
     static let admin = "rule:context_is_admin"
+    static let addLocation =
+        "rule:service_api or (role:member and project_id:%(project_id)s and project_id:%(owner)s)"
     static let member = "\(admin) or (role:member and project_id:%(project_id)s)"
     static let reader = "\(admin) or (role:reader and project_id:%(project_id)s)"
     static let create =
