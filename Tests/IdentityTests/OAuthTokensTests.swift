@@ -119,6 +119,29 @@ struct OAuthTokensTests {
         #expect(await consumer.cloud.call("GET", one, token: consumer.admin).status == 404)
     }
 
+    @Test("An access token logs in with the roles agreed to, until it is taken back")
+    func login() async throws {
+        let consumer = try await Consumer()
+        let (id, secret) = await consumer.fetch()
+        let body: JSON = ["auth": ["identity": ["methods": ["oauth1"], "oauth1": [:]]]]
+        let path = "/v3/auth/tokens"
+        #expect(await consumer.call(path, ["oauth_token": id], tokenSecret: "wrong", body: body).status == 401)
+        let answer = await consumer.call(path, ["oauth_token": id], tokenSecret: secret, body: body)
+        #expect(answer.status == 201, "\(answer.json)")
+        let token = answer["token"]
+        #expect(token["methods"] == ["oauth1"])
+        #expect(token["roles"]?.array?.names().sorted() == ["member", "reader"])
+        #expect(token["project"]?["id"]?.string == consumer.project)
+        #expect(token["OS-OAUTH1"] == ["access_token_id": .string(id), "consumer_id": .string(consumer.key)])
+        let text = answer.header("X-Subject-Token") ?? ""
+        #expect(await consumer.cloud.call("GET", "/v3/auth/catalog", token: text).status == 200)
+        let again: JSON = ["auth": ["identity": ["methods": ["token"], "token": ["id": .string(text)]]]]
+        #expect(await consumer.cloud.call("POST", path, again).status == 403)
+        let own = "/v3/users/\(consumer.userID)/OS-OAUTH1/access_tokens/" + id
+        #expect(await consumer.cloud.call("DELETE", own, token: consumer.admin).status == 204)
+        #expect(await consumer.cloud.call("GET", "/v3/auth/catalog", token: text).status == 401)
+    }
+
     @Test("What is missing, old or unknown is refused")
     func refusals() async throws {
         let consumer = try await Consumer()

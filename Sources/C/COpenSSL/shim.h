@@ -8,3 +8,5 @@
 #include <openssl/rsa.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/x509.h>
+#include <openssl/objects.h>

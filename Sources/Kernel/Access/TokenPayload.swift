@@ -10,6 +10,9 @@ package struct TokenPayload: Sendable, Equatable {
         case system
         case trust(project: String?, trust: String)
         case applicationCredential(project: String?, credential: String)
+        case oauth(project: String?, accessToken: String)
+        /// Bound to a client's certificate by the SHA-256 of it.
+        case certificate(project: String?, thumbprint: String)
     }
 
     /// How somebody came here from an identity provider, and the groups that it put them into.
@@ -64,7 +67,7 @@ extension TokenPayload {
             write(federation, version, methods: known, to: &out)
             return out.bytes
         }
-        out.array(scope.isUnscoped ? 5 : scope.hasTail ? 7 : 6)
+        out.array(scope.isUnscoped ? 5 : scope.version == 10 ? 8 : scope.hasTail ? 7 : 6)
         out.integer(scope.version)
         out.identifier(userID)
         out.integer(mask(known))
@@ -76,12 +79,22 @@ extension TokenPayload {
         case .project(let id): out.identifier(id)
         case .system: out.text("all")
         case .trust(let project, _), .applicationCredential(let project, _): out.identifier(project)
+        case .oauth(let project, let token):
+            out.identifier(project)
+            out.identifier(token)
+        case .certificate(let project, _):
+            out.identifier(project)
+            out.identifier(nil)
         }
         writeTimes(to: &out)
         switch scope {
         case .trust(_, let trust):
             if let packed = TokenPayload.packed(trust) { out.binary(packed) } else { out.text(trust) }
         case .applicationCredential(_, let credential): out.identifier(credential)
+        case .certificate(_, let thumbprint):
+            out.array(2)
+            out.bool(false)
+            out.text(thumbprint)
         default: break
         }
         return out.bytes
@@ -131,6 +144,8 @@ extension TokenPayload.Scope {
         case .trust: 3
         case .system: 8
         case .applicationCredential: 9
+        case .oauth: 7
+        case .certificate: 10
         }
     }
     fileprivate var federatedVersion: Int? {
@@ -142,7 +157,7 @@ extension TokenPayload.Scope {
         }
     }
     fileprivate var isUnscoped: Bool { self == .unscoped }
-    fileprivate var hasTail: Bool { version == 3 || version == 9 }
+    fileprivate var hasTail: Bool { version == 3 || version == 7 || version == 9 }
 }
 
 extension MessagePackWriter {
@@ -174,11 +189,9 @@ extension TokenPayload {
         switch version {
         case 0: members = 5
         case 1, 2, 8: members = 6
-        case 3, 9: members = 7
-        case 4: members = 8
+        case 3, 7, 9: members = 7
+        case 4, 10: members = 8
         case 5, 6: members = 9
-        case 7: throw .unauthorized("Tokens made by OAuth 1.0 are not accepted here.")
-        case 10: throw .unauthorized("Tokens bound to an OAuth 2.0 client certificate are not accepted here.")
         default: throw .unauthorized("This is not a recognized Fernet payload version: \(version)")
         }
         guard count == members else { throw TokenPayload.unreadable }
@@ -186,6 +199,7 @@ extension TokenPayload {
         guard let mask = reader.integer() else { throw TokenPayload.unreadable }
         methods = known.enumerated().reversed().filter { mask & 1 << $0.offset != 0 }.map(\.element)
         let scopeID = try reader.scope(version)
+        let second = version == 7 || version == 10 ? try reader.identifier() : nil
         if (4...6).contains(version) { federation = try reader.federation() }
         guard let expires = reader.double(), abs(expires) < 1e12 else { throw TokenPayload.unreadable }
         expiresAt = Timestamp(microseconds: Int64((expires * 1_000_000).rounded(.toNearestOrEven)))
@@ -197,6 +211,8 @@ extension TokenPayload {
         case 1: scope = .domain(scopeID ?? "")
         case 2: scope = .project(scopeID ?? "")
         case 3: scope = .trust(project: scopeID, trust: try reader.plainIdentifier())
+        case 7: scope = .oauth(project: scopeID, accessToken: second ?? "")
+        case 10: scope = .certificate(project: scopeID, thumbprint: try reader.identifier() ?? "")
         case 9: scope = .applicationCredential(project: scopeID, credential: try reader.identifier() ?? "")
         default: scope = .system
         }

@@ -19,7 +19,7 @@ package final class IdentityService: Service {
             IdentityProvider.self, FederationProtocol.self, FederationMapping.self, ServiceProvider.self,
             FederatedUser.self, FederationAuth.self,
             IdentityMapping.self,
-            OAuthConsumer.self, OAuthTokens.self, OAuthAccessTokens.self,
+            OAuthConsumer.self, OAuthTokens.self, OAuthAccessTokens.self, ClientTokens.self,
         ])
 
     package let database: Database

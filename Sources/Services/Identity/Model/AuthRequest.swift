@@ -42,6 +42,8 @@ struct AuthRequest: Sendable {
         case password(NameReference, String)
         case token(String)
         case applicationCredential(CredentialReference, String)
+        /// A consumer's, whose signature stands in the request's header.
+        case oauth
     }
 
     /// An application credential by its id, or by its name and user.
@@ -58,6 +60,11 @@ struct AuthRequest: Sendable {
 
     let methods: [Method]
     let scope: Scope
+
+    init(methods: [Method], scope: Scope = .none) {
+        self.methods = methods
+        self.scope = scope
+    }
 
     init(_ request: Request) throws(Fault) {
         var auth = try request.body("auth")
@@ -82,6 +89,7 @@ struct AuthRequest: Sendable {
         case "token":
             guard let id = try body.option("id", .text) else { throw .expecting("id", in: "token") }
             return .token(id)
+        case "oauth1": return .oauth
         case "application_credential":
             let secret = try body.option("secret", .text) ?? ""
             if let id = try body.option("id", .text) { return .applicationCredential(.id(id), secret) }

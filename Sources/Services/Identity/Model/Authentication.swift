@@ -17,7 +17,9 @@ extension IdentityService {
             return try await trust(id, userID, proof.methods, parent, at: request.now)
         }
         let scope: TokenPayload.Scope
-        if let credential = proof.credential ?? proof.token?.bearer.credential {
+        if let access = proof.access {
+            scope = .oauth(project: access.projectID, accessToken: access.id)
+        } else if let credential = proof.credential ?? proof.token?.bearer.credential {
             guard case .none = asked.scope else { throw .unauthorized() }
             scope = .applicationCredential(project: credential.projectID, credential: credential.id)
         } else {
@@ -36,6 +38,7 @@ extension IdentityService {
         var methods: [String] = []
         var token: Token?
         var credential: ApplicationCredential?
+        var access: OAuthAccessToken?
 
         mutating func add(_ userID: String, _ methods: [String]) throws(Fault) {
             guard self.userID == nil || self.userID == userID else { throw .unauthorized() }
@@ -61,6 +64,10 @@ extension IdentityService {
             }
             try proof.add(credential.userID, ["application_credential"])
             proof.credential = credential
+        case .oauth:
+            let access = try await accessToken(request)
+            try proof.add(access.authorizingUserID, ["oauth1"])
+            proof.access = access
         }
     }
 
@@ -169,6 +176,10 @@ extension IdentityService {
             refusal = "Using trust-scoped token to create another token. Create a new trust-scoped token instead"
         case (.system, .project), (.system, .domain):
             refusal = "Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed."
+        case (.oauth, _):
+            refusal = "Using OAuth-scoped token to create another token. Create a new OAuth-scoped token instead"
+        case (.certificate, _):
+            refusal = "Using a token bound to a certificate to create another token is not allowed"
         case (.applicationCredential, .none): return
         case (.applicationCredential, _):
             refusal = "Using an application credential token to create a scoped token is not allowed."

@@ -18,13 +18,16 @@ struct Bearer: Sendable {
     /// What the token was made from when it was not a password.
     var trust: Trust?
     var credential: ApplicationCredential?
+    var access: OAuthAccessToken?
+    /// Of the client certificate that a token is bound to.
+    var thumbprint: String?
     /// How the user came, when that was from an identity provider.
     var federation: TokenPayload.Federation?
     /// When a membership of the user's ends, and all this must be looked up again.
     var freshUntil: Timestamp?
 
     /// When trust or credential end, whatever the token says.
-    var endsAt: Timestamp? { trust?.expiresAt ?? credential?.expiresAt }
+    var endsAt: Timestamp? { trust?.expiresAt ?? credential?.expiresAt ?? access?.expiresAt }
 
     /// The keys of revocations that concern such a token, its own apart.
     let revocations: [String]

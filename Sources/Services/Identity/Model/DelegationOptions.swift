@@ -10,6 +10,13 @@ package struct DelegationOptions: Sendable {
     package var requestTokenLifetime = Duration.seconds(28_800)
     package var accessTokenLifetime = Duration.seconds(86_400)
 
+    package var clientMethods = ["tls_client_auth", "client_secret_basic"]
+    /// The mapping that says which certificate is whose.
+    package var certificateMappingID = "oauth2_mapping"
+    /// The header that a TLS proxy hands certificates over in; nil believes nobody.
+    package var certificateHeader: String?
+    package var certificateProxies = ["127.0.0.1", "::1"]
+
     package init() {}
 
     package init(_ read: inout OptionReader) {
@@ -28,5 +35,22 @@ package struct DelegationOptions: Sendable {
         accessTokenLifetime = read.duration(
             "access_token_duration", default: accessTokenLifetime,
             help: "How long an OAuth access token lives; 0 is for ever.")
+        read.section("oauth2")
+        clientMethods = read.list(
+            "oauth2_authn_methods", default: clientMethods,
+            help: "How OAuth 2.0 clients may prove who they are: tls_client_auth, client_secret_basic.")
+        for method in clientMethods where !["tls_client_auth", "client_secret_basic"].contains(method) {
+            read.refuse("oauth2_authn_methods: '\(method)' is neither tls_client_auth nor client_secret_basic.")
+        }
+        certificateMappingID = read.string(
+            "oauth2_cert_dn_mapping_id", default: certificateMappingID,
+            help: "The mapping whose rules say which user a client certificate stands for.")
+        certificateHeader = read.string(
+            "client_certificate_header",
+            help: "The header in which a TLS proxy hands over the client certificate it has checked, in PEM, plain or "
+                + "percent-encoded (nginx: $ssl_client_escaped_cert). Unset, certificates are not taken.")
+        certificateProxies = read.list(
+            "client_certificate_proxies", default: certificateProxies,
+            help: "The addresses of the proxies that are believed to have checked it.")
     }
 }

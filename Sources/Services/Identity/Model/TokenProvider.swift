@@ -148,6 +148,8 @@ extension TokenProvider {
         case .project(let id): "\(userID) p \(id)"
         case .trust(_, let id): "\(userID) t \(id)"
         case .applicationCredential(_, let id): "\(userID) a \(id)"
+        case .oauth(_, let id): "\(userID) o \(id)"
+        case .certificate(let project, let thumbprint): "\(userID) c \(project ?? "") \(thumbprint)"
         }
     }
 
@@ -191,6 +193,11 @@ extension TokenProvider {
         case .project(let id): return try await inProject(user, userDomain, id, groups)
         case .trust(_, let id): return try await trusted(user, userDomain, id)
         case .applicationCredential(_, let id): return try await credited(user, userDomain, id)
+        case .oauth(_, let id): return try await consented(user, userDomain, id)
+        case .certificate(let project, let thumbprint):
+            var bearer = try await inProject(user, userDomain, project ?? "", groups)
+            bearer.thumbprint = thumbprint
+            return bearer
         }
     }
 
@@ -235,6 +242,18 @@ extension TokenProvider {
         bearer.roles = bearer.roles.filter { credential.roleIDs.contains($0.id) }
         guard !bearer.roles.isEmpty else { throw .unauthorized() }
         bearer.credential = credential
+        return bearer
+    }
+
+    /// The user's roles as far as the user has let a consumer have them.
+    private func consented(_ user: User, _ userDomain: Project, _ id: String) async throws(Fault) -> Bearer {
+        let token = try await database.one(
+            OAuthAccessToken.self, "id = \(id) AND authorizing_user_id = \(user.id)", or: .unauthorized())
+        var bearer = try await inProject(user, userDomain, token.projectID)
+        let given = try await roleBook().effective(token.roleIDs)
+        bearer.roles = bearer.roles.filter(given.contains)
+        guard !bearer.roles.isEmpty else { throw .unauthorized() }
+        bearer.access = token
         return bearer
     }
 

@@ -95,7 +95,7 @@ extension Token {
                 $0.nest("domain", domain.reference)
                 project.reference(&$0)
             }
-            view.put("is_domain", project.isDomain)
+            if bearer.trust == nil { view.put("is_domain", project.isDomain) }
         }
         writeDelegation(&view)
         if payload.scope != .unscoped {
@@ -104,7 +104,7 @@ extension Token {
                 $0.put("name", $1.name)
             }
         }
-        catalog?.write(&view, projectID: bearer.project?.id, userID: bearer.user.id)
+        catalog?.write(&view, projectID: bearer.project?.id, userID: bearer.trust?.trustorUserID ?? bearer.user.id)
     }
 
     /// What a token made from a trust or an application credential says about that.
@@ -116,6 +116,15 @@ extension Token {
                 $0.nest("trustee_user") { $0.put("id", trust.trusteeUserID) }
                 $0.put("impersonation", trust.impersonation)
             }
+        }
+        if let access = bearer.access {
+            view.nest("OS-OAUTH1") {
+                $0.put("access_token_id", access.id)
+                $0.put("consumer_id", access.consumerID)
+            }
+        }
+        if let thumbprint = bearer.thumbprint {
+            view.nest("oauth2_credential") { $0.put("x5t#S256", thumbprint) }
         }
         if let credential = bearer.credential {
             view.nest("application_credential") {

@@ -154,6 +154,21 @@ enum OAuthTokens: Resource {
     }
 }
 
+extension IdentityService {
+    /// The access token that a consumer's login is signed with.
+    func accessToken(_ request: Request) async throws(Fault) -> OAuthAccessToken {
+        let signature = try OAuthSignature(request)
+        let id = try signature.need("oauth_token")
+        let token = try await database.one(OAuthAccessToken.self, "id = \(id)", or: OAuthAccessToken.missing)
+        if let ends = token.expiresAt, ends < request.now { throw .unauthorized() }
+        let consumerID = try signature.need("oauth_consumer_key")
+        let consumer = try await database.one(OAuthConsumer.self, "id = \(consumerID)", or: .unauthorized())
+        guard consumer.id == token.consumerID else { throw .unauthorized() }
+        try signature.require(request, consumerSecret: consumer.secret, tokenSecret: token.secret)
+        return token
+    }
+}
+
 extension Request {
     /// Refuses tokens that somebody else's trust, consent or credential stands behind.
     func requireUndelegated() throws(Fault) {
