@@ -81,6 +81,44 @@ struct TrustsTests {
         #expect(await town.cloud.call("GET", "/v3/auth/catalog", token: token).status == 401)
     }
 
+    @Test("A trust may be handed on as often as it says, and ends with the one it came from")
+    func chains() async throws {
+        let town = try await Town()
+        let made = await town.make(["impersonation": true, "allow_redelegation": true, "redelegation_count": 2])
+        #expect(made["trust"]["redelegation_count"] == 2)
+        let first = made["trust"]["id"]?.string ?? ""
+        let token = await town.use(first).header("X-Subject-Token") ?? ""
+        let bob = await town.cloud.make("user", ["name": "bob", "password": "two"], token: town.admin)
+        func hand(_ change: JSON = [:], by token: String) async -> TestCloud.Answer {
+            var body: JSON = [
+                "trustor_user_id": .string(town.trustor), "trustee_user_id": .string(bob),
+                "project_id": .string(town.project), "impersonation": true, "roles": [["name": "member"]],
+            ]
+            for (key, value) in change.object ?? [:] { body[key] = value }
+            return await town.cloud.call("POST", "/v3/OS-TRUST/trusts", ["trust": body], token: token)
+        }
+        #expect(await hand(["allow_redelegation": true, "redelegation_count": 2], by: token).status == 403)
+        #expect(await hand(["remaining_uses": 1], by: token).status == 403)
+        #expect(await hand(["roles": [["name": "manager"]]], by: token).status == 403)
+        let second = await hand(["allow_redelegation": true], by: token)
+        #expect(second["trust"]["redelegation_count"] == 1, "\(second.json)")
+        #expect(second["trust"]["redelegated_trust_id"]?.string == first)
+        let id = second["trust"]["id"]?.string ?? ""
+        let used = await town.use(id, name: "bob", password: "two")
+        #expect(used.status == 201)
+        #expect(used["token"]["user"]?["name"] == "admin")
+        let deeper = used.header("X-Subject-Token") ?? ""
+        let third = await hand([:], by: deeper)
+        #expect(third["trust"]["redelegation_count"] == 0)
+        let last = await town.use(third["trust"]["id"]?.string ?? "", name: "bob", password: "two")
+        #expect(await hand([:], by: last.header("X-Subject-Token") ?? "").status == 403)
+        let path = "/v3/OS-TRUST/trusts/" + first
+        #expect(await town.cloud.call("DELETE", path, token: town.admin).status == 204)
+        #expect(await town.use(id, name: "bob", password: "two").status == 401)
+        #expect(await town.cloud.call("GET", "/v3/auth/catalog", token: deeper).status == 401)
+        #expect(await town.cloud.call("GET", "/v3/OS-TRUST/trusts", token: town.admin)["trusts"] == [])
+    }
+
     @Test(
         "Bad trusts are refused",
         arguments: [
@@ -88,6 +126,8 @@ struct TrustsTests {
             (["roles": [["name": "service"]]], 404), (["trustee_user_id": "nobody"], 404),
             (["impersonation": "yes"], 400), (["remaining_uses": 0], 400), (["expires_at": "soon"], 400),
             (["expires_at": "2020-01-01T00:00:00Z"], 400),
+            (["allow_redelegation": true, "redelegation_count": 4], 403),
+            (["allow_redelegation": true, "remaining_uses": 2], 400),
         ] as [(JSON, Int)])
     func badTrusts(change: JSON, status: Int) async throws {
         let answer = try await Town().make(change)

@@ -3,7 +3,6 @@ package import Kernel
 
 /// What an operator may set about acting for somebody: `[trust]`, `[oauth1]`, `[oauth2]`.
 package struct DelegationOptions: Sendable {
-    package var allowsRedelegation = false
     /// How long a chain of trusts may be.
     package var redelegationsMax = 3
     /// Zero is for ever.
@@ -22,9 +21,6 @@ package struct DelegationOptions: Sendable {
     package init(_ read: inout OptionReader) {
         self.init()
         read.section("trust")
-        allowsRedelegation = read.bool(
-            "allow_redelegation", default: allowsRedelegation,
-            help: "Whether whoever was trusted may trust others with the same.")
         redelegationsMax = read.int(
             "max_redelegation_count", default: redelegationsMax, in: 0...1000,
             help: "How often what a trust gives may be handed on.")

@@ -220,7 +220,8 @@ extension TokenProvider {
         let trustee = try await lookUp(trust.trusteeUserID, .unscoped)
         var bearer = trust.impersonation ? trustor : trustee
         if let projectID = trust.projectID {
-            let held = try await inProject(trustor.user, trustor.userDomain, projectID)
+            let giver = try await origin(of: trust, trustor)
+            let held = try await inProject(giver.user, giver.userDomain, projectID)
             let given = try await roleBook().effective(trust.roleIDs).filter { held.roles.contains($0) }
             // Each role of the trust must still be the trustor's to give.
             guard !given.isEmpty, trust.roleIDs.allSatisfy({ id in held.roles.contains { $0.id == id } }) else {
@@ -232,6 +233,21 @@ extension TokenProvider {
         }
         bearer.trust = trust
         return bearer
+    }
+
+    /// Whose roles a trust gives: its own trustor's, or those of the first of the chain, every link of which must hold.
+    private func origin(of trust: Trust, _ trustor: Bearer) async throws(Fault) -> Bearer {
+        guard trust.redelegatedTrustID != nil else { return trustor }
+        let chain: [Trust]
+        do {
+            chain = try await database.pedigree(of: trust, at: clock.now())
+            let redelegation = Redelegation(countMax: options.delegation.redelegationsMax)
+            for (child, parent) in zip(chain, chain.dropFirst()) { try redelegation.require(child, from: parent) }
+        } catch {
+            throw .unauthorized()
+        }
+        for link in chain.dropFirst() { _ = try await lookUp(link.trusteeUserID, .unscoped) }
+        return try await lookUp(chain[chain.count - 1].trustorUserID, .unscoped)
     }
 
     /// The user's roles as far as the application credential has them.

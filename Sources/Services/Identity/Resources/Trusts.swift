@@ -10,10 +10,14 @@ struct Trust: Record {
     let trusteeUserID: String
     let projectID: String?
     let impersonation: Bool
-    let expiresAt: Timestamp?
+    var expiresAt: Timestamp?
     let remainingUses: Int?
     let roleIDs: [String]
     let deletedAt: Timestamp?
+    /// How often it may be handed on; 0 is never.
+    var redelegationCount: Int
+    /// The trust that it was handed on from.
+    var redelegatedTrustID: String?
 }
 
 extension Trust: Resource {
@@ -50,7 +54,13 @@ extension Trust: Resource {
             expires_at BIGINT, remaining_uses INTEGER, role_ids TEXT NOT NULL, deleted_at BIGINT);
         CREATE INDEX identity_trusts_trustor ON identity_trusts (trustor_user_id);
         CREATE INDEX identity_trusts_trustee ON identity_trusts (trustee_user_id);
+        """,
         """
+        2026-11-21 identity trust chains
+        ALTER TABLE identity_trusts ADD COLUMN redelegation_count INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE identity_trusts ADD COLUMN redelegated_trust_id VARCHAR(64);
+        CREATE INDEX identity_trusts_chain ON identity_trusts (redelegated_trust_id);
+        """,
     ]
 
     private static func party(_ name: String) -> Rule<Found<Trust>> {
@@ -101,63 +111,86 @@ extension Trust: Resource {
     // MARK: Handlers
 
     static func index(_ request: Request, _ scope: Scope) async throws(Fault) -> Reply {
+        try request.requireNoCredential()
         let page = try request.page()
         let condition = request.filtered(
-            [.reference("trustor_user_id"), .reference("trustee_user_id")], living(at: request.now))
+            [.reference("trustor_user_id"), .reference("trustee_user_id")], "deleted_at IS NULL")
         let trusts = try await request.database.all(Trust.self, page.condition(condition, table: table))
         return .list(
             "trusts", trusts.map { trust in { trust.details(&$0, nil) } }, page: page, ids: trusts.map(\.id))
     }
 
     static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
-        try request.requireUnrestricted(changes: true)
+        try request.requireNoCredential()
         guard request.caller.userID == draft.trustorID else {
             throw .forbidden(
                 "You are not authorized to perform the requested action: The authenticated user should match the "
                     + "trustor.")
         }
         let roles = try await request.database.all(Role.self)
-        let trust = try draft.trust(request, roles)
-        guard try await request.people.user(trust.trusteeUserID) != nil else {
-            throw .notFound("user", trust.trusteeUserID)
+        let (asked, handing) = try draft.trust(request, roles)
+        guard try await request.people.user(asked.trusteeUserID) != nil else {
+            throw .notFound("user", asked.trusteeUserID)
         }
-        if let projectID = trust.projectID {
+        let pedigree = try await pedigree(request)
+        let giver = pedigree.last?.trustorUserID ?? asked.trustorUserID
+        if let projectID = asked.projectID {
             let held: [Bearer.RoleName]
             do {
-                held = try await request.identity.tokens.bearer(trust.trustorUserID, .project(projectID)).roles
+                held = try await request.identity.tokens.bearer(giver, .project(projectID)).roles
             } catch {
                 guard error.status == 401 else { throw error }
                 held = []
             }
-            for id in trust.roleIDs where !held.contains(where: { $0.id == id }) { throw .notFound("role", id) }
+            for id in asked.roleIDs where !held.contains(where: { $0.id == id }) { throw .notFound("role", id) }
         }
+        let redelegation = Redelegation(countMax: request.identity.options.delegation.redelegationsMax)
+        let trust = try redelegation.place(asked, handing, pedigree)
         try await request.database.insert(trust)
         return .object("trust") { trust.details(&$0, roles) }
     }
 
+    /// The trusts that the caller acts by; none for who came with a password.
+    private static func pedigree(_ request: Request) async throws(Fault) -> [Trust] {
+        guard let id = request.caller.trustID else {
+            guard !request.caller.methods.contains("oauth1") else {
+                throw .forbidden(
+                    "You are not authorized to perform the requested action: Redelegation allowed for delegated by "
+                        + "trust only.")
+            }
+            return []
+        }
+        let source = try await request.database.one(
+            Trust.self, living(at: request.now) + " AND id = \(id)", or: .notFound("trust", id))
+        return try await request.database.pedigree(of: source, at: request.now)
+    }
+
     static func show(_ request: Request, _ found: Found<Trust>) async throws(Fault) -> Reply {
+        try request.requireNoCredential()
         let trust = try found.get()
         let roles = try await request.database.all(Role.self)
         return .object("trust") { trust.details(&$0, roles) }
     }
 
     static func delete(_ request: Request, _ found: Found<Trust>) async throws(Fault) -> Reply {
-        try request.requireUnrestricted(changes: true)
+        try request.requireNoCredential()
         let id = try found.get().id
         let now = request.now
         try await request.change { transaction throws(Fault) in
-            _ = try transaction.update(Trust.self, set: "deleted_at = \(now)", where: "id = \(id)")
+            try transaction.end(id, at: now)
         }
         return .empty
     }
 
     static func roles(_ request: Request, _ found: Found<Trust>) async throws(Fault) -> Reply {
+        try request.requireNoCredential()
         let trust = try found.get()
         let roles = try await request.database.all(Role.self, "id", in: trust.roleIDs)
         return .list("roles", roles.map { $0.details }, page: try request.page(), ids: roles.map(\.id))
     }
 
     static func role(_ request: Request, _ found: Found<Trust>) async throws(Fault) -> Reply {
+        try request.requireNoCredential()
         let trust = try found.get()
         let id = request["role_id"]
         guard trust.roleIDs.contains(id) else { throw .notFound("role", id) }
@@ -184,7 +217,7 @@ extension Trust {
             name == "target.trust.trustor_user_id" ? .string(trustorID) : nil
         }
 
-        func trust(_ request: Request, _ roles: [Role]) throws(Fault) -> Trust {
+        func trust(_ request: Request, _ roles: [Role]) throws(Fault) -> (Trust, Redelegation.Asked) {
             var body = body
             let projectID = try body.option("project_id", .id)
             let roleIDs = try body.takeRoleIDs(roles) ?? []
@@ -198,13 +231,8 @@ extension Trust {
                 impersonation: try body.need("impersonation", .bool),
                 expiresAt: try body.takeExpiry(after: request.now),
                 remainingUses: try body.option("remaining_uses", .integer(1...1_000_000_000)), roleIDs: roleIDs,
-                deletedAt: nil)
-            // Redelegation is off, as upstream has it by default.
-            if try body.option("allow_redelegation", .bool) == true {
-                throw .forbidden(
-                    "You are not authorized to perform the requested action: redelegation is not allowed.")
-            }
-            return trust
+                deletedAt: nil, redelegationCount: 0, redelegatedTrustID: nil)
+            return (trust, try Redelegation.Asked(&body))
         }
     }
 
@@ -218,8 +246,8 @@ extension Trust {
         view.put("expires_at", expiresAt?.iso8601Micro)
         view.put("remaining_uses", remainingUses)
         view.put("deleted_at", deletedAt?.iso8601Micro)
-        view.put("redelegation_count", 0)
-        view.put("redelegated_trust_id", String?.none)
+        view.put("redelegation_count", redelegationCount)
+        view.put("redelegated_trust_id", redelegatedTrustID)
         if let roles {
             view.list("roles", roles.filter { roleIDs.contains($0.id) }) { $1.details(&$0) }
             let link = view.endpoint + "/OS-TRUST/trusts/\(id)/roles"
@@ -230,5 +258,15 @@ extension Trust {
             }
         }
         view.links("OS-TRUST/trusts/\(id)")
+    }
+}
+
+extension Request {
+    /// Application credentials neither see nor make trusts, whatever else they may do.
+    fileprivate func requireNoCredential() throws(Fault) {
+        guard caller.applicationCredentialID != nil else { return }
+        throw .forbidden(
+            "You are not authorized to perform the requested action: Using method 'application_credential' is not "
+                + "allowed for managing trusts.")
     }
 }
