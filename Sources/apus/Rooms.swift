@@ -45,7 +45,9 @@ struct Rooms: Sendable {
         identity = try IdentityService(
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
             keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
-            domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains))
+            domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains),
+            notifications: LoggedNotifications(
+                Log(sink: .file(ground.directory.path + "/log/audit.log"), level: .info, clock: clock)))
         placement = PlacementService(
             database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
         image = ImageService(

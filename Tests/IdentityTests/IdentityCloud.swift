@@ -12,6 +12,7 @@ final class IdentityCloud: Sendable {
     let database: Database
     let clock: TestClock
     let ids = RandomIdentifiers()
+    let notifications = CollectedNotifications()
 
     init(
         _ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil,
@@ -27,7 +28,7 @@ final class IdentityCloud: Sendable {
             database: database, clock: clock, ids: ids, log: .silent,
             pool: pool ?? BlockingPool(name: "passwords", threads: 1, queue: 64), keys: FernetKeys([.random(ids)]),
             credentialKeys: FernetKeys([.random(ids)]),
-            options: options, directories: directories)
+            options: options, directories: directories, notifications: notifications)
         let metrics = Metrics()
         let surroundings = Provisions(
             database: database, clock: clock, ids: ids, log: .silent, metrics: metrics,

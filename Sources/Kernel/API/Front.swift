@@ -167,8 +167,7 @@ extension Front {
             root: Front.origin(http) + prefix, index: index, service: service.service,
             provisions: service.provisions, route: bound, parameters: match.parameters,
             queries: http.query.isEmpty ? [] : try Front.queries(http.query))
-        let reply = try await route.answer(request)
-        let response = reply.response(status: route.status.at(version), request)
+        let response = try await Front.carryOut(request, route, service)
         if http.method != "GET", http.method != "HEAD" {
             service.provisions.log.info(
                 route.summary,
@@ -178,6 +177,25 @@ extension Front {
                 ])
         }
         return response
+    }
+
+    /// Answers, and tells a service that watches what came of a changing call.
+    private static func carryOut(
+        _ request: Request, _ route: Route, _ service: OpenService
+    ) async throws(Fault) -> HTTPResponse {
+        let method = request.http.method
+        let watcher = method == "GET" || method == "HEAD" ? nil : service.service as? any CallWatcher
+        do {
+            let response = try await route.answer(request).response(
+                status: route.status.at(request.version), request)
+            await watcher?.ended(
+                EndedCall(request: request, method: method, path: route.path, outcome: .success(response)))
+            return response
+        } catch {
+            await watcher?.ended(
+                EndedCall(request: request, method: method, path: route.path, outcome: .failure(error)))
+            throw error
+        }
     }
 
     /// Whether a path ends in an empty segment that the service takes for a name. Roots are written either way.

@@ -34,21 +34,26 @@ package final class IdentityService: Service {
     let passwords: PasswordCheck
     /// What the blobs of credentials are kept under.
     let credentialKeys: FernetKeys
+    let auditor: Auditor
 
     /// - Parameters:
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
     ///   - keys: the keys that tokens are made and read with.
     ///   - directories: opens the directories of domains that are kept elsewhere.
+    ///   - notifications: where changes and logins are told of; the log when nil.
     ///   - domainFiles: the settings of domains that are kept in files, by the domain's name.
     ///   - credentialKeys: those that credentials are kept under, which outlive any rotation of the former.
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
         keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions(),
-        domainFiles: [String: String] = [:], directories: (any DirectoryOpener)? = nil
+        domainFiles: [String: String] = [:], directories: (any DirectoryOpener)? = nil,
+        notifications: (any Notifications)? = nil
     ) {
         self.database = database
         self.options = options
         self.credentialKeys = credentialKeys
+        auditor = Auditor(
+            notifications: notifications ?? LoggedNotifications(log), options: options.notifications)
         domainConfigurations = DomainConfigurations(
             database: database, options: options.domains, files: domainFiles)
         passwords = PasswordCheck(options, chance: ids, on: pool)
@@ -62,7 +67,7 @@ package final class IdentityService: Service {
     package convenience init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
         keyDirectory: String, options: IdentityOptions = IdentityOptions(), domainFiles: [String: String] = [:],
-        directories: (any DirectoryOpener)? = nil
+        directories: (any DirectoryOpener)? = nil, notifications: (any Notifications)? = nil
     ) throws(Fault) {
         let repository = FernetRepository(directory: keyDirectory, chance: ids)
         try repository.create()
@@ -70,8 +75,9 @@ package final class IdentityService: Service {
         try credentials.create()
         self.init(
             database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
-            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles, directories: directories
-        )
+            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles,
+            directories: directories,
+            notifications: notifications)
     }
 }
 

@@ -29,6 +29,7 @@ package struct IdentityOptions: Options {
 
     package enum Driver: String, CaseIterable, Sendable { case sql, ldap }
     package var delegation = DelegationOptions()
+    package var notifications = NotificationOptions()
 
     package init() {}
 
@@ -77,5 +78,6 @@ package struct IdentityOptions: Options {
         catalog = CatalogOptions(&read)
         federation = FederationOptions(&read)
         delegation = DelegationOptions(&read)
+        notifications = NotificationOptions(&read)
     }
 }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// What others are told of changes and logins.
+package struct NotificationOptions: Sendable {
+    package enum Form: String, CaseIterable, Sendable { case basic, cadf }
+    package enum Driver: String, CaseIterable, Sendable { case log, noop }
+
+    package var form = Form.cadf
+    /// Event types that nobody is told of; authentication's end with their outcome.
+    package var silenced = ["identity.authenticate.success", "identity.authenticate.pending"]
+    package var driver = Driver.log
+
+    package init() {}
+
+    package init(_ read: inout OptionReader) {
+        self.init()
+        read.section(INI.defaultSection)
+        form = read.choice(
+            "notification_format", default: form,
+            help: "Whether notifications are CADF audit events or name only what was changed.")
+        silenced = read.list(
+            "notification_opt_out", default: silenced,
+            help: "Events that are not notified: identity.user.created, identity.authenticate.success. Empty, every "
+                + "login is told of too.")
+        read.section("oslo_messaging_notifications")
+        driver = read.choice(
+            "driver", default: driver, help: "Where Identity's notifications go: log/audit.log in the cloud's folder.")
+    }
+}
