@@ -116,6 +116,27 @@ struct DomainConfigsTests {
         #expect(try await closed.cloud.service.domainConfigurations.all().isEmpty)
     }
 
+    @Test("Anybody may read what passwords must be like, of the default domain alone")
+    func compliance() async throws {
+        var options = IdentityOptions()
+        options.compliance.passwordRegex = "^.{7,}$"
+        let town = try await Town(options)
+        let token = await town.cloud.token(scope: nil)
+        let path = "/v3/domains/default/config/security_compliance"
+        let shown = await town.cloud.call("GET", path, token: token)
+        #expect(
+            shown["config"]["security_compliance"]
+                == ["password_regex": "^.{7,}$", "password_regex_description": .null])
+        #expect(
+            await town.cloud.call("GET", path + "/password_regex", token: token)["config"]["password_regex"]
+                == "^.{7,}$")
+        #expect(await town.cloud.call("GET", path + "/lockout_duration", token: token).status == 403)
+        #expect(await town.call("GET", "/security_compliance").status == 403)
+        let body: JSON = ["security_compliance": ["password_regex": "x"]]
+        #expect(await town.call("PATCH", "/security_compliance", body).status == 403)
+        #expect(await town.call("DELETE", "/security_compliance").status == 403)
+    }
+
     @Test("A file holds the same in the older form")
     func files() {
         let file = DomainConfiguration(

@@ -31,10 +31,13 @@ private protocol DomainSetting {
 enum DomainConfigs: Resource {
     /// The depth that a path reaches: nothing, a group, or an option of it.
     private static let paths = ["/config", "/config/{group}", "/config/{group}/{option}"]
+    /// What users must know to choose a password: anybody may read it, nobody may set it for a domain.
+    private static let compliance = ["/config/security_compliance", "/config/security_compliance/{option}"]
     private static let nouns = ["configuration", "configuration group", "configuration option"]
 
     static let routes: [Route] =
-        zip(paths, nouns).flatMap { end, noun -> [Route] in
+        complianceRoutes
+        + zip(paths, nouns).flatMap { end, noun -> [Route] in
             let path = "/domains/{domain_id}" + end
             let (seen, changed) = (find(end), find(end))
             return [
@@ -59,6 +62,23 @@ enum DomainConfigs: Resource {
                 of: standardPlace("/config/{group}/{option}"), allow: .inspector("get_domain_config_default"),
                 standard),
         ]
+
+    private static var complianceRoutes: [Route] {
+        compliance.flatMap { end -> [Route] in
+            let path = "/domains/{domain_id}" + end
+            return [
+                .get(
+                    path, "Show security compliance of domain", of: find(end),
+                    allow: .anyone("get_security_compliance_domain_config"), showCompliance),
+                .patch(
+                    path, "Update security compliance of domain", of: find(end),
+                    allow: .administrator("update_domain_config"), update),
+                .delete(
+                    path, "Delete security compliance of domain", of: find(end),
+                    allow: .administrator("delete_domain_config"), delete),
+            ]
+        }
+    }
 
     static let migrations: [Migration] = [
         """
@@ -99,7 +119,8 @@ enum DomainConfigs: Resource {
 
     private static func place(_ request: Request, _ end: String, domainID: String) -> Place {
         Place(
-            domainID: domainID, group: end.contains("{group}") ? request["group"] : nil,
+            domainID: domainID,
+            group: end.contains("{group}") ? request["group"] : compliance.contains(end) ? "security_compliance" : nil,
             option: end.contains("{option}") ? request["option"] : nil)
     }
 
@@ -128,6 +149,30 @@ extension DomainConfigs {
         let options = try await request.database.all(DomainOption.self, place.condition)
         guard !options.isEmpty else { throw place.missing }
         return answer(options, single: place.option != nil)
+    }
+
+    static func showCompliance(_ request: Request, _ found: Found<Place>) async throws(Fault) -> Reply {
+        let place = try found.get()
+        let options = request.identity.options
+        guard place.domainID == options.defaultDomainID else {
+            throw .invalidConfiguration(
+                "Reading security compliance information for any domain other than the default domain is not allowed "
+                    + "or supported.")
+        }
+        let values: [(name: String, value: String?)] = [
+            ("password_regex", options.compliance.passwordRegex),
+            ("password_regex_description", options.compliance.passwordRegexDescription),
+        ]
+        let asked = values.filter { value in place.option.map { $0 == value.name } ?? true }
+        guard !asked.isEmpty else {
+            throw .invalidConfiguration(
+                "Reading security compliance values other than password_regex and password_regex_description is not "
+                    + "allowed.")
+        }
+        return answer(
+            asked.map {
+                DomainOption(domainID: "", section: "security_compliance", name: $0.name, value: .attribute($0.value))
+            }, single: place.option != nil)
     }
 
     static func create(_ request: Request, _ found: Found<Place>) async throws(Fault) -> Reply {
