@@ -9,66 +9,111 @@ package struct PlacementClient: Sendable {
         client = ServiceClient("placement", base: "", version: "placement 1.36", over: transport, as: caller)
     }
 
-    /// A place that has room, and how much of each class it still has.
-    package struct Candidate: Sendable {
-        package let provider: String
-        /// By resource class: capacity and what of it is used.
-        package let summary: [String: (capacity: Int, used: Int)]
+    /// Amounts by provider and resource class: what one consumer takes, or could take.
+    package typealias Way = [String: [String: Int]]
 
-        package func free(_ resource: String) -> Int {
-            summary[resource].map { $0.capacity - $0.used } ?? 0
-        }
+    /// How much of a class a provider has.
+    package struct Supply: Sendable {
+        package let capacity: Int
+        package var used: Int
+
+        package var free: Int { capacity - used }
     }
 
-    /// What a server takes of one provider.
+    /// Who could serve a request: the ways to take it, and what the providers concerned have.
+    package struct Candidates: Sendable {
+        /// By the root of the tree: the ways in the order Placement lists them.
+        package fileprivate(set) var ways: [String: [Way]] = [:]
+        /// By the root of the tree, then by provider and class.
+        package fileprivate(set) var supplies: [String: [String: [String: Supply]]] = [:]
+        package fileprivate(set) var traits: [String: Set<String>] = [:]
+        package fileprivate(set) var count = 0
+
+        package init() {}
+    }
+
+    /// What a consumer takes from now on, instead of what it holds.
     package struct Claim: Sendable {
         package let consumer: String
-        package let provider: String
-        package let resources: [String: Int]
+        /// Nothing gives all back.
+        package let allocations: Way
         package let project: String
         package let user: String
+        /// The consumer's generation when it holds something already.
+        package let generation: Int?
 
-        package init(consumer: String, provider: String, resources: [String: Int], project: String, user: String) {
+        package init(consumer: String, allocations: Way, project: String, user: String, generation: Int? = nil) {
             self.consumer = consumer
-            self.provider = provider
-            self.resources = resources
+            self.allocations = allocations
             self.project = project
             self.user = user
+            self.generation = generation
         }
     }
 
-    package func candidates(
-        resources: [String: Int], required: [String] = [], forbidden: [String] = [], limit: Int? = nil,
-        requestID: String
-    ) async throws(Fault) -> [Candidate] {
-        var query = [
-            ("resources", resources.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: ","))
-        ]
-        let traits = required + forbidden.map { "!" + $0 }
-        if !traits.isEmpty { query.append(("required", traits.joined(separator: ","))) }
-        if let limit { query.append(("limit", "\(limit)")) }
+    /// - Parameter query: as `GET /allocation_candidates` takes it.
+    package func candidates(_ query: [(String, String)], requestID: String) async throws(Fault) -> Candidates {
         let answer = try await client.call("GET", "/allocation_candidates", query: query, requestID: requestID)
-        return (answer["provider_summaries"]?.object ?? JSONObject()).map { provider, summary in
-            var classes: [String: (capacity: Int, used: Int)] = [:]
+        var found = Candidates()
+        var roots: [String: String] = [:]
+        for (provider, summary) in answer["provider_summaries"]?.object ?? JSONObject() {
+            let root = summary["root_provider_uuid"]?.string ?? provider
+            roots[provider] = root
+            var classes: [String: Supply] = [:]
             for (name, amounts) in summary["resources"]?.object ?? JSONObject() {
-                classes[name] = (amounts["capacity"]?.integer ?? 0, amounts["used"]?.integer ?? 0)
+                classes[name] = Supply(
+                    capacity: amounts["capacity"]?.integer ?? 0, used: amounts["used"]?.integer ?? 0)
             }
-            return Candidate(provider: provider, summary: classes)
+            found.supplies[root, default: [:]][provider] = classes
+            let traits = summary["traits"]?.array ?? []
+            if !traits.isEmpty { found.traits[root, default: []].formUnion(traits.compactMap(\.string)) }
         }
+        for request in answer["allocation_requests"]?.array ?? [] {
+            let way = PlacementClient.way(request["allocations"])
+            guard let provider = way.keys.first else { continue }
+            found.ways[roots[provider] ?? provider, default: []].append(way)
+            found.count += 1
+        }
+        return found
     }
 
-    /// Takes all claims or none; 409 when somebody was quicker or a place is full.
+    private static func way(_ allocations: JSON?) -> Way {
+        var way: Way = [:]
+        for (provider, taken) in allocations?.object ?? JSONObject() {
+            var amounts: [String: Int] = [:]
+            for (name, amount) in taken["resources"]?.object ?? JSONObject() { amounts[name] = amount.integer ?? 0 }
+            way[provider] = amounts
+        }
+        return way
+    }
+
+    /// Makes all claims or none; 409 when somebody was quicker or a place is full.
     package func claim(_ claims: [Claim], requestID: String) async throws(Fault) {
         var body = JSONObject()
         for claim in claims {
-            var resources = JSONObject()
-            for (name, amount) in claim.resources { resources[name] = .integer(Int64(amount)) }
+            var allocations = JSONObject()
+            for (provider, amounts) in claim.allocations {
+                var resources = JSONObject()
+                for (name, amount) in amounts { resources[name] = .integer(Int64(amount)) }
+                allocations[provider] = ["resources": .object(resources)]
+            }
             body[claim.consumer] = [
-                "allocations": [claim.provider: ["resources": .object(resources)]],
-                "project_id": .string(claim.project), "user_id": .string(claim.user), "consumer_generation": nil,
+                "allocations": .object(allocations), "project_id": .string(claim.project),
+                "user_id": .string(claim.user),
+                "consumer_generation": claim.generation.map { .integer(Int64($0)) } ?? .null,
             ]
         }
         try await client.call("POST", "/allocations", body: .object(body), requestID: requestID)
+    }
+
+    /// What a consumer holds now, as the claim that would hold it again; nil when it holds nothing.
+    package func holding(_ consumer: String, requestID: String) async throws(Fault) -> Claim? {
+        let answer = try await client.call("GET", "/allocations/\(consumer)", requestID: requestID)
+        let way = PlacementClient.way(answer["allocations"])
+        guard !way.isEmpty else { return nil }
+        return Claim(
+            consumer: consumer, allocations: way, project: answer["project_id"]?.string ?? "",
+            user: answer["user_id"]?.string ?? "", generation: answer["consumer_generation"]?.integer)
     }
 
     /// What a consumer holds, by provider.

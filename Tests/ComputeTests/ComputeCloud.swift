@@ -51,7 +51,7 @@ struct ComputeCloud {
     /// Runs the queued operations until none is left, or until something else is true.
     func work(until isDone: (@Sendable () async throws -> Bool)? = nil) async throws {
         let worker = Worker(
-            room.queue, name: "test", kinds: ComputeKinds.all(room), log: .silent, isExclusive: true)
+            room.queue, name: "test", kinds: ComputeKinds.all(room), log: room.log, isExclusive: true)
         let queue = room.queue
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await worker.run() }

@@ -71,7 +71,10 @@ struct ServersTests {
         let server = await cloud.show(id)
         #expect(server["status"] == "ERROR", "\(server.text())")
         let message = server["fault"]?["message"]?.string ?? ""
-        #expect(message.hasPrefix("No valid host was found. 3 hosts considered; Placement removed 3"), "\(message)")
+        #expect(
+            message.hasPrefix(
+                "No valid host was found. There are not enough hosts available. 3 hosts considered; Placement removed 3"
+            ), "\(message)")
         #expect(message.contains("MEMORY_MB 8192 asked"))
         let kept = await cloud.call("GET", "/servers/\(id)/placement-explain")
         #expect(kept.status == 200, "\(kept.json.text())")

@@ -219,11 +219,12 @@ struct AllocationTests {
                 host, ["VCPU": (total: 4, reserved: 0, ratio: 4), "MEMORY_MB": (total: 1024, reserved: 512, ratio: 1)],
                 requestID: "req-1")
         }
-        let found = try await client.candidates(resources: ["VCPU": 1, "MEMORY_MB": 64], limit: 10, requestID: "req-1")
-        #expect(found.map(\.provider) == [host])
-        #expect(found[0].free("VCPU") == 16)
+        let found = try await client.candidates(
+            [("resources", "VCPU:1,MEMORY_MB:64"), ("limit", "10")], requestID: "req-1")
+        #expect(found.ways == [host: [[host: ["VCPU": 1, "MEMORY_MB": 64]]]])
+        #expect(found.supplies[host]?[host]?["VCPU"]?.free == 16)
         let claim = PlacementClient.Claim(
-            consumer: Fixture.id(9), provider: host, resources: ["VCPU": 2], project: "p", user: "u")
+            consumer: Fixture.id(9), allocations: [host: ["VCPU": 2]], project: "p", user: "u")
         try await client.claim([claim], requestID: "req-1")
         #expect(try await client.allocations(of: Fixture.id(9), requestID: "req-1") == [host])
         try await client.release(Fixture.id(9), requestID: "req-1")

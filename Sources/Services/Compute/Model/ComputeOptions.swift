@@ -17,6 +17,7 @@ package struct ComputeOptions: Options {
     package var diskRatio = 1.0
     package var reservedMemoryMiB = 512
     package var quota = QuotaLimits()
+    package var scheduler = SchedulerOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
     package var consoleURL = "http://127.0.0.1:6080"
 
@@ -50,6 +51,7 @@ package struct ComputeOptions: Options {
             "token_ttl", default: consoleTokenTTL, atLeast: .seconds(1),
             help: "How long the address of a console may be used to connect.")
         quota = QuotaLimits(&read)
+        scheduler = SchedulerOptions(&read)
     }
 }
 

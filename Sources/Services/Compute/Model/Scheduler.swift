@@ -2,193 +2,206 @@
 import Clients
 import Kernel
 
-/// Chooses hosts for servers that were asked for together: Placement says where there is room, the filters say where it
-/// may be, the weigher spreads. Everything it leaves out is kept with its reason.
+/// Chooses hosts: Placement says where there is room, filters say where it may be, weighers say where it is best. What
+/// it leaves out is kept with its reason. It only decides: claiming is the caller's, in the operation that needs it.
+///
+///     var task = SchedulingTask([server])
+///     task.excluded = [source: "the server is there now"]
+///     let decision = try await Scheduler(room, requestID: id).choose(task)
+///     guard decision.missing.isEmpty else { throw decision.fault }
+///     try await room.placement.claim(decision.claims, requestID: id)
 struct Scheduler {
-    private let site: ComputeSite
+    private let room: ComputeService
+    private let requestID: String
 
-    init(_ site: ComputeSite) { self.site = site }
+    init(_ room: ComputeService, requestID: String) {
+        self.room = room
+        self.requestID = requestID
+    }
 
-    func place(_ servers: [Server]) async throws(Fault) -> Decision {
-        let first = servers[0]
-        let resources = Scheduler.resources(first.flavor)
-        var decision = Decision(servers: servers, resources: resources, at: site.clock.now())
-        let hosts = try await site.database.all(ComputeHost.self, "deleted_at IS NULL")
+    /// A host for each of the task's subjects, as far as there are any.
+    func choose(_ task: SchedulingTask) async throws(Fault) -> Decision {
+        let hosts = try await room.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY name")
+        let aggregates = try await room.database.all(Aggregate.self, "1 = 1 ORDER BY id")
+        var context = try await context(task, aggregates)
+        var decision = Decision(task: task, resources: context.resources.amounts, at: room.clock.now())
         decision.considered = hosts.count
-        let byProvider = Dictionary(hosts.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let traits = Scheduler.traits(first.flavor)
-        let candidates = try await site.room.placement.candidates(
-            resources: resources, required: traits.required, forbidden: traits.forbidden, requestID: site.requestID)
-        var rooms = candidates.compactMap { candidate in
-            byProvider[candidate.provider].map { Room(host: $0, candidate: candidate, needs: resources) }
+        var states: [HostState]
+        if case .rebuild(let name) = task.purpose {
+            states = try await self.states(hosts.filter { $0.name == name }, aggregates, nil)
+        } else {
+            let limit = max(room.options.scheduler.candidatesMax, task.subjects.count)
+            let candidates = try await candidates(context.resources, limit, &decision)
+            states = try await self.states(hosts, aggregates, candidates)
+            let roomy = Set(states.map(\.host.id))
+            let lacking = hosts.filter { !roomy.contains($0.id) }
+            if candidates.count < limit {
+                try await Shortage(room, requestID: requestID, context.resources).explain(
+                    lacking, isNeeded: states.count < task.subjects.count, &decision)
+            }
         }
-        let roomy = Set(rooms.map(\.host.id))
-        let lacking = hosts.filter { !roomy.contains($0.id) }
-        if !lacking.isEmpty {
-            decision.drop("Placement", lacking.map(\.name), try await shortage(resources, lacking))
+        let filters = narrow(&states, &context, &decision)
+        guard task.purpose == .boot || task.purpose == .move || task.purpose == .trial else {
+            finish(rebuild: states, task, &decision)
+            return decision
         }
-        for filter in try await filters(first) {
-            let refused = rooms.filter { !filter.admits($0.host) }
-            if !refused.isEmpty { decision.drop(filter.name, refused.map(\.host.name), filter.reason) }
-            rooms.removeAll { !filter.admits($0.host) }
-        }
-        let group = try await ServerGroup.limit(first.id, site.database)
-        spread(servers, over: &rooms, within: group, &decision)
+        handOut(SchedulingRound(states, context, filters, seed: seed), task, &decision)
         return decision
     }
 
-    /// Gives each server the host with most memory left, one after another.
-    private func spread(
-        _ servers: [Server], over rooms: inout [Room], within group: GroupLimit?, _ decision: inout Decision
-    ) {
-        var heap = RoomHeap(rooms)
-        var group = group
-        for server in servers {
-            guard var best = heap.pop() else {
-                decision.missing.append(server.id)
+    private var seed: UInt64 { room.ids.bytes(8).reduce(0) { $0 << 8 | UInt64($1) } }
+
+    /// Leaves out hosts that were ruled out or not meant, then those that a filter refuses. Answers the filters asked.
+    private func narrow(
+        _ states: inout [HostState], _ context: inout SchedulingContext, _ decision: inout Decision
+    ) -> [HostFilter] {
+        let task = context.task
+        SchedulingRound.sift(&states, "Excluded", &decision) { task.excluded[$0.name] }
+        if let host = task.request.host ?? task.request.node {
+            SchedulingRound.sift(&states, "RequestedHost", &decision) {
+                $0.name == host ? nil : "the request names \(host)"
+            }
+        }
+        // Who forces a host by zone:host wants no filter's opinion (upstream's words: skip filters on forced host).
+        if task.request.isForced == true { return [] }
+        var filters = HostFilter.always + room.options.scheduler.filters.filter { $0.name != "AvailabilityZoneFilter" }
+        if case .rebuild = task.purpose { filters = filters.filter(\.runsOnRebuild) }
+        for filter in filters {
+            SchedulingRound.sift(&states, filter.name, &decision) { filter.judge($0, context) }
+        }
+        return filters
+    }
+
+    private func handOut(_ fresh: SchedulingRound, _ task: SchedulingTask, _ decision: inout Decision) {
+        var round = fresh
+        decision.ranking = round.ranked(Decision.kept).map { at in
+            let scores = round.opinions(at).filter { $0.score != 0 }.map { ($0.weigher, $0.score) }
+            return Decision.Ranked(
+                host: round.hosts[at].name, weight: round.weight(at),
+                scores: Dictionary(scores, uniquingKeysWith: { first, _ in first }))
+        }
+        for subject in task.subjects {
+            guard let pick = round.pick() else {
+                decision.missing.append(subject.id)
                 continue
             }
-            best.take()
-            decision.choose(best.host, for: server)
-            if group?.staysTogether == true { heap = RoomHeap([]) }
-            if best.fits, group?.take(best.host.name) ?? true { heap.push(best) }
+            decision.choices.append(
+                Decision.Choice(server: subject.id, host: pick.host.host, way: pick.way, weight: pick.weight))
         }
+        let chosen = Set(decision.choices.map(\.host.name))
+        let others = round.ranked(room.options.scheduler.maxAttempts - 1 + min(chosen.count, Decision.kept))
+        decision.alternates = Array(
+            others.map { round.hosts[$0].name }.filter { !chosen.contains($0) }
+                .prefix(room.options.scheduler.maxAttempts - 1))
     }
 
-    /// What the hosts without room lack most, in a sentence.
-    private func shortage(_ resources: [String: Int], _ lacking: [ComputeHost]) async throws(Fault) -> String {
-        var parts: [String] = []
-        let ids = Set(lacking.map(\.id))
-        for (name, needed) in resources.sorted(by: { $0.key < $1.key }) {
-            let having = try await site.room.placement.candidates(resources: [name: 1], requestID: site.requestID)
-            let most = having.filter { ids.contains($0.provider) }.map { $0.free(name) }.max() ?? 0
-            if most < needed { parts.append("\(name) \(needed) asked, at most \(most) free") }
-        }
-        return parts.isEmpty ? "not enough of everything at once" : parts.joined(separator: "; ")
-    }
-
-    private func filters(_ server: Server) async throws(Fault) -> [HostFilter] {
-        let (now, down) = (site.clock.now(), site.room.options.serviceDownTime)
-        var filters = [
-            HostFilter("ComputeFilter", "the host is disabled or has not reported for \(down)") {
-                $0.isUp(at: now, within: down) && !$0.isDisabled
+    private func finish(rebuild states: [HostState], _ task: SchedulingTask, _ decision: inout Decision) {
+        for subject in task.subjects {
+            if let state = states.first {
+                decision.choices.append(.init(server: subject.id, host: state.host, way: [:], weight: 0))
+            } else {
+                decision.missing.append(subject.id)
             }
-        ]
-        if let host = server.scheduling.host ?? server.scheduling.node {
-            filters.append(HostFilter("ForcedHost", "the request names \(host)") { $0.name == host })
         }
-        if let zone = server.scheduling.zone {
-            let zones = try await AvailabilityZones.byHost(site.database)
-            filters.append(
-                HostFilter("AvailabilityZoneFilter", "the host is not in zone \(zone)") {
-                    (zones[$0.name] ?? AvailabilityZones.usual) == zone
-                })
-        }
-        filters += try await hinted(server)
-        filters += try await ServerGroup.filters(server.id, site.database)
-        return filters
     }
+}
 
-    private func hinted(_ server: Server) async throws(Fault) -> [HostFilter] {
-        var filters: [HostFilter] = []
-        for (hint, name, isSame) in [
-            ("different_host", "DifferentHostFilter", false), ("same_host", "SameHostFilter", true),
-        ] {
-            guard let value = server.scheduling.hints[hint] else { continue }
+// MARK: - Facts
+
+extension Scheduler {
+    private func context(_ task: SchedulingTask, _ aggregates: [Aggregate]) async throws(Fault) -> SchedulingContext {
+        let options = room.options.scheduler
+        var resources = ResourceRequest(
+            task.flavor, image: task.imageProperties, isVolumeBacked: task.isVolumeBacked)
+        if options.asksForImageMetadata { resources.requireImageMetadata(task.imageProperties) }
+        if options.asksForImageType, let format = task.request.imageFormat, !task.isVolumeBacked {
+            resources.rootRequired.insert("COMPUTE_IMAGE_TYPE_" + format.uppercased())
+        }
+        var context = SchedulingContext(
+            task: task, options: options, resources: resources, serviceDownTime: room.options.serviceDownTime)
+        context.group = try await ServerGroup.state(
+            task.groupID, of: task.subjects[0].id, besides: task.subjects.map(\.id), room.database)
+        for hint in ["same_host", "different_host"] {
+            guard let value = context.hint(hint) else { continue }
             let ids = value.array?.compactMap(\.string) ?? value.string.map { [$0] } ?? []
-            let others = try await site.database.all(Server.self, "id", in: ids, and: "deleted_at IS NULL")
-            let hosts = Set(others.compactMap(\.host))
-            filters.append(HostFilter(name, "the hint \(hint)") { hosts.contains($0.name) == isSame })
+            guard !ids.isEmpty else { continue }
+            let rows = try await room.database.rows(
+                "SELECT host FROM compute_servers WHERE id IN \(ids) AND deleted_at IS NULL AND host IS NOT NULL")
+            context.hintHosts[hint] = Set(rows.compactMap { $0.text("host") })
         }
-        return filters
-    }
-
-    static func resources(_ flavor: FlavorSnapshot) -> [String: Int] {
-        var resources = ["VCPU": flavor.vcpus, "MEMORY_MB": flavor.memoryMiB]
-        let disk = flavor.diskGiB + flavor.ephemeralGiB + (flavor.swapMiB + 1023) / 1024
-        resources["DISK_GB"] = disk
-        for (key, value) in flavor.extraSpecs where key.hasPrefix("resources:") {
-            resources[String(key.dropFirst("resources:".count))] = Int(value) ?? 0
-        }
-        return resources.filter { $0.value > 0 }
-    }
-
-    private static func traits(_ flavor: FlavorSnapshot) -> (required: [String], forbidden: [String]) {
-        func named(_ value: String) -> [String] {
-            flavor.extraSpecs.filter { $0.key.hasPrefix("trait:") && $0.value == value }
-                .map { String($0.key.dropFirst("trait:".count)) }.sorted()
-        }
-        return (named("required"), named("forbidden"))
-    }
-}
-
-/// A reason for a host not to be chosen.
-struct HostFilter: Sendable {
-    let name: String
-    let reason: String
-    let admits: @Sendable (ComputeHost) -> Bool
-
-    init(_ name: String, _ reason: String, _ admits: @escaping @Sendable (ComputeHost) -> Bool) {
-        self.name = name
-        self.reason = reason
-        self.admits = admits
-    }
-}
-
-/// A host with what is left of it while servers are handed out.
-struct Room {
-    let host: ComputeHost
-    private var free: [String: Int] = [:]
-    private let needs: [String: Int]
-
-    init(host: ComputeHost, candidate: PlacementClient.Candidate, needs: [String: Int]) {
-        self.host = host
-        self.needs = needs
-        for name in needs.keys { free[name] = candidate.free(name) }
-    }
-
-    var fits: Bool { needs.allSatisfy { free[$0.key, default: 0] >= $0.value } }
-    /// Upstream's default weigher that matters most: memory left (`ram_weight_multiplier` 1).
-    var weight: Int { free["MEMORY_MB", default: 0] }
-    mutating func take() { for (name, amount) in needs { free[name, default: 0] -= amount } }
-}
-
-/// Rooms by weight, the heaviest first; ties by name, so that a decision can be repeated.
-struct RoomHeap {
-    private var rooms: [Room] = []
-
-    init(_ rooms: [Room]) {
-        for room in rooms where room.fits { push(room) }
-    }
-
-    private static func isBefore(_ left: Room, _ right: Room) -> Bool {
-        left.weight != right.weight ? left.weight > right.weight : left.host.name < right.host.name
-    }
-
-    mutating func push(_ room: Room) {
-        rooms.append(room)
-        var at = rooms.count - 1
-        while at > 0, RoomHeap.isBefore(rooms[at], rooms[(at - 1) / 2]) {
-            rooms.swapAt(at, (at - 1) / 2)
-            at = (at - 1) / 2
-        }
-    }
-
-    mutating func pop() -> Room? {
-        guard let first = rooms.first else { return nil }
-        let last = rooms.removeLast()
-        guard !rooms.isEmpty else { return first }
-        rooms[0] = last
-        var at = 0
-        while true {
-            var best = at
-            for child in [2 * at + 1, 2 * at + 2]
-            where child < rooms.count && RoomHeap.isBefore(rooms[child], rooms[best]) {
-                best = child
+        if options.limitsTenantsToAggregates {
+            let own = aggregates.filter { aggregate in
+                aggregate.metadata.contains {
+                    $0.key.hasPrefix("filter_tenant_id") && $0.value == task.subjects[0].projectID
+                }
             }
-            if best == at { return first }
-            rooms.swapAt(at, best)
-            at = best
+            if !own.isEmpty || options.needsTenantAggregate { context.tenantAggregates = Set(own.map(\.id)) }
         }
+        return context
+    }
+
+    /// Those of Placement. A class or trait that it does not know is one that no host has.
+    private func candidates(
+        _ resources: ResourceRequest, _ limit: Int, _ decision: inout Decision
+    ) async throws(Fault) -> PlacementClient.Candidates {
+        do throws(Fault) {
+            return try await room.placement.candidates(resources.query(limit: limit), requestID: requestID)
+        } catch {
+            guard error.status == 400 else { throw error }
+            decision.complaint = error.message
+            return PlacementClient.Candidates()
+        }
+    }
+
+    /// The hosts that have room, with everything known of them.
+    private func states(
+        _ hosts: [ComputeHost], _ aggregates: [Aggregate], _ candidates: PlacementClient.Candidates?
+    ) async throws(Fault) -> [HostState] {
+        let (now, limit) = (room.clock.now(), room.options.serviceDownTime)
+        let loads = try await HostLoad.all(room.database)
+        var byHost: [String: [Aggregate]] = [:]
+        for aggregate in aggregates {
+            for host in aggregate.hosts { byHost[host, default: []].append(aggregate) }
+        }
+        let properties = try await imageProperties()
+        return hosts.compactMap { host in
+            guard candidates == nil || candidates?.ways[host.id] != nil else { return nil }
+            return HostState(
+                host, isUp: host.isUp(at: now, within: limit), aggregates: byHost[host.name] ?? [],
+                load: loads[host.name] ?? HostLoad(), imageProperties: properties[host.name] ?? [:],
+                supplies: candidates?.supplies[host.id] ?? [:], ways: candidates?.ways[host.id] ?? [])
+        }
+    }
+
+    /// By host, property and value: how many servers there have it. Counted only when it is weighed.
+    private func imageProperties() async throws(Fault) -> [String: [String: [String: Int]]] {
+        guard room.options.scheduler.multipliers["image_props_weight_multiplier"] ?? 0 != 0 else { return [:] }
+        var counts: [String: [String: [String: Int]]] = [:]
+        let rows = try await room.database.rows(
+            "SELECT host, image_properties FROM compute_servers WHERE deleted_at IS NULL AND host IS NOT NULL")
+        for row in rows {
+            guard let host = row.text("host"), let text = row.text("image_properties"),
+                let properties = try? JSON.parse(Array(text.utf8), limits: .trusted).object
+            else { continue }
+            for (name, value) in properties {
+                counts[host, default: [:]][name, default: [:]][value.plain, default: 0] += 1
+            }
+        }
+        return counts
+    }
+}
+
+extension SchedulingRound {
+    /// Leaves out the hosts that something is said against.
+    static func sift(
+        _ states: inout [HostState], _ step: String, _ decision: inout Decision, _ judge: (HostState) -> String?
+    ) {
+        var refusals: [(host: String, reason: String)] = []
+        states.removeAll { state in
+            guard let reason = judge(state) else { return false }
+            refusals.append((state.name, reason))
+            return true
+        }
+        decision.drop(step, refusals)
     }
 }

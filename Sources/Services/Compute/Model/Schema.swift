@@ -69,6 +69,12 @@ struct SchedulingRequest: Codable, Sendable, Hashable {
     var zone: String?
     var host: String?
     var node: String?
+    /// Whether the host was named by `zone:host:node`, which asks no filter.
+    var isForced: Bool?
+    /// Hosts that failed to start the server, so that it is tried on others.
+    var tried: [String]?
+    /// The image's disk format, for hosts that say which they support.
+    var imageFormat: String?
 }
 
 /// Why a server is in ERROR.

@@ -7,6 +7,8 @@ struct BootServer: Operation {
     static let kind = "compute.boot"
 
     let server: String
+    /// The host it was scheduled to: one that failed may have been left for another since.
+    var host: String?
 
     var subject: String { server }
     var deadline: Duration { .seconds(900) }
@@ -63,13 +65,73 @@ struct BootServer: Operation {
                     generation = generation + 1
                     """,
                 where: "id = \(id) AND vm_state = 'building' AND deleted_at IS NULL")
+            _ = try transaction.update(
+                ComputeHost.self, set: "failed_builds = 0",
+                where: "failed_builds > 0 AND name = (SELECT host FROM compute_servers WHERE id = \(id))")
             try InstanceAction.finish(id, request, nil, now, transaction)
         }
     }
 
+    // MARK: - When it failed
+
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        let row = try await site.database.first(Server.self, "id = \(server)")
+        if let host, let row, row.deletedAt == nil, row.host != host {
+            // A run before this one, ended by a crash, has sent the server on; what it holds now is no longer ours.
+            return
+        }
         try await site.room.placement.release(server, requestID: site.requestID)
+        guard let row, let host = row.host, row.taskState != .deleting, step == "spawning", BootServer.isHosts(fault)
+        else {
+            return try await site.fail(server, fault, step: step, clearHost: true)
+        }
+        if try await retry(row, on: host, site) { return }
+        var fault = fault
+        if let tried = row.scheduling.tried, !tried.isEmpty {
+            fault = Fault(
+                fault.status,
+                "Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for "
+                    + "instance \(server). The last said: \(fault.message)")
+        }
         try await site.fail(server, fault, step: step, clearHost: true)
+    }
+
+    /// Whether it may be the host's fault: the request itself would fail on another one as well.
+    private static func isHosts(_ fault: Fault) -> Bool { ![400, 403, 404, 413].contains(fault.status) }
+
+    /// Sends the server to be scheduled again, away from where it failed, while the scheduler knew of other hosts.
+    private func retry(_ row: Server, on host: String, _ site: ComputeSite) async throws(Fault) -> Bool {
+        var scheduling = row.scheduling
+        var tried = scheduling.tried ?? []
+        if !tried.contains(host) { tried.append(host) }
+        scheduling.tried = tried
+        let decision = try await site.database.first(DecisionRecord.self, "server_id = \(server)")
+        let isHopeful = decision?.alternates.contains { !tried.contains($0) } ?? false
+        let mayTry = isHopeful && tried.count < site.room.options.scheduler.maxAttempts
+        let text: String
+        do { text = try JSON.encode(scheduling).text() } catch {
+            throw .internalError("what was asked of the scheduler could not be stored: \(error)")
+        }
+        let (id, queue, requestID, now) = (server, site.room.queue, site.requestID, site.clock.now())
+        return try await site.database.transaction { transaction throws(Fault) in
+            _ = try transaction.update(
+                ComputeHost.self, set: "failed_builds = failed_builds + 1", where: "name = \(host)")
+            guard mayTry else { return false }
+            let count = try transaction.update(
+                Server.self,
+                set: """
+                    host = NULL, node = NULL, task_state = 'scheduling', scheduling = \(text),
+                    generation = generation + 1, updated_at = \(now)
+                    """,
+                where: """
+                    id = \(id) AND host = \(host) AND vm_state = 'building' AND deleted_at IS NULL
+                    AND task_state IN ('networking', 'spawning')
+                    """)
+            guard count == 1 else { return false }
+            try queue.enqueue(
+                ScheduleServers(servers: [id], reservation: row.reservationID), requestID: requestID, in: transaction)
+            return true
+        }
     }
 }
 

@@ -20,10 +20,13 @@ package struct ComputeSite: Sendable {
     }
 
     /// Puts a server into ERROR with the reason, unless it is being deleted, and ends the action that did it.
-    func fail(_ id: String, _ fault: Fault, step: String, clearHost: Bool = false) async throws(Fault) {
+    func fail(_ id: String, _ fault: Fault, step: String, clearHost: Bool = false, details: String = "")
+        async throws(Fault)
+    {
         let now = clock.now()
         let record = ServerFault(
-            code: fault.status, message: fault.message, details: "step \(step), request \(requestID)", at: now)
+            code: fault.status, message: fault.message,
+            details: "step \(step), request \(requestID)" + (details.isEmpty ? "" : "\n" + details), at: now)
         let text = try ServerFault.text(record)
         let request = requestID
         try await database.transaction { transaction throws(Fault) in

@@ -12,79 +12,120 @@ struct ScheduleServers: Operation {
     var subject: String { reservation }
 
     var steps: [Step<ComputeSite>] {
-        [Step("schedule", attempts: 5, budget: .seconds(300), do: place)]
+        [Step("schedule", attempts: 8, budget: .seconds(300), do: place)]
     }
+
+    /// How many servers are claimed, and then given their hosts, at once: the database is others', too.
+    private static let portion = 500
 
     private func place(_ site: ComputeSite) async throws(Fault) {
         try await releaseForgotten(site)
         let pending = try await pending(site)
         guard !pending.isEmpty else { return }
-        let decision = try await Scheduler(site).place(pending)
+        let decision = try await Scheduler(site.room, requestID: site.requestID).choose(SchedulingTask(pending))
         try await site.database.transaction { transaction throws(Fault) in
             try decision.record(transaction)
         }
         guard decision.missing.isEmpty else { throw decision.fault }
         try await claim(decision, site)
-        let orphans = try await start(decision, site)
-        for orphan in orphans { try await site.room.placement.release(orphan, requestID: site.requestID) }
+        for start in stride(from: 0, to: decision.choices.count, by: Self.portion) {
+            let part = Array(decision.choices.dropFirst(start).prefix(Self.portion))
+            let refused = try await self.start(part, site)
+            for server in refused.forgotten {
+                try await site.room.placement.release(server, requestID: site.requestID)
+            }
+            guard let reason = refused.reason else { continue }
+            // Another request took the group's place while this one was deciding: give back and decide again.
+            for choice in decision.choices.dropFirst(start) where !refused.started.contains(choice.server) {
+                try await site.room.placement.release(choice.server, requestID: site.requestID)
+            }
+            throw reason
+        }
     }
 
     private func pending(_ site: ComputeSite) async throws(Fault) -> [Server] {
         try await site.database.all(
-            Server.self,
-            "id IN \(servers) AND host IS NULL AND task_state = 'scheduling' AND deleted_at IS NULL ORDER BY number")
+            Server.self, "id", in: servers, and: "host IS NULL AND task_state = 'scheduling' AND deleted_at IS NULL"
+        ).sorted { $0.number < $1.number }
     }
 
     /// A server that was deleted while its host was being claimed holds that claim for nobody, and a run that ended
     /// right then could not give it back.
     private func releaseForgotten(_ site: ComputeSite) async throws(Fault) {
         let forgotten = try await site.database.all(
-            Server.self, "id IN \(servers) AND host IS NULL AND (deleted_at IS NOT NULL OR task_state = 'deleting')")
+            Server.self, "id", in: servers,
+            and: "host IS NULL AND (deleted_at IS NOT NULL OR task_state = 'deleting')")
         for server in forgotten { try await site.room.placement.release(server.id, requestID: site.requestID) }
     }
 
     private func claim(_ decision: Decision, _ site: ComputeSite) async throws(Fault) {
-        do throws(Fault) {
-            try await site.room.placement.claim(decision.claims, requestID: site.requestID)
-        } catch {
-            // Either somebody was quicker, or a run before a crash left its claims: take back what is ours and look
-            // again.
-            if error.status == 409 {
-                for claim in decision.claims {
-                    try await site.room.placement.release(claim.consumer, requestID: site.requestID)
+        let claims = decision.claims
+        for start in stride(from: 0, to: claims.count, by: Self.portion) {
+            let part = Array(claims.dropFirst(start).prefix(Self.portion))
+            do throws(Fault) {
+                try await site.room.placement.claim(part, requestID: site.requestID)
+            } catch {
+                // Either somebody was quicker, or a run before a crash left its claims: take back what is ours and look
+                // again.
+                if error.status == 409 {
+                    for claim in claims.prefix(start + part.count) {
+                        try await site.room.placement.release(claim.consumer, requestID: site.requestID)
+                    }
                 }
+                throw error
             }
-            throw error
         }
     }
 
-    /// Gives the servers their hosts and queues their boots. Answers those that were deleted meanwhile.
-    private func start(_ decision: Decision, _ site: ComputeSite) async throws(Fault) -> [String] {
+    /// What became of a portion.
+    private struct Started: Sendable {
+        var started: Set<String> = []
+        /// Servers deleted meanwhile.
+        var forgotten: [String] = []
+        /// Why the rest was not started.
+        var reason: Fault?
+    }
+
+    /// Gives the servers their hosts and queues their boots, those of a group as far as its policy still allows.
+    private func start(_ choices: [Decision.Choice], _ site: ComputeSite) async throws(Fault) -> Started {
         let (queue, requestID, now) = (site.room.queue, site.requestID, site.clock.now())
         return try await site.database.transaction { transaction throws(Fault) in
-            var orphans: [String] = []
-            for (server, host) in decision.chosen {
+            var outcome = Started()
+            for choice in choices {
+                let (server, host) = (choice.server, choice.host.name)
+                do throws(Fault) {
+                    try ServerGroup.admit(server, on: host, transaction)
+                } catch {
+                    guard error.status == 409 else { throw error }
+                    outcome.reason = error
+                    return outcome
+                }
                 let count = try transaction.update(
                     Server.self,
                     set: """
-                        host = \(host.name), node = \(host.name), task_state = 'networking',
+                        host = \(host), node = \(host), task_state = 'networking',
                         generation = generation + 1, updated_at = \(now)
                         """,
                     where: "id = \(server) AND task_state = 'scheduling' AND host IS NULL AND deleted_at IS NULL")
                 guard count == 1 else {
-                    orphans.append(server)
+                    outcome.forgotten.append(server)
                     continue
                 }
-                try queue.enqueue(BootServer(server: server), requestID: requestID, in: transaction)
+                outcome.started.insert(server)
+                try queue.enqueue(BootServer(server: server, host: host), requestID: requestID, in: transaction)
             }
-            return orphans
+            return outcome
         }
     }
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        // Clients know 500 as the code of servers that found no host.
+        let fault = Fault(500, fault.message)
         for server in try await pending(site) {
             try await site.room.placement.release(server.id, requestID: site.requestID)
-            try await site.fail(server.id, fault, step: "schedule", clearHost: true)
+            let decision = try await site.database.first(DecisionRecord.self, "server_id = \(server.id)")
+            try await site.fail(
+                server.id, fault, step: "schedule", clearHost: true, details: decision?.details ?? "")
         }
     }
 }

@@ -121,6 +121,25 @@ package struct HostResources: Sendable, Hashable, Codable {
     package var uptimeSeconds = 0
     /// 1, 5 and 15 minutes' load.
     package var load: [Double] = []
+    /// Parts with memory of their own; nil from a driver that does not tell.
+    package var numaCells: [NUMACell]?
+    /// Free devices that guests may be given, by the operator's alias.
+    package var pciDevices: [String: Int]?
+    /// Measurements by name, for schedulers that weigh them.
+    package var metrics: [String: Double]?
+    /// Abilities by the names of Placement's standard traits.
+    package var traits: [String]?
+
+    /// Processors and memory that are near each other.
+    package struct NUMACell: Sendable, Hashable, Codable {
+        package var freeVCPUs: Int
+        package var freeMemoryMiB: Int
+
+        package init(freeVCPUs: Int, freeMemoryMiB: Int) {
+            self.freeVCPUs = freeVCPUs
+            self.freeMemoryMiB = freeMemoryMiB
+        }
+    }
 
     /// The processor, as Nova's `cpu_info` tells it.
     package struct CPU: Sendable, Hashable, Codable {

@@ -16,6 +16,8 @@ struct ComputeHost: Record {
     var isDisabled: Bool
     var disabledReason: String?
     var isForcedDown: Bool
+    /// Servers that failed to start here since the last that did.
+    var failedBuilds = 0
     var reportedAt: Timestamp
     let createdAt: Timestamp
     var updatedAt: Timestamp
@@ -39,6 +41,10 @@ struct ComputeHost: Record {
             name VARCHAR(255) NOT NULL UNIQUE, resources TEXT NOT NULL, is_disabled INTEGER NOT NULL,
             disabled_reason VARCHAR(255), is_forced_down INTEGER NOT NULL, reported_at BIGINT NOT NULL,
             created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, deleted_at BIGINT)
+        """,
         """
+        2026-11-21 compute hosts count failed builds
+        ALTER TABLE compute_hosts ADD COLUMN failed_builds INTEGER NOT NULL DEFAULT 0
+        """,
     ]
 }

@@ -238,14 +238,16 @@ extension Hypervisors.Sight {
         view.put("uptime", uptime, since: "2.88")
         guard view.version < "2.88" else { return }
         for (name, amount) in Self.usage { view.put(named: name, amount(self)) }
-        view.put("cpu_info", processor.text(), until: "2.28")
-        view.put("cpu_info", processor, since: "2.28")
+        view.put("cpu_info", facts.processor.text(), until: "2.28")
+        view.put("cpu_info", facts.processor, since: "2.28")
     }
+}
 
-    private var processor: JSON {
-        let cpu = facts.cpu
-        return [
-            "arch": .string(facts.architecture), "model": .string(cpu.model), "vendor": .string(cpu.vendor),
+extension HostResources {
+    /// Nova's `cpu_info`.
+    var processor: JSON {
+        [
+            "arch": .string(architecture), "model": .string(cpu.model), "vendor": .string(cpu.vendor),
             "features": .array(cpu.features.map(JSON.string)),
             "topology": [
                 "cells": 1, "sockets": .integer(Int64(cpu.sockets)), "cores": .integer(Int64(cpu.cores)),

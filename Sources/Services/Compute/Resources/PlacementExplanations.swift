@@ -20,12 +20,27 @@ extension DecisionRecord: Resource {
             view.put("decided_at", record.at)
             view.put("resources", record.resources)
             view.put("hosts_considered", record.considered)
-            if maySeeHosts { view.put("host", record.host) }
+            if maySeeHosts {
+                view.put("host", record.host)
+                view.put("alternates", record.alternates)
+            }
             view.list("removed", record.dropped) { view, dropped in
                 view.put("filter", dropped.filter)
                 view.put("hosts", dropped.hosts)
                 view.put("reason", dropped.reason)
                 if maySeeHosts { view.put("examples", dropped.examples) }
+            }
+            view.put("remedy", record.remedy)
+            guard maySeeHosts else { return }
+            view.list("nearest_misses", record.misses) { view, miss in
+                view.put("host", miss.host)
+                view.put("step", miss.step)
+                view.put("reason", miss.reason)
+            }
+            view.list("best_hosts", record.ranking) { view, ranked in
+                view.put("host", ranked.host)
+                view.put("weight", ranked.weight)
+                view.put("scores", ranked.scores)
             }
         }
     }

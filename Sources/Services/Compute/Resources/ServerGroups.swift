@@ -18,6 +18,8 @@ struct ServerGroup: Record {
     /// `max_server_per_host` of an anti-affinity group.
     let perHostMax: Int?
     let createdAt: Timestamp
+    /// Grows whenever a member is given a host.
+    var generation = 0
 
     struct Member: Record {
         static let table = "compute_server_group_members"
@@ -51,7 +53,11 @@ extension ServerGroup: Resource, ProjectOwned {
         CREATE TABLE compute_server_group_members (
             group_id VARCHAR(36) NOT NULL, server_id VARCHAR(36) NOT NULL PRIMARY KEY);
         CREATE INDEX compute_server_group_members_group ON compute_server_group_members (group_id)
+        """,
         """
+        2026-11-21 compute server groups with generations
+        ALTER TABLE compute_server_groups ADD COLUMN generation BIGINT NOT NULL DEFAULT 0
+        """,
     ]
 
     private static func visible(_ request: Request) async throws(Fault) -> ServerGroup {
@@ -191,53 +197,41 @@ extension ServerGroup {
         _ = try transaction.delete(Member.self, "server_id = \(server)")
     }
 
-    /// What the policy of a server's group asks of a host.
-    static func filters(_ server: String, _ database: Database) async throws(Fault) -> [HostFilter] {
-        guard let limit = try await limit(server, database) else { return [] }
-        if limit.staysTogether {
-            guard !limit.counts.isEmpty else { return [] }
-            return [
-                HostFilter("ServerGroupAffinityFilter", "the group's servers are elsewhere") {
-                    limit.counts[$0.name] != nil
-                }
-            ]
+    /// The group that binds a server, and where its other members are; nil without one.
+    /// - Parameters:
+    ///   - group: the group by id, when the server is not in it yet.
+    ///   - besides: servers that are being placed themselves, wherever they are now.
+    static func state(
+        _ group: String?, of server: String, besides: [String], _ database: Database
+    ) async throws(Fault) -> GroupState? {
+        let found: String?
+        if let group { found = group } else { found = try await holding(server, database).first }
+        guard let id = found, let group = try await database.first(ServerGroup.self, "id = \(id)") else { return nil }
+        return GroupState(group, hosts: try hosts(of: await database.rows(members(of: id)), besides: besides))
+    }
+
+    /// Holds a host against the policy of the server's group, within the transaction that gives the server the host:
+    /// the group's row is written first, so that of two such transactions the second sees what the first did.
+    static func admit(_ server: String, on host: String, _ transaction: Transaction) throws(Fault) {
+        let mine: SQL = "id IN (SELECT group_id FROM compute_server_group_members WHERE server_id = \(server))"
+        let count = try transaction.update(ServerGroup.self, set: "generation = generation + 1", where: mine)
+        guard count > 0, let group = try transaction.first(ServerGroup.self, mine) else { return }
+        let taken = try hosts(of: transaction.rows(members(of: group.id)), besides: [server])
+        if let refusal = GroupState(group, hosts: taken).refusal(host) {
+            throw .conflict("The policy \(group.policy.rawValue) of group \(group.id) forbids \(host): \(refusal)")
         }
-        return [
-            HostFilter("ServerGroupAntiAffinityFilter", "the host has servers of the group already") {
-                limit.counts[$0.name, default: 0] < limit.most
-            }
-        ]
     }
 
-    /// How the group a server is in binds it; nil without a group and when the policy is but a wish.
-    static func limit(_ server: String, _ database: Database) async throws(Fault) -> GroupLimit? {
-        guard let id = try await holding(server, database).first,
-            let group = try await database.first(ServerGroup.self, "id = \(id)"),
-            group.policy == .affinity || group.policy == .antiAffinity
-        else { return nil }
-        let members = try await database.all(Member.self, "group_id = \(id)").map(\.serverID)
-        let others = try await database.all(
-            Server.self, "id", in: members, and: "deleted_at IS NULL AND host IS NOT NULL")
-        var limit = GroupLimit(staysTogether: group.policy == .affinity, most: group.perHostMax ?? 1)
-        for other in others { _ = limit.take(other.host ?? "") }
-        return limit
-    }
-}
-
-/// How many servers of a group each host has, and may have, while servers are handed out.
-struct GroupLimit: Sendable {
-    let staysTogether: Bool
-    let most: Int
-    private(set) var counts: [String: Int] = [:]
-
-    init(staysTogether: Bool, most: Int) {
-        self.staysTogether = staysTogether
-        self.most = most
+    private static func members(of group: String) -> SQL {
+        """
+        SELECT s.id AS id, s.host AS host FROM compute_servers s
+        JOIN compute_server_group_members m ON m.server_id = s.id
+        WHERE m.group_id = \(group) AND s.deleted_at IS NULL AND s.host IS NOT NULL
+        """
     }
 
-    /// Counts one more on a host; whether another may follow.
-    mutating func take(_ host: String) -> Bool {
-        counts[host, default: 0] += 1
-        return staysTogether || counts[host, default: 0] < most
+    private static func hosts(of rows: [Row], besides: [String]) -> [String] {
+        let besides = Set(besides)
+        return rows.filter { !besides.contains($0.text("id") ?? "") }.compactMap { $0.text("host") }
     }
 }

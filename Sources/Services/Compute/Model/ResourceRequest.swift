@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// What a flavor and an image ask of Placement: amounts and traits, also in named groups
+/// (nova/scheduler/utils.py, `ResourceRequest`).
+struct ResourceRequest: Sendable {
+    struct Group: Sendable {
+        var resources: [String: Int] = [:]
+        var required: Set<String> = []
+        var forbidden: Set<String> = []
+
+        var isEmpty: Bool { resources.isEmpty && required.isEmpty && forbidden.isEmpty }
+    }
+
+    /// By suffix; the group without one has the empty suffix.
+    private(set) var groups: [String: Group] = [:]
+    private(set) var groupPolicy: String?
+    /// Of the host itself, not of a part of it.
+    var rootRequired: Set<String> = []
+
+    init(_ flavor: FlavorSnapshot, image: [String: String], isVolumeBacked: Bool = false) {
+        for (key, value) in flavor.extraSpecs { read(key, value) }
+        for (key, value) in image where key.hasPrefix("trait:") && value == "required" {
+            groups["", default: Group()].required.insert(String(key.dropFirst("trait:".count)))
+        }
+        pin(flavor, image)
+        let merged = amounts
+        if merged["VCPU"] == nil, merged["PCPU"] == nil { add("VCPU", flavor.vcpus) }
+        if merged["MEMORY_MB"] == nil { add("MEMORY_MB", flavor.memoryMiB) }
+        if merged["DISK_GB"] == nil {
+            add(
+                "DISK_GB",
+                (isVolumeBacked ? 0 : flavor.diskGiB) + flavor.ephemeralGiB + (flavor.swapMiB + 1023) / 1024)
+        }
+        translate(flavor, image)
+        groups = groups.mapValues { group in
+            var group = group
+            group.resources = group.resources.filter { $0.value > 0 }
+            return group
+        }.filter { !$0.value.isEmpty }
+    }
+
+    /// All amounts, those of named groups added up.
+    var amounts: [String: Int] {
+        groups.values.reduce(into: [:]) { sums, group in
+            for (name, amount) in group.resources { sums[name, default: 0] += amount }
+        }
+    }
+
+    var requiredTraits: Set<String> { groups.values.reduce(into: rootRequired) { $0.formUnion($1.required) } }
+    var forbiddenTraits: Set<String> { groups.values.reduce(into: []) { $0.formUnion($1.forbidden) } }
+
+    /// As `GET /allocation_candidates` is asked.
+    func query(limit: Int?) -> [(String, String)] {
+        var query: [(String, String)] = limit.map { [("limit", "\($0)")] } ?? []
+        if let groupPolicy { query.append(("group_policy", groupPolicy)) }
+        if !rootRequired.isEmpty { query.append(("root_required", rootRequired.sorted().joined(separator: ","))) }
+        for (suffix, group) in groups.sorted(by: { $0.key < $1.key }) {
+            if !group.resources.isEmpty {
+                let amounts = group.resources.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }
+                query.append(("resources" + suffix, amounts.joined(separator: ",")))
+            }
+            let traits = group.required.sorted() + group.forbidden.sorted().map { "!" + $0 }
+            if !traits.isEmpty { query.append(("required" + suffix, traits.joined(separator: ","))) }
+        }
+        return query
+    }
+}
+
+// MARK: - Reading
+
+extension ResourceRequest {
+    /// `resources:VCPU`, `resources_NET:...`, `trait1:...`, `group_policy`.
+    private mutating func read(_ key: String, _ value: String) {
+        if key == "group_policy" {
+            if value == "none" || value == "isolate" { groupPolicy = value }
+            return
+        }
+        guard let colon = key.firstIndex(of: ":") else { return }
+        let (head, name) = (key[..<colon], String(key[key.index(after: colon)...]))
+        for prefix in ["resources", "trait"] where head.hasPrefix(prefix) {
+            let suffix = String(head.dropFirst(prefix.count))
+            guard suffix.utf8.count <= 64, suffix.allSatisfy({ $0.isLetter || $0.isNumber || "_-".contains($0) }) else {
+                return
+            }
+            if prefix == "resources" {
+                add(name, Int(value) ?? 0, suffix)
+            } else if value == "required" {
+                groups[suffix, default: Group()].required.insert(name)
+            } else if value == "forbidden" {
+                groups[suffix, default: Group()].forbidden.insert(name)
+            }
+            return
+        }
+    }
+
+    private mutating func add(_ name: String, _ amount: Int, _ suffix: String = "") {
+        groups[suffix, default: Group()].resources[name, default: 0] += amount
+    }
+
+    private mutating func require(_ trait: String) { groups["", default: Group()].required.insert(trait) }
+
+    /// Processors of their own are another class than shared ones.
+    private mutating func pin(_ flavor: FlavorSnapshot, _ image: [String: String]) {
+        let specs = flavor.extraSpecs
+        let policy = specs["hw:cpu_policy"] ?? image["hw_cpu_policy"]
+        if policy == "dedicated" || policy == "mixed" {
+            var pinned = flavor.vcpus
+            if policy == "mixed" {
+                pinned = ResourceRequest.processors(specs["hw:cpu_dedicated_mask"] ?? "")
+                add("VCPU", flavor.vcpus - pinned)
+            }
+            if specs["hw:emulator_threads_policy"] == "isolate" { pinned += 1 }
+            add("PCPU", pinned)
+        }
+        switch specs["hw:cpu_thread_policy"] ?? image["hw_cpu_thread_policy"] {
+        case "require": require("HW_CPU_HYPERTHREADING")
+        case "isolate": groups["", default: Group()].forbidden.insert("HW_CPU_HYPERTHREADING")
+        default: break
+        }
+    }
+
+    private static func processors(_ mask: String) -> Int {
+        mask.split(separator: ",").reduce(0) { sum, part in
+            let ends = part.split(separator: "-").compactMap { Int($0) }
+            let count = ends.count == 2 ? max(0, ends[1] - ends[0] + 1) : 1
+            return sum + (part.hasPrefix("^") ? 0 : count)
+        }
+    }
+
+    /// What other extra specs and properties mean in amounts and traits.
+    private mutating func translate(_ flavor: FlavorSnapshot, _ image: [String: String]) {
+        let specs = flavor.extraSpecs
+        func wish(_ spec: String, _ property: String) -> String { specs[spec] ?? image[property] ?? "" }
+        func isTrue(_ text: String) -> Bool { ["true", "yes", "on", "1"].contains(text.lowercased()) }
+        if isTrue(wish("hw:mem_encryption", "hw_mem_encryption")) {
+            add("MEM_ENCRYPTION_CONTEXT", 1)
+            require(
+                wish("hw:mem_encryption_model", "hw_mem_encryption_model") == "amd-sev-es"
+                    ? "HW_CPU_X86_AMD_SEV_ES" : "HW_CPU_X86_AMD_SEV")
+        }
+        for label in (specs["hw:pmem"] ?? "").split(separator: ",") { add("CUSTOM_PMEM_NAMESPACE_" + label, 1) }
+        switch wish("hw:tpm_version", "hw_tpm_version") {
+        case "": break
+        case let version:
+            require(version == "1.2" ? "COMPUTE_SECURITY_TPM_1_2" : "COMPUTE_SECURITY_TPM_2_0")
+            require(
+                wish("hw:tpm_model", "hw_tpm_model") == "tpm-crb"
+                    ? "COMPUTE_SECURITY_TPM_CRB" : "COMPUTE_SECURITY_TPM_TIS")
+        }
+        if wish("os:secure_boot", "os_secure_boot") == "required" { require("COMPUTE_SECURITY_UEFI_SECURE_BOOT") }
+        switch wish("hw:maxphysaddr_mode", "hw_maxphysaddr_mode") {
+        case "passthrough": require("COMPUTE_ADDRESS_SPACE_PASSTHROUGH")
+        case "emulate": require("COMPUTE_ADDRESS_SPACE_EMULATED")
+        default: break
+        }
+        if isTrue(image["hw_firmware_stateless"] ?? "") { require("COMPUTE_SECURITY_STATELESS_FIRMWARE") }
+        if wish("hw:pci_numa_affinity_policy", "hw_pci_numa_affinity_policy") == "socket" {
+            require("COMPUTE_SOCKET_PCI_NUMA_AFFINITY")
+        }
+        if let profile = specs["accel:device_profile"], !profile.isEmpty { rootRequired.insert("COMPUTE_ACCELERATORS") }
+        if isTrue(wish("hw:virtio_packed_ring", "hw_virtio_packed_ring")) {
+            rootRequired.insert("COMPUTE_NET_VIRTIO_PACKED")
+        }
+        if isTrue(wish("hw:ephemeral_encryption", "hw_ephemeral_encryption")) {
+            rootRequired.insert("COMPUTE_EPHEMERAL_ENCRYPTION")
+        }
+    }
+
+    /// The properties of images that `image_metadata_prefilter` turns into traits.
+    private static let prefixes = [
+        "hw_cdrom_bus": "COMPUTE_STORAGE_BUS", "hw_disk_bus": "COMPUTE_STORAGE_BUS",
+        "hw_video_model": "COMPUTE_GRAPHICS_MODEL", "hw_vif_model": "COMPUTE_NET_VIF_MODEL",
+        "hw_architecture": "HW_ARCH", "hw_emulation_architecture": "COMPUTE_ARCH",
+        "hw_viommu_model": "COMPUTE_VIOMMU",
+    ]
+
+    mutating func requireImageMetadata(_ image: [String: String]) {
+        for (property, prefix) in ResourceRequest.prefixes {
+            guard let value = image[property] else { continue }
+            let word = String(value.map { $0 == "-" ? "_" : $0 }).uppercased()
+            rootRequired.insert("\(prefix)_\(word)")
+        }
+    }
+}
