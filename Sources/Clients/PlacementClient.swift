@@ -3,7 +3,7 @@ package import Kernel
 
 /// Placement's API as other rooms use it.
 package struct PlacementClient: Sendable {
-    private let client: ServiceClient
+    let client: ServiceClient
 
     package init(over transport: any Transport, as caller: Caller) {
         client = ServiceClient("placement", base: "", version: "placement 1.36", over: transport, as: caller)
@@ -148,35 +148,5 @@ package struct PlacementClient: Sendable {
         } catch {
             if error.status != 404 { throw error }
         }
-    }
-
-    /// Sets a provider's whole inventory unless it is that already.
-    /// - Parameter inventory: by class: total, reserved, allocation ratio.
-    package func setInventory(
-        _ provider: String, _ inventory: [String: (total: Int, reserved: Int, ratio: Double)], requestID: String
-    ) async throws(Fault) {
-        let path = "/resource_providers/\(provider)/inventories"
-        let current = try await client.call("GET", path, requestID: requestID)
-        let known = current["inventories"]?.object ?? JSONObject()
-        let isSame =
-            known.count == inventory.count
-            && inventory.allSatisfy { name, wanted in
-                known[name]?["total"]?.integer == wanted.total && known[name]?["reserved"]?.integer == wanted.reserved
-                    && known[name]?["allocation_ratio"]?.double == wanted.ratio
-            }
-        if isSame { return }
-        var inventories = JSONObject()
-        for (name, wanted) in inventory {
-            inventories[name] = [
-                "total": .integer(Int64(wanted.total)), "reserved": .integer(Int64(wanted.reserved)), "min_unit": 1,
-                "max_unit": .integer(Int64(wanted.total)), "step_size": 1, "allocation_ratio": .double(wanted.ratio),
-            ]
-        }
-        try await client.call(
-            "PUT", path,
-            body: [
-                "resource_provider_generation": current["resource_provider_generation"] ?? 0,
-                "inventories": .object(inventories),
-            ], requestID: requestID)
     }
 }

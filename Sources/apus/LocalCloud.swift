@@ -151,8 +151,8 @@ final class LocalCloud: Sendable {
                 await server.run()
                 return nil
             }
-            group.addTask { [rooms, log] in
-                await rooms.run(log)
+            group.addTask { [rooms, log, metrics] in
+                await rooms.run(log, metrics)
                 return nil
             }
             if let engines {

@@ -24,6 +24,9 @@ enum Main {
     private static func run(_ command: String, _ words: [String]) async throws(Fault) {
         switch command {
         case "up": try await Up(try Flags(words, known: Up.flags)).run()
+        case "explain": try await ExplainCommand.run(words)
+        case "capacity": try await CapacityCommand.run(words)
+        case "audit": try await AuditCommand.run(words)
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
         case "config": try ConfigCommand.run(words)
         case "image": try await ImageCommand.run(words)
@@ -49,6 +52,9 @@ enum Main {
                                           environment wins over the file, flags win over both
           apus config sample     every option with its default and a sentence
           apus config check      whether --config FILE (or --data DIR's apus.conf) would be taken
+          apus explain server ID why a server is where it is, or nowhere
+          apus capacity          whether servers would fit: --flavor F --count N [--image I --az Z --hint NAME=VALUE]
+          apus audit             whether servers, guests and allocations agree; --fix mends what does not
           apus doctor            what this machine lacks and how to mend it
           apus image metadefs load FOLDER    metadata definitions into the cloud that OS_* names (also unload, export)
           apus placement db sync|version|stamp|online_data_migrations, apus placement upgrade check

@@ -141,7 +141,7 @@ struct Rooms: Sendable {
     }
 
     /// Every loop that lives as long as the cloud.
-    func run(_ log: Log) async {
+    func run(_ log: Log, _ metrics: Metrics) async {
         await withDiscardingTaskGroup { group in
             if let ovn { group.addTask { await ovn.run() } }
             if let libvirt { group.addTask { await libvirt.run() } }
@@ -150,6 +150,7 @@ struct Rooms: Sendable {
             group.addTask { await ImageLocationHasher(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
+            group.addTask { await Auditor(compute).run(metrics) }
             group.addTask {
                 await Worker(
                     queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true

@@ -16,17 +16,20 @@ struct ComputeCloud {
 
     static let image = FakeImages.id
 
-    init(hosts count: Int = 1, options: ComputeOptions = ComputeOptions(), each: HostResources? = nil) async throws {
+    init(
+        hosts count: Int = 1, options: ComputeOptions = ComputeOptions(), each: HostResources? = nil,
+        clock: any WallClock = MachineClock(), ids: any Identifiers = RandomIdentifiers()
+    ) async throws {
         var drivers: [String: FakeHypervisor] = [:]
         for number in 1...max(1, count) where count > 0 {
             let name = "host-\(number)"
             var facts = each ?? .fake(name)
             facts.hostName = name
-            drivers[name] = FakeHypervisor(host: facts)
+            drivers[name] = FakeHypervisor(host: facts, clock: clock)
         }
         let (hosts, network, held) = (drivers, FakeNetwork(), Held())
         cloud = try await TestCloud(
-            log: Log(sink: .stderr, level: .error, clock: MachineClock()),
+            clock: clock, ids: ids, log: Log(sink: .stderr, level: .error, clock: MachineClock()),
             rooms: { _ in FakeImages() }, { _ in network },
             { PlacementService(database: $0.database, clock: $0.clock, ids: $0.ids, log: $0.log) },
             { parts in

@@ -216,8 +216,11 @@ struct AllocationTests {
         for _ in 0..<2 {
             try await client.ensureProvider(host, name: "host-1", requestID: "req-1")
             try await client.setInventory(
-                host, ["VCPU": (total: 4, reserved: 0, ratio: 4), "MEMORY_MB": (total: 1024, reserved: 512, ratio: 1)],
-                requestID: "req-1")
+                host,
+                [
+                    "VCPU": .init(total: 4, reserved: 0, ratio: 4),
+                    "MEMORY_MB": .init(total: 1024, reserved: 512, ratio: 1),
+                ], requestID: "req-1")
         }
         let found = try await client.candidates(
             [("resources", "VCPU:1,MEMORY_MB:64"), ("limit", "10")], requestID: "req-1")

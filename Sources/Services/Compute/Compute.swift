@@ -16,7 +16,7 @@ package final class ComputeService: Service {
             ServerSecurityGroups.self, SecurityGroupProxy.self, ServerGroup.self, Aggregate.self, FlavorExtraSpecs.self,
             FlavorAccess.self,
             TenantUsages.self, ServerDiagnostics.self, Extensions.self, Migrations.self, VolumeAttachments.self,
-            Records.self,
+            Records.self, PlacementCapacity.self, PlacementAudits.self,
         ])
 
     package let database: Database

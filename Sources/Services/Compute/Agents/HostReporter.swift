@@ -12,39 +12,77 @@ package struct HostReporter: Sendable {
         self.interval = interval
     }
 
-    /// Reports until cancelled. What fails is tried again with the next report.
+    /// What Placement was last told of a host.
+    private struct Told: Hashable {
+        let stock: [String: PlacementClient.Stock]
+        let traits: Set<String>
+        let aggregates: Set<String>
+        let facts: [String]
+    }
+
+    /// Reports until cancelled. What fails is tried again with the next report. The first tells Placement everything
+    /// again, whatever it was told before.
     package func run() async {
+        var told: [String: Told] = [:]
         while !Task.isCancelled {
             guard (try? await room.clock.sleep(interval)) != nil else { return }
             do throws(Fault) {
-                try await report()
+                try await report(&told)
             } catch {
                 room.log.error("hosts could not be reported", ["error": error.description])
             }
         }
     }
 
-    /// One report of all hosts: a heartbeat for each, and the facts of those that changed.
+    /// One report of all hosts: a heartbeat for each, and what changed of them.
     package func report() async throws(Fault) {
+        var told: [String: Told] = [:]
+        try await report(&told)
+    }
+
+    private func report(_ told: inout [String: Told]) async throws(Fault) {
         let names = room.hosts.names
-        let known = try await room.database.all(ComputeHost.self, "name", in: names, and: "deleted_at IS NULL")
-        let byName = Dictionary(known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        let new = names.filter { byName[$0] == nil }
-        if !new.isEmpty { try await register(new) }
-        for host in known {
-            let facts = try await room.hosts.find(host.name).resources()
-            guard HostReporter.capacity(facts) != HostReporter.capacity(host.resources) else { continue }
-            try await publish(host.id, host.name, facts)
+        var known = try await room.database.all(ComputeHost.self, "name", in: names, and: "deleted_at IS NULL")
+        let listed = Set(known.map(\.name))
+        let new = names.filter { !listed.contains($0) }
+        if !new.isEmpty { known += try await register(new) }
+        var reached: [String] = []
+        var changed: [(ComputeHost, Told)] = []
+        let aggregates = try await memberships()
+        for var host in known {
+            // A host that does not answer is not reported, and so counts as down before long.
+            guard let facts = try? await room.hosts.find(host.name).resources() else { continue }
+            reached.append(host.name)
+            host.resources = facts
+            let now = self.told(host, aggregates[host.name] ?? [])
+            if told[host.name] != now { changed.append((host, now)) }
+        }
+        let width = 32
+        for start in stride(from: 0, to: changed.count, by: 1000) {
+            let part = Array(changed[start..<min(start + 1000, changed.count)])
+            try await withFaultGroup(part, width: width) { item async throws(Fault) in
+                try await self.publish(item.0, item.1)
+            }
+            for (host, now) in part { told[host.name] = now }
         }
         let now = room.clock.now()
-        for start in stride(from: 0, to: names.count, by: 1000) {
-            let part = Array(names[start..<min(start + 1000, names.count)])
+        for start in stride(from: 0, to: reached.count, by: 1000) {
+            let part = Array(reached[start..<min(start + 1000, reached.count)])
             _ = try await room.database.update(
                 ComputeHost.self, set: "reported_at = \(now)", where: "name IN \(part)")
         }
     }
 
-    private func register(_ names: [String]) async throws(Fault) {
+    /// The aggregates of each host.
+    private func memberships() async throws(Fault) -> [String: [Aggregate]] {
+        var byHost: [String: [Aggregate]] = [:]
+        for aggregate in try await room.database.all(Aggregate.self) {
+            for host in aggregate.hosts { byHost[host, default: []].append(aggregate) }
+        }
+        return byHost
+    }
+
+    private func register(_ names: [String]) async throws(Fault) -> [ComputeHost] {
         var hosts: [ComputeHost] = []
         for name in names {
             let now = room.clock.now()
@@ -55,7 +93,7 @@ package struct HostReporter: Sendable {
                     isForcedDown: false, reportedAt: now, createdAt: now, updatedAt: now, deletedAt: nil))
         }
         let fresh = hosts
-        try await room.database.transaction { transaction throws(Fault) in
+        return try await room.database.transaction { transaction throws(Fault) in
             var next =
                 try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_hosts").first?
                 .int("newest") ?? 0
@@ -65,32 +103,71 @@ package struct HostReporter: Sendable {
                 numbered.append(host.numbered(next))
             }
             try transaction.insert(numbered)
+            return numbered
         }
-        try await withFaultGroup(fresh, width: 64) { host async throws(Fault) in
-            try await self.publish(host.id, host.name, host.resources)
+    }
+}
+
+// MARK: - What Placement is told
+
+extension HostReporter {
+    private func told(_ host: ComputeHost, _ aggregates: [Aggregate]) -> Told {
+        let facts = host.resources
+        return Told(
+            stock: stock(facts, aggregates), traits: HostTraits.of(facts, isDisabled: host.isDisabled),
+            aggregates: Set(aggregates.map(\.uuid)),
+            facts: [
+                "\(facts.hypervisorType) \(facts.hypervisorVersion) \(facts.hostIP)", facts.cpu.model,
+                "\(facts.vcpus) \(facts.memoryMiB) \(facts.diskGiB)",
+                "\(facts.numaCells ?? [])", "\((facts.pciDevices ?? [:]).sorted { $0.key < $1.key })",
+                "\((facts.metrics ?? [:]).sorted { $0.key < $1.key })",
+            ])
+    }
+
+    /// What may be taken of a host: aggregates' ratios before the configured ones, the least of several.
+    private func stock(_ facts: HostResources, _ aggregates: [Aggregate]) -> [String: PlacementClient.Stock] {
+        let options = room.options
+        func ratio(_ name: String, _ configured: Double?) -> Double? {
+            aggregates.compactMap { $0.metadata[name].flatMap { Double($0) } }.filter { $0 > 0 }.min() ?? configured
         }
+        return [
+            "VCPU": .init(
+                total: facts.vcpus, reserved: min(options.reservedCPUs, max(0, facts.vcpus - 1)),
+                ratio: ratio("cpu_allocation_ratio", options.cpuRatio), initialRatio: options.initialCPURatio),
+            "MEMORY_MB": .init(
+                total: facts.memoryMiB, reserved: min(options.reservedMemoryMiB, facts.memoryMiB / 4),
+                ratio: ratio("ram_allocation_ratio", options.memoryRatio), initialRatio: options.initialMemoryRatio),
+            "DISK_GB": .init(
+                total: facts.diskGiB,
+                reserved: min((options.reservedDiskMiB + 1023) / 1024, max(0, facts.diskGiB - 1)),
+                ratio: ratio("disk_allocation_ratio", options.diskRatio), initialRatio: options.initialDiskRatio),
+        ]
+    }
+
+    /// What Placement should say of a host, by what it reported last.
+    func inventory(of host: ComputeHost) async throws(Fault) -> [String: PlacementClient.Stock] {
+        stock(host.resources, try await memberships()[host.name] ?? [])
+    }
+
+    /// Tells Placement of a host as it is now.
+    func publish(_ host: ComputeHost) async throws(Fault) {
+        var host = host
+        if let driver = try? room.hosts.find(host.name) { host.resources = try await driver.resources() }
+        try await publish(host, told(host, try await memberships()[host.name] ?? []))
     }
 
     /// Tells Placement, then keeps the facts: a crash between the two repeats the telling.
-    private func publish(_ id: String, _ name: String, _ facts: HostResources) async throws(Fault) {
-        let (placement, requestID, options) = (room.placement, "req-" + room.ids.uuid(), room.options)
-        try await placement.ensureProvider(id, name: name, requestID: requestID)
-        try await placement.setInventory(
-            id,
-            [
-                "VCPU": (facts.vcpus, 0, options.cpuRatio),
-                "MEMORY_MB": (
-                    facts.memoryMiB, min(options.reservedMemoryMiB, facts.memoryMiB / 4), options.memoryRatio
-                ),
-                "DISK_GB": (facts.diskGiB, 0, options.diskRatio),
-            ], requestID: requestID)
+    private func publish(_ host: ComputeHost, _ told: Told) async throws(Fault) {
+        let (placement, requestID) = (room.placement, "req-" + room.ids.uuid())
+        try await placement.ensureProvider(host.id, name: host.name, requestID: requestID)
+        try await placement.setInventory(host.id, told.stock, requestID: requestID)
+        try await placement.setTraits(host.id, told.traits, isOwn: HostTraits.isOwn, requestID: requestID)
+        try await placement.setAggregates(host.id, told.aggregates, requestID: requestID)
         let text: String
-        do { text = try JSON.encode(facts).text() } catch {
+        do { text = try JSON.encode(host.resources).text() } catch {
             throw .internalError("a host's facts cannot be stored: \(error)")
         }
         _ = try await room.database.update(
-            ComputeHost.self, set: "resources = \(text), updated_at = \(room.clock.now())", where: "id = \(id)")
+            ComputeHost.self, set: "resources = \(text), updated_at = \(room.clock.now())", where: "id = \(host.id)")
     }
-
-    private static func capacity(_ facts: HostResources) -> [Int] { [facts.vcpus, facts.memoryMiB, facts.diskGiB] }
 }

@@ -12,10 +12,16 @@ package struct ComputeOptions: Options {
     package var consoleTokenTTL = Duration.seconds(600)
     /// How long a guest may take to shut down before it is cut off.
     package var graceOfStop = Duration.seconds(60)
-    package var cpuRatio = 4.0
-    package var memoryRatio = 1.0
-    package var diskRatio = 1.0
+    /// Set for good, or nil: then a new host begins with the initial ratio, and what Placement is told later stays.
+    package var cpuRatio: Double?
+    package var memoryRatio: Double?
+    package var diskRatio: Double?
+    package var initialCPURatio = 4.0
+    package var initialMemoryRatio = 1.0
+    package var initialDiskRatio = 1.0
+    package var reservedCPUs = 0
     package var reservedMemoryMiB = 512
+    package var reservedDiskMiB = 0
     package var quota = QuotaLimits()
     package var scheduler = SchedulerOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
@@ -28,15 +34,13 @@ package struct ComputeOptions: Options {
         serviceDownTime = read.duration(
             "service_down_time", default: serviceDownTime, atLeast: .seconds(1),
             help: "How old a host's last report may be before the host counts as down.")
-        cpuRatio = read.double(
-            "cpu_allocation_ratio", default: cpuRatio, atLeast: 0.01,
-            help: "How many virtual processors a host may promise for each real one.")
-        memoryRatio = read.double(
-            "ram_allocation_ratio", default: memoryRatio, atLeast: 0.01,
-            help: "How much memory a host may promise for what it has.")
-        diskRatio = read.double(
-            "disk_allocation_ratio", default: diskRatio, atLeast: 0.01,
-            help: "How much disk space a host may promise for what it has.")
+        readRatios(&read)
+        reservedCPUs = read.int(
+            "reserved_host_cpus", default: reservedCPUs, in: 0...Int.max,
+            help: "Processors that a host keeps for itself.")
+        reservedDiskMiB = read.int(
+            "reserved_host_disk_mb", default: reservedDiskMiB, in: 0...Int.max,
+            help: "Disk space that a host keeps for itself.")
         reservedMemoryMiB = read.int(
             "reserved_host_memory_mb", default: reservedMemoryMiB, in: 0...Int.max,
             help: "Memory that a host keeps for itself, at most a quarter of what it has.")
@@ -52,6 +56,29 @@ package struct ComputeOptions: Options {
             help: "How long the address of a console may be used to connect.")
         quota = QuotaLimits(&read)
         scheduler = SchedulerOptions(&read)
+    }
+
+    private mutating func readRatios(_ read: inout OptionReader) {
+        func ratio(_ name: String, _ what: String) -> Double? {
+            let given = read.text(
+                name, "ratio of 0 or more",
+                help: "How much \(what) a host may promise for what it has; unset (or 0), the initial one holds until "
+                    + "Placement is told another. Aggregates may set their own in their metadata."
+            ) { text -> Double? in Double(text).flatMap { $0 >= 0 ? $0 : nil } }
+            return given == 0 ? nil : given
+        }
+        cpuRatio = ratio("cpu_allocation_ratio", "processor")
+        memoryRatio = ratio("ram_allocation_ratio", "memory")
+        diskRatio = ratio("disk_allocation_ratio", "disk space")
+        initialCPURatio = read.double(
+            "initial_cpu_allocation_ratio", default: initialCPURatio, atLeast: 0.01,
+            help: "The ratio of processors that a new host begins with.")
+        initialMemoryRatio = read.double(
+            "initial_ram_allocation_ratio", default: initialMemoryRatio, atLeast: 0.01,
+            help: "The ratio of memory that a new host begins with.")
+        initialDiskRatio = read.double(
+            "initial_disk_allocation_ratio", default: initialDiskRatio, atLeast: 0.01,
+            help: "The ratio of disk space that a new host begins with.")
     }
 }
 

@@ -23,6 +23,7 @@ enum ComputeRules {
         "servers:allow_all_filters": "rule:context_is_admin",
         "servers:show:flavor-extra-specs": "rule:project_reader_or_admin",
         "servers:show:host_status": "rule:context_is_admin",
+        "servers:show:host_status:unknown-only": "rule:context_is_admin",
         "servers:create:forced_host": "rule:context_is_admin",
         "compute:servers:create:requested_destination": "rule:context_is_admin",
         "servers:create:attach_network": "rule:project_member_or_admin",

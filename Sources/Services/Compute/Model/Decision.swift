@@ -51,6 +51,8 @@ struct Decision: Sendable {
     var choices: [Choice] = []
     /// Those that no host was found for.
     var missing: [String] = []
+    /// On how many hosts each class ran out in the course of this; known of dry runs.
+    var exhausted: [String: Int] = [:]
     /// Hosts that would do if the chosen ones do not, the best first.
     var alternates: [String] = []
 

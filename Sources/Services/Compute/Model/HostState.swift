@@ -58,6 +58,15 @@ struct HostState: Sendable {
         }
     }
 
+    /// The classes that the first way has no room for.
+    var lacking: [String] {
+        var names = Set<String>()
+        for (provider, amounts) in ways.first ?? [:] {
+            for (name, amount) in amounts where supplies[provider]?[name]?.free ?? 0 < amount { names.insert(name) }
+        }
+        return names.sorted()
+    }
+
     /// Counts one more server that takes this way.
     mutating func take(_ way: PlacementClient.Way) {
         for (provider, amounts) in way {

@@ -88,6 +88,11 @@ struct Scheduler {
             decision.choices.append(
                 Decision.Choice(server: subject.id, host: pick.host.host, way: pick.way, weight: pick.weight))
         }
+        if task.purpose == .trial {
+            for host in round.hosts where host.way == nil {
+                for name in host.lacking { decision.exhausted[name, default: 0] += 1 }
+            }
+        }
         let chosen = Set(decision.choices.map(\.host.name))
         let others = round.ranked(room.options.scheduler.maxAttempts - 1 + min(chosen.count, Decision.kept))
         decision.alternates = Array(

@@ -74,3 +74,34 @@ enum AvailabilityZones: Resource {
             })
     }
 }
+
+/// What servers' views say of hosts: their zones, and whether they report.
+struct HostSights: Sendable {
+    private let zones: [String: String]
+    private let statuses: [String: String]
+
+    /// - Parameter hosts: those of the servers shown.
+    static func all(_ request: Request, of hosts: [String?]) async throws(Fault) -> HostSights {
+        let zones = try await AvailabilityZones.byHost(request.database)
+        let names = Set(hosts.compactMap { $0 }).sorted()
+        guard request.version >= "2.16", !names.isEmpty else { return HostSights(zones: zones, statuses: [:]) }
+        let some: SQL = names.count <= 100 ? " AND name IN \(names)" : ""
+        let rows = try await request.database.rows(
+            "SELECT name, is_disabled, is_forced_down, reported_at FROM compute_hosts WHERE deleted_at IS NULL" + some)
+        let oldest = (request.now - request.compute.options.serviceDownTime).microseconds
+        var statuses: [String: String] = [:]
+        for row in rows {
+            let isLate = Int64(row.int("reported_at") ?? 0) < oldest
+            // In upstream's order: forced down, disabled, silent.
+            statuses[row.text("name") ?? ""] =
+                row.int("is_forced_down") == 1
+                ? "DOWN" : row.int("is_disabled") == 1 ? "MAINTENANCE" : isLate ? "UNKNOWN" : "UP"
+        }
+        return HostSights(zones: zones, statuses: statuses)
+    }
+
+    func zone(of host: String) -> String { zones[host] ?? AvailabilityZones.usual }
+
+    /// `host_status`; empty without a host.
+    func status(of host: String?) -> String { host.flatMap { statuses[$0] } ?? "" }
+}

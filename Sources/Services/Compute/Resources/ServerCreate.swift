@@ -18,7 +18,8 @@ enum ServerCreate: Resource {
         try await networks(draft, request)
         try await securityGroups(draft, request)
         try flavor.admitsZeroDisk(request, draft)
-        let drafts = rows(draft, flavor.snapshot, image, key, request)
+        let scheduling = try await scheduling(draft, image, request)
+        let drafts = rows(draft, flavor.snapshot, image, key, scheduling, request)
         let servers = try await admit(drafts, draft, request, room)
         return reply(servers, draft, request)
     }
@@ -62,7 +63,7 @@ enum ServerCreate: Resource {
 
     private static func rows(
         _ draft: ServerDraft, _ flavor: FlavorSnapshot, _ image: ImageClient.Image?, _ key: Keypair?,
-        _ request: Request
+        _ scheduling: SchedulingRequest, _ request: Request
     ) -> [Server] {
         let (ids, now) = (request.ids, request.now)
         let reservation = "r-" + String(ids.hex().prefix(8))
@@ -80,7 +81,7 @@ enum ServerCreate: Resource {
                 keyName: key?.name, keyPublic: key?.publicKey,
                 userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
                 networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
-                scheduling: draft.scheduling, zone: draft.scheduling.zone, host: nil, node: nil,
+                scheduling: scheduling, zone: scheduling.zone, host: nil, node: nil,
                 reservationID: reservation, launchIndex: at, accessIP4: draft.accessIP4,
                 accessIP6: draft.accessIP6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
                 adminPassword: draft.adminPassword ?? ServerDraft.password(ids), guestPassword: "", locked: false,
@@ -125,6 +126,30 @@ extension ServerCreate {
             }
         }
         return image
+    }
+
+    /// Zones and hosts must be there; a host that is forced decides its zone (upstream's bug 1934770).
+    private static func scheduling(
+        _ draft: ServerDraft, _ image: ImageClient.Image?, _ request: Request
+    ) async throws(Fault) -> SchedulingRequest {
+        var asked = draft.scheduling
+        asked.imageFormat = image?.diskFormat
+        if asked.isForced != true, let host = asked.host ?? asked.node {
+            guard try await request.database.count(ComputeHost.self, "name = \(host) AND deleted_at IS NULL") == 1,
+                asked.node == nil || asked.node == host
+            else { throw .badRequest("Compute host \(asked.node ?? host) could not be found.") }
+        }
+        guard let zone = asked.zone else { return asked }
+        let zones = try await AvailabilityZones.byHost(request.database)
+        if asked.isForced == true {
+            if let host = asked.host ?? asked.node, zone != zones[host] ?? AvailabilityZones.usual { asked.zone = nil }
+            return asked
+        }
+        let hosts = try await request.database.all(ComputeHost.self, "deleted_at IS NULL AND is_disabled = 0")
+        guard hosts.contains(where: { (zones[$0.name] ?? AvailabilityZones.usual) == zone }) else {
+            throw .badRequest("The requested availability zone is not available")
+        }
+        return asked
     }
 
     /// A flavor that cannot be found is the request's mistake here, not the path's.

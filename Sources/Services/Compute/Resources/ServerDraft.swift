@@ -158,27 +158,29 @@ extension ServerDraft {
         if let zone = try body.take("availability_zone", .text(0...255)), !zone.isEmpty {
             // zone:host:node is how administrators named a host before 2.74.
             let parts = zone.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            guard parts.count <= 3 else {
+                throw .badRequest("Invalid input received: Unable to parse availability_zone")
+            }
             scheduling.zone = parts[0].isEmpty ? nil : parts[0]
             if parts.count > 1, !parts[1].isEmpty { scheduling.host = parts[1] }
             if parts.count > 2, !parts[2].isEmpty { scheduling.node = parts[2] }
+            if scheduling.host != nil || scheduling.node != nil { scheduling.isForced = true }
         }
-        if let host = try body.take("host", .text(1...255), since: "2.74") { scheduling.host = host }
-        if let node = try body.take("hypervisor_hostname", .text(1...255), since: "2.74") { scheduling.node = node }
-        var group: String?
+        let host = try body.take("host", .text(1...255), since: "2.74")
+        let node = try body.take("hypervisor_hostname", .text(1...255), since: "2.74")
+        if host != nil || node != nil {
+            guard scheduling.isForced == nil else {
+                throw .badRequest(
+                    "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node "
+                        + "are mutually exclusive.")
+            }
+            (scheduling.host, scheduling.node) = (host, node)
+        }
         for name in ["os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"] {
-            guard let hints = request.json?[name] else { continue }
-            guard let object = hints.object else {
-                throw request.index.wording.invalid(name, hints, "\(hints.text()) is not of type 'object'")
-            }
-            for (key, value) in object { scheduling.hints[key] = value }
+            let hints = try SchedulerHints.read(request.json?[name], name, request)
+            scheduling.hints.merge(hints) { first, _ in first }
         }
-        if let hint = scheduling.hints["group"] {
-            guard let id = hint.string, Hex.isUUID(id) else {
-                throw request.index.wording.invalid("os:scheduler_hints.group", hint, "\(hint.text()) is not a 'uuid'")
-            }
-            group = id
-        }
-        return (scheduling, group)
+        return (scheduling, scheduling.hints["group"]?.string)
     }
 
     /// Only the device that says "boot from this image" is served until Block storage exists.

@@ -128,7 +128,7 @@ extension Server {
 
     static func detail(_ request: Request, _ query: ServerQuery) async throws(Fault) -> Reply {
         let (servers, page) = try await query.run(request)
-        let zones = try await AvailabilityZones.byHost(request.database)
+        let zones = try await HostSights.all(request, of: servers.map(\.host))
         // Rules on servers look at their project, so a list judges once for each project.
         var rights: [String: ServerRights] = [:]
         for server in servers where rights[server.projectID] == nil {
@@ -143,7 +143,7 @@ extension Server {
 
     static func show(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         let groups = try await ServerGroup.holding(server.id, request.database)
-        let zones = try await AvailabilityZones.byHost(request.database)
+        let zones = try await HostSights.all(request, of: [server.host])
         return .object("server") { view in
             server.details(&view, zones: zones)
             view.put("server_groups", groups, since: "2.71")
@@ -175,7 +175,7 @@ extension Server {
                 disk_config = \(changed.diskConfig), updated_at = \(changed.updatedAt)
                 """,
             where: "id = \(changed.id) AND deleted_at IS NULL")
-        let zones = try await AvailabilityZones.byHost(request.database)
+        let zones = try await HostSights.all(request, of: [server.host])
         let groups = try await ServerGroup.holding(changed.id, request.database)
         return .object("server") { view in
             changed.details(&view, zones: zones, isUpdate: true)
@@ -214,8 +214,7 @@ extension Server {
     }
 
     /// - Parameter isUpdate: the answer to an update, which before 2.75 leaves out the extended members.
-    func details(_ view: inout View, zones: [String: String], rights known: ServerRights? = nil, isUpdate: Bool = false)
-    {
+    func details(_ view: inout View, zones: HostSights, rights known: ServerRights? = nil, isUpdate: Bool = false) {
         let rights = known ?? ServerRights(self, view.request)
         summary(&view)
         view.put("status", status)
@@ -309,8 +308,8 @@ extension Server {
         }
     }
 
-    private func extended(_ view: inout View, _ zones: [String: String], _ rights: ServerRights) {
-        view.put("OS-EXT-AZ:availability_zone", host.map { zones[$0] ?? AvailabilityZones.usual } ?? zone ?? "")
+    private func extended(_ view: inout View, _ zones: HostSights, _ rights: ServerRights) {
+        view.put("OS-EXT-AZ:availability_zone", host.map { zones.zone(of: $0) } ?? zone ?? "")
         view.put("config_drive", hasConfigDrive ? "True" : "")
         view.put("key_name", keyName)
         view.put("OS-SRV-USG:launched_at", launchedAt?.iso8601Naive)
@@ -326,10 +325,8 @@ extension Server {
             view.put("OS-EXT-SRV-ATTR:root_device_name", rootDeviceName, since: "2.3")
             view.put("OS-EXT-SRV-ATTR:user_data", userData, since: "2.3")
             view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.3", until: "2.90")
-            if rights.hostStatus {
-                view.put("host_status", host == nil ? "" : "UP", since: "2.16")
-            }
         }
+        if let status = rights.hostStatus(zones.status(of: host)) { view.put("host_status", status, since: "2.16") }
         view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.90")
         view.put("OS-EXT-STS:task_state", taskState?.rawValue)
         view.put("OS-EXT-STS:vm_state", vmState.rawValue)
@@ -353,13 +350,20 @@ extension Server {
 /// What a caller may see of the servers of one project.
 struct ServerRights: Sendable {
     let extended: Bool
-    let hostStatus: Bool
+    private let allStatus: Bool
+    private let unknownStatus: Bool
     let extraSpecs: Bool
 
     init(_ server: Server, _ request: Request) {
         extended = request.may("os-extended-server-attributes", on: server)
-        hostStatus = extended && request.may("servers:show:host_status", on: server)
+        allStatus = request.may("servers:show:host_status", on: server)
+        unknownStatus = !allStatus && request.may("servers:show:host_status:unknown-only", on: server)
         extraSpecs = request.may("servers:show:flavor-extra-specs", on: server)
+    }
+
+    /// The status as far as the caller may see it: all, only that it is not known, or none.
+    func hostStatus(_ status: String) -> String? {
+        allStatus || (unknownStatus && status == "UNKNOWN") ? status : nil
     }
 }
 

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Clients
+package import Kernel
+
+/// Compares what must agree: servers, their guests, what Placement holds for them, and what hosts have. It looks twice
+/// at what it finds, because much of it is only under way.
+package struct Auditor: Sendable {
+    /// What may have come apart.
+    package enum Kind: String, Sendable, CaseIterable {
+        case allocationWithoutServer = "allocation_without_server"
+        case serverWithoutAllocation = "server_without_allocation"
+        case wrongAmounts = "wrong_amounts"
+        case wrongInventory = "wrong_inventory"
+        case providerWithoutHost = "provider_without_host"
+        case hostWithoutProvider = "host_without_provider"
+        case unknownGuest = "unknown_guest"
+        case guestMissing = "guest_missing"
+    }
+
+    /// One thing that does not agree with the rest.
+    package struct Drift: Sendable, Hashable {
+        package let kind: Kind
+        /// The server's, consumer's or provider's id.
+        package let subject: String
+        package let host: String
+        package let detail: String
+        /// What mending would do; empty when that is for a person to decide.
+        package let remedy: String
+    }
+
+    let room: ComputeService
+    let requestID: String
+
+    package init(_ room: ComputeService) {
+        self.room = room
+        requestID = "req-" + room.ids.uuid()
+    }
+
+    /// Audits now and then until cancelled, and keeps the numbers for whoever watches.
+    package func run(_ metrics: Metrics, interval: Duration = .seconds(600)) async {
+        let gauges = Kind.allCases.map {
+            ($0, metrics.gauge("apus_audit_drift", "What does not agree, as last audited.", ["kind": $0.rawValue]))
+        }
+        while !Task.isCancelled {
+            guard (try? await room.clock.sleep(interval)) != nil else { return }
+            do throws(Fault) {
+                let found = try await audit()
+                for (kind, gauge) in gauges { gauge.set(Double(found.count { $0.kind == kind })) }
+                for drift in found {
+                    room.log.warning(
+                        "drift", ["kind": drift.kind.rawValue, "subject": drift.subject, "detail": drift.detail])
+                }
+            } catch {
+                room.log.error("the audit failed", ["error": error.description])
+            }
+        }
+    }
+
+    /// What does not agree, found in two looks: what only one of them saw was work under way.
+    package func audit() async throws(Fault) -> [Drift] {
+        let first = try await look()
+        guard !first.isEmpty else { return [] }
+        let again = Set(try await look())
+        return first.filter(again.contains)
+    }
+
+    private func look() async throws(Fault) -> [Drift] {
+        let hosts = try await room.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY name")
+        let servers = try await room.database.all(Server.self, "deleted_at IS NULL")
+        let busy = try await room.database.rows(
+            "SELECT subject FROM operations WHERE state IN ('queued', 'running', 'undoing')")
+        let facts = AuditFacts(
+            hosts: hosts, servers: servers, busy: Set(busy.compactMap { $0.text("subject") }),
+            providers: try await room.placement.providers(requestID: requestID))
+        var found = try await guests(facts)
+        var held: [String: PlacementClient.Way] = [:]
+        for host in hosts {
+            guard facts.providers[host.id] != nil else {
+                found.append(
+                    Drift(
+                        kind: .hostWithoutProvider, subject: host.id, host: host.name,
+                        detail: "Placement does not know the host", remedy: "report the host again"))
+                continue
+            }
+            found += try await inventory(host)
+        }
+        let roots = Set(hosts.map(\.id))
+        for (id, provider) in facts.providers.sorted(by: { $0.key < $1.key }) where roots.contains(provider.root) {
+            for (consumer, amounts) in try await room.placement.allocations(on: id, requestID: requestID) {
+                held[consumer, default: [:]][id] = amounts
+            }
+        }
+        found += allocations(facts, held)
+        return found + (try await strangers(facts, roots))
+    }
+}
+
+/// What one look works with.
+struct AuditFacts: Sendable {
+    let hosts: [ComputeHost]
+    let servers: [Server]
+    /// What operations are at work on.
+    let busy: Set<String>
+    let providers: [String: PlacementClient.Provider]
+
+    /// Whether anything is being done to a server, so that its books are not closed.
+    func isMoving(_ server: Server) -> Bool {
+        server.taskState != nil || server.vmState == .building || busy.contains(server.id)
+            || busy.contains(server.reservationID) || server.vmState == .resized
+    }
+}
+
+// MARK: - What is compared
+
+extension Auditor {
+    private func allocations(_ facts: AuditFacts, _ held: [String: PlacementClient.Way]) -> [Drift] {
+        var found: [Drift] = []
+        let byID = Dictionary(facts.servers.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let hostIDs = Dictionary(facts.hosts.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
+        for (consumer, way) in held.sorted(by: { $0.key < $1.key }) where byID[consumer] == nil {
+            guard !facts.busy.contains(consumer) else { continue }
+            found.append(
+                Drift(
+                    kind: .allocationWithoutServer, subject: consumer, host: name(of: way, facts),
+                    detail: "holds \(Auditor.text(Auditor.sums(way)))", remedy: "give the allocation back"))
+        }
+        for server in facts.servers where !facts.isMoving(server) {
+            guard let host = server.host, let root = hostIDs[host] else { continue }
+            let wanted = ResourceRequest(server.flavor, image: server.imageProperties).amounts
+            guard let way = held[server.id] else {
+                found.append(
+                    Drift(
+                        kind: .serverWithoutAllocation, subject: server.id, host: host,
+                        detail: "takes \(Auditor.text(wanted)), and Placement holds nothing for it",
+                        remedy: "claim that on \(host)"))
+                continue
+            }
+            let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
+            guard Auditor.sums(way) != wanted || roots != [root] else { continue }
+            found.append(
+                Drift(
+                    kind: .wrongAmounts, subject: server.id, host: host,
+                    detail: "takes \(Auditor.text(wanted)) on \(host), Placement holds "
+                        + "\(Auditor.text(Auditor.sums(way))) on \(name(of: way, facts))",
+                    remedy: "hold what it takes, on \(host)"))
+        }
+        return found
+    }
+
+    private func inventory(_ host: ComputeHost) async throws(Fault) -> [Drift] {
+        let wanted = try await HostReporter(room).inventory(of: host)
+        let current = try await room.placement.inventory(of: host.id, requestID: requestID)
+        var parts: [String] = []
+        for (name, amounts) in wanted.sorted(by: { $0.key < $1.key }) {
+            let known = current[name]
+            let isSame =
+                known?.total == amounts.total && known?.reserved == amounts.reserved
+                && (amounts.ratio == nil || known?.ratio == amounts.ratio)
+            if !isSame {
+                parts.append(
+                    "\(name) is \(amounts.total) (\(amounts.reserved) reserved), Placement says "
+                        + "\(known.map { "\($0.total) (\($0.reserved) reserved)" } ?? "nothing")")
+            }
+        }
+        guard !parts.isEmpty else { return [] }
+        return [
+            Drift(
+                kind: .wrongInventory, subject: host.id, host: host.name, detail: parts.joined(separator: "; "),
+                remedy: "report the host again")
+        ]
+    }
+
+    /// Providers that look like hosts, and are none of this cloud's.
+    private func strangers(_ facts: AuditFacts, _ roots: Set<String>) async throws(Fault) -> [Drift] {
+        var found: [Drift] = []
+        for (id, provider) in facts.providers.sorted(by: { $0.key < $1.key })
+        where provider.root == id && !roots.contains(id) {
+            let inventory = try await room.placement.inventory(of: id, requestID: requestID)
+            guard inventory["VCPU"] != nil, inventory["MEMORY_MB"] != nil else { continue }
+            let held = try await room.placement.allocations(on: id, requestID: requestID)
+            found.append(
+                Drift(
+                    kind: .providerWithoutHost, subject: id, host: provider.name,
+                    detail: "no compute host has this id"
+                        + (held.isEmpty ? "" : "; \(held.count) consumers hold of it"),
+                    remedy: held.isEmpty ? "delete the provider" : ""))
+        }
+        return found
+    }
+
+    private func guests(_ facts: AuditFacts) async throws(Fault) -> [Drift] {
+        var found: [Drift] = []
+        let byHost = Dictionary(grouping: facts.servers) { $0.host ?? "" }
+        let known = Set(facts.servers.map(\.id))
+        for name in room.hosts.names {
+            // A host that does not answer has no drift that anybody could see.
+            guard let guests = try? await room.hosts.find(name).guests() else { continue }
+            for id in guests.keys.sorted() where !known.contains(id) && !facts.busy.contains(id) {
+                found.append(
+                    Drift(
+                        kind: .unknownGuest, subject: id, host: name,
+                        detail: "a guest that no server is known for; it is left alone", remedy: ""))
+            }
+            for server in byHost[name] ?? [] where !facts.isMoving(server) && guests[server.id] == nil {
+                guard ![.error, .shelvedOffloaded].contains(server.vmState) else { continue }
+                found.append(
+                    Drift(
+                        kind: .guestMissing, subject: server.id, host: name,
+                        detail: "\(server.name) is \(server.status), and the host has no such guest", remedy: ""))
+            }
+        }
+        return found
+    }
+
+    private func name(of way: PlacementClient.Way, _ facts: AuditFacts) -> String {
+        let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
+        return roots.map { facts.providers[$0]?.name ?? $0 }.sorted().joined(separator: ", ")
+    }
+
+    static func sums(_ way: PlacementClient.Way) -> [String: Int] {
+        way.values.reduce(into: [:]) { $0.merge($1) { $0 + $1 } }
+    }
+
+    private static func text(_ amounts: [String: Int]) -> String {
+        amounts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    }
+}
+
+// MARK: - Mending
+
+extension Auditor {
+    /// Mends what can be mended without asking anybody; answers what it did, each with what came of it.
+    package func mend(_ drifts: [Drift]) async -> [(drift: Drift, outcome: String)] {
+        var done: [(drift: Drift, outcome: String)] = []
+        for drift in drifts where !drift.remedy.isEmpty {
+            do throws(Fault) {
+                try await mend(drift)
+                room.log.info("drift mended", ["kind": drift.kind.rawValue, "subject": drift.subject])
+                done.append((drift, "done"))
+            } catch {
+                done.append((drift, "failed: " + error.message))
+            }
+        }
+        return done
+    }
+
+    private func mend(_ drift: Drift) async throws(Fault) {
+        switch drift.kind {
+        case .allocationWithoutServer: try await room.placement.release(drift.subject, requestID: requestID)
+        case .serverWithoutAllocation, .wrongAmounts: try await hold(drift.subject)
+        case .wrongInventory, .hostWithoutProvider:
+            guard let host = try await room.database.first(ComputeHost.self, "id = \(drift.subject)") else { return }
+            try await HostReporter(room).publish(host)
+        case .providerWithoutHost: try await room.placement.deleteProvider(drift.subject, requestID: requestID)
+        case .unknownGuest, .guestMissing: return
+        }
+    }
+
+    /// Makes Placement hold for a server what it takes, where it is.
+    private func hold(_ id: String) async throws(Fault) {
+        let server = try await room.database.one(
+            Server.self, "id = \(id) AND deleted_at IS NULL AND task_state IS NULL", or: .serverNotFound(id))
+        let host = try await room.database.one(
+            ComputeHost.self, "name = \(server.host ?? "") AND deleted_at IS NULL",
+            or: .conflict("Instance \(id) has no host."))
+        let request = ResourceRequest(server.flavor, image: server.imageProperties)
+        guard request.groups.keys.allSatisfy(\.isEmpty) else {
+            throw .conflict("The flavor asks for parts of the host; which ones the guest has is not known.")
+        }
+        let now = try await room.placement.holding(id, requestID: requestID)
+        try await room.placement.claim(
+            [
+                PlacementClient.Claim(
+                    consumer: id, allocations: [host.id: request.amounts], project: server.projectID,
+                    user: server.userID, generation: now?.generation)
+            ], requestID: requestID)
+    }
+}

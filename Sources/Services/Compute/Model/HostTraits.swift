@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// A host's abilities by the names of Placement's standard traits: what its driver says, what its processor has, and
+/// whether it takes servers.
+enum HostTraits {
+    static func of(_ facts: HostResources, isDisabled: Bool) -> Set<String> {
+        var traits = Set(facts.traits ?? [])
+        traits.insert("COMPUTE_NODE")
+        if isDisabled { traits.insert("COMPUTE_STATUS_DISABLED") }
+        if facts.cpu.threads > 1 { traits.insert("HW_CPU_HYPERTHREADING") }
+        traits.insert("HW_ARCH_" + GuestKind.architecture(facts.architecture).uppercased())
+        guard GuestKind.architecture(facts.architecture) == "x86_64" else { return traits }
+        for feature in facts.cpu.features {
+            let word = String(feature.map { $0 == "-" || $0 == "." ? "_" : $0 }).uppercased()
+            traits.insert("HW_CPU_X86_" + (names[word] ?? word))
+        }
+        return traits
+    }
+
+    /// Whether a trait is the host's to set; the operator's own are left alone.
+    static func isOwn(_ trait: String) -> Bool {
+        ["COMPUTE_", "HW_CPU_", "HW_ARCH_"].contains { trait.hasPrefix($0) }
+    }
+
+    /// Features that libvirt and Placement name differently.
+    private static let names = [
+        "PCLMULDQ": "PCLMULQDQ", "SSE4_1": "SSE41", "SSE4_2": "SSE42", "SHA_NI": "SHA", "SVM": "AMD_SVM",
+        "SEV": "AMD_SEV", "IBPB": "AMD_IBPB", "RDTSCP": "RDTSCP",
+    ]
+}
