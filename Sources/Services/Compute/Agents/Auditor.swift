@@ -68,7 +68,7 @@ package struct Auditor: Sendable {
         let hosts = try await room.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY name")
         let servers = try await room.database.all(Server.self, "deleted_at IS NULL")
         let busy = try await room.database.rows(
-            "SELECT subject FROM operations WHERE state IN ('queued', 'running', 'undoing')")
+            "SELECT subject FROM \(raw: OperationRecord.table) WHERE state IN ('queued', 'running', 'undoing')")
         let facts = AuditFacts(
             hosts: hosts, servers: servers, busy: Set(busy.compactMap { $0.text("subject") }),
             providers: try await room.placement.providers(requestID: requestID))

@@ -60,12 +60,11 @@ package struct ComputeOptions: Options {
 
     private mutating func readRatios(_ read: inout OptionReader) {
         func ratio(_ name: String, _ what: String) -> Double? {
-            let given = read.text(
-                name, "ratio of 0 or more",
-                help: "How much \(what) a host may promise for what it has; unset (or 0), the initial one holds until "
+            read.text(
+                name, "ratio above 0",
+                help: "How much \(what) a host may promise for what it has; unset, the initial one holds until "
                     + "Placement is told another. Aggregates may set their own in their metadata."
-            ) { text -> Double? in Double(text).flatMap { $0 >= 0 ? $0 : nil } }
-            return given == 0 ? nil : given
+            ) { text -> Double? in Double(text).flatMap { $0 >= 0.01 ? $0 : nil } }
         }
         cpuRatio = ratio("cpu_allocation_ratio", "processor")
         memoryRatio = ratio("ram_allocation_ratio", "memory")
