@@ -39,6 +39,7 @@ let package = Package(
         shim("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         shim("CLibvirt", pkgConfig: "libvirt", apt: "libvirt-dev"),
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        shim("CLDAP", pkgConfig: "ldap", apt: "libldap-dev"),
         shim("CCrypt", pkgConfig: "libcrypt", apt: "libcrypt-dev"),
         shim("CLinux", apt: "libc6-dev"),
         shim("CCeph", apt: "librbd-dev"),
@@ -73,6 +74,7 @@ let package = Package(
             swiftSettings: strict),
         driver("NetworkOVN", "Network", "OVSDB"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
+        driver("IdentityLDAP", "Identity", "CLDAP"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
         driver("ImageHTTP", "Image"), driver("ImageS3", "Image"), driver("ImageObjectStore", "Image"),
         driver("ImageCeph", "Image", "CCeph"),
@@ -83,6 +85,7 @@ let package = Package(
             dependencies: [
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
+                "IdentityLDAP",
             ],
             path: "Sources/apus", swiftSettings: strict),
 
@@ -98,6 +101,7 @@ let package = Package(
         tests("WorkTests", "Kernel", "Simulation"),
         tests("OVSDBTests", "OVSDB", "Base", "JSON"),
         tests("IdentityTests", "Identity", "Kernel", "Clients", "Simulation"),
+        tests("IdentityLDAPTests", "IdentityLDAP", "Identity", "Kernel"),
         tests("ImageTests", "Image", "ImageFiles", "Kernel", "Clients", "Simulation"),
         tests(
             "ImageStoreTests", "Image", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph",

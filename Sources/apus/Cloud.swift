@@ -4,6 +4,7 @@ import Compute
 import Engines
 import HypervisorLibvirt
 import Identity
+import IdentityLDAP
 import Image
 import Kernel
 import Network
@@ -27,7 +28,8 @@ enum Cloud {
     /// Everything that can be configured, in the order of the sample file.
     static let options: [any Options.Type] = [
         UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
-        IdentityOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self, LibvirtOptions.self,
+        IdentityOptions.self, LDAPOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self,
+        LibvirtOptions.self,
         NetworkOptions.self, PlacementOptions.self,
         OVNOptions.self, EngineOptions.self,
     ]

@@ -29,6 +29,7 @@ enum Main {
         case "audit": try await AuditCommand.run(words)
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
         case "config": try ConfigCommand.run(words)
+        case "identity": try await identity(words)
         case "image": try await ImageCommand.run(words)
         case "placement": try await PlacementCommand.run(words)
         case "policy": try Reference.policy(words)
@@ -36,6 +37,15 @@ enum Main {
         case "version", "--version": Terminal.say("apus \(Cloud.version)")
         case "help", "--help", "-h": Terminal.say(help)
         default: throw .badRequest("apus: there is no command '\(command)'; apus help lists them")
+        }
+    }
+
+    private static func identity(_ words: [String]) async throws(Fault) {
+        let rest = Array(words.dropFirst())
+        switch words.first {
+        case "mapping_populate": try await MappingCommand.populate(rest)
+        case "mapping_purge": try await MappingCommand.purge(rest)
+        default: throw .badRequest("apus identity: say mapping_populate or mapping_purge")
         }
     }
 
@@ -56,10 +66,14 @@ enum Main {
           apus capacity          whether servers would fit: --flavor F --count N [--image I --az Z --hint NAME=VALUE]
           apus audit             whether servers, guests and allocations agree; --fix mends what does not
           apus doctor            what this machine lacks and how to mend it
+          apus identity mapping_populate --data DIR --domain-name NAME    ids for everybody in a domain's directory
+          apus identity mapping_purge --data DIR --all                    or of a --domain-name, --type, --local-id,
+                                                                          --public-id: forgotten
           apus image metadefs load FOLDER    metadata definitions into the cloud that OS_* names (also unload, export)
           apus placement db sync|version|stamp|online_data_migrations, apus placement upgrade check
                                  what placement-manage and placement-status do
           apus policy sample     every rule with its default, in policy.yaml's form
+          apus policy matrix     who may call what by default: each role in each scope (--service TYPE for one)
           apus api reference     every route, generated from the code
           apus version
         """

@@ -4,6 +4,7 @@ import Compute
 import Engines
 import HypervisorLibvirt
 import Identity
+import IdentityLDAP
 import Image
 import ImageFiles
 import Kernel
@@ -46,6 +47,7 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
             keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
             domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains),
+            directories: LDAPOpener(options[LDAPOptions.self], chance: ids, log: log),
             notifications: LoggedNotifications(
                 Log(sink: .file(ground.directory.path + "/log/audit.log"), level: .info, clock: clock)))
         placement = PlacementService(
@@ -78,7 +80,7 @@ struct Rooms: Sendable {
     }
 
     /// The settings of domains that an operator keeps in files, by the domain's name.
-    private static func domainFiles(_ options: DomainConfigurationOptions) -> [String: String] {
+    static func domainFiles(_ options: DomainConfigurationOptions) -> [String: String] {
         guard options.isEnabled, !options.isFromDatabase else { return [:] }
         var files: [String: String] = [:]
         for file in FileSystem.list(options.directory) {

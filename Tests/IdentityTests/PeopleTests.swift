@@ -225,6 +225,29 @@ struct PeopleTests {
         #expect(grants["role_assignments"].array?.isEmpty == true)
     }
 
+    @Test("Ids are made beforehand and forgotten by domain, kind or one by one, and come back the same")
+    func upkeep() async throws {
+        let corp = try await Corp()
+        let upkeep = MappingUpkeep(corp.cloud.service)
+        let made = try await upkeep.populate(domainName: "corp")
+        #expect(made == (3, 2))
+        let ann = Digest.hex(.sha256, "corpuserann")
+        #expect(await corp.get("/users/\(ann)").status == 200)
+        var selection = MappingUpkeep.Selection()
+        selection.publicID = ann
+        #expect(try await upkeep.purge(selection) == 1)
+        #expect(await corp.get("/users/\(ann)").status == 404)
+        #expect(await corp.userID("ann") == ann)
+        selection = MappingUpkeep.Selection()
+        selection.type = "group"
+        selection.domainName = "corp"
+        #expect(try await upkeep.purge(selection) == 2)
+        #expect(try await upkeep.purge(MappingUpkeep.Selection()) == 3)
+        selection.domainName = "nowhere"
+        await #expect(throws: Fault.badRequest("Unknown domain 'nowhere'")) { try await upkeep.purge(selection) }
+        await #expect(throws: Fault.self, "kept here") { try await upkeep.populate(domainName: "Default") }
+    }
+
     @Test("The cloud's one directory shows its own ids, beside the users that the cloud keeps itself")
     func single() async throws {
         var options = IdentityOptions()

@@ -4,10 +4,26 @@ import Kernel
 /// Documents generated from the code: they cannot say anything else than what it does.
 enum Reference {
     static func policy(_ words: [String]) throws(Fault) {
-        guard words == ["sample"] else { throw .badRequest("apus policy: say apus policy sample") }
+        if words.first == "matrix" { return try matrix(try Flags(Array(words.dropFirst()), known: ["service"])) }
+        guard words == ["sample"] else {
+            throw .badRequest("apus policy: say apus policy sample, or apus policy matrix [--service TYPE]")
+        }
         for index in Cloud.indexes {
             Terminal.say("# \(index.title) (\(index.name))\n")
             Terminal.say(Policy.sample(index.rules))
+        }
+    }
+
+    /// Who may do what by default, as a table with tabs between its columns.
+    private static func matrix(_ flags: Flags) throws(Fault) {
+        let type = try flags.choice("service", ["all"] + Cloud.indexes.map(\.type))
+        for index in Cloud.indexes where type == "all" || index.type == type {
+            do throws(PolicyMistakes) {
+                let policy = try Policy(index.rules)
+                Terminal.say(PolicyMatrix(index, under: policy, personas: PolicyPersonas.all).text)
+            } catch {
+                throw .internalError("the rules of \(index.type): \(error)")
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 enum GrantRules {
     static let list = "((role:reader and system_scope:all) or \(inDomain(of: "reader")))"
     static let check =
-        "((role:reader and system_scope:all) or (\(inDomain(of: "reader")))) and \(ownRole)"
+        "(role:reader and system_scope:all) or (\(inDomain(of: "reader"))) and \(ownRole)"
     static let change =
         "(\(inDomain(of: "admin"))) and \(ownRole) or (\(inDomain(of: "manager"))) and rule:domain_managed_target_role"
 

@@ -17,7 +17,9 @@ enum IdentityRules {
     ]
 
     static let members: KeyValuePairs<String, String> = [
-        "list_domain_roles": inspector, "list_role_assignments_for_tree": listAssignments,
+        "list_domain_roles": inspector, "get_domain_role": inspector, "create_domain_role": "rule:admin_required",
+        "update_domain_role": "rule:admin_required", "delete_domain_role": "rule:admin_required",
+        "list_role_assignments_for_tree": listAssignments,
     ]
 
     static let inspector = "rule:admin_required or (role:reader and system_scope:all)"

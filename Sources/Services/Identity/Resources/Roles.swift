@@ -54,6 +54,7 @@ extension Role: Resource {
     // MARK: Handlers
 
     static func index(_ request: Request, _: Anything) async throws(Fault) -> Reply {
+        try request.requireDomainRule("list_domain_roles", request.query("domain_id"))
         let page = try request.page()
         // Without `domain_id` only the cloud's own roles are listed.
         let base: SQL = "domain_id = \(request.query("domain_id") ?? "")"
@@ -64,6 +65,7 @@ extension Role: Resource {
 
     static func create(_ request: Request, _ draft: Draft) async throws(Fault) -> Reply {
         let role = draft.role
+        try request.requireDomainRule("create_domain_role", role.ownDomainID, on: draft)
         try await request.change { transaction throws(Fault) in
             if let id = role.ownDomainID { try transaction.requireDomain(id) }
             try transaction.insert(role, or: role.duplicate)
@@ -72,11 +74,14 @@ extension Role: Resource {
     }
 
     static func show(_ request: Request, _ found: Found<Role>) async throws(Fault) -> Reply {
-        .object("role", try found.get().details)
+        let role = try found.get()
+        try request.requireDomainRule("get_domain_role", role.ownDomainID, on: found)
+        return .object("role", role.details)
     }
 
     static func update(_ request: Request, _ found: Found<Role>) async throws(Fault) -> Reply {
         let old = try found.get()
+        try request.requireDomainRule("update_domain_role", old.ownDomainID, on: found)
         var role = old
         var body = try request.body("role")
         try body.requireSame("id", as: old.id, or: "Cannot change role ID")
@@ -101,9 +106,20 @@ extension Role: Resource {
 
     static func delete(_ request: Request, _ found: Found<Role>) async throws(Fault) -> Reply {
         let role = try found.get()
+        try request.requireDomainRule("delete_domain_role", role.ownDomainID, on: found)
         guard !role.options.isImmutable else { throw .immutable("role", role.id, deleting: true) }
         try await request.change { transaction throws(Fault) in try transaction.remove(role) }
         return .empty
+    }
+}
+
+extension Request {
+    /// A domain's own roles have rules of their own, judged beside those of roles.
+    fileprivate func requireDomainRule(
+        _ rule: String, _ domainID: String?, on target: some PolicyTarget = NoTarget()
+    ) throws(Fault) {
+        guard domainID != nil, !may(rule, on: target) else { return }
+        throw index.envelope.refusal(index.rulePrefix + rule)
     }
 }
 
