@@ -38,6 +38,7 @@ let package = Package(
         shim("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
         shim("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         shim("CLibvirt", pkgConfig: "libvirt", apt: "libvirt-dev"),
+        shim("CXmlSec", pkgConfig: "xmlsec1-openssl", apt: "libxmlsec1-dev"),
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         shim("CLDAP", pkgConfig: "ldap", apt: "libldap-dev"),
         shim("CCrypt", pkgConfig: "libcrypt", apt: "libcrypt-dev"),
@@ -75,6 +76,7 @@ let package = Package(
         driver("NetworkOVN", "Network", "OVSDB"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
         driver("IdentityLDAP", "Identity", "CLDAP"),
+        driver("FederationSAML", "Identity", "CXmlSec"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
         driver("ImageHTTP", "Image"), driver("ImageS3", "Image"), driver("ImageObjectStore", "Image"),
         driver("ImageCeph", "Image", "CCeph"),
@@ -85,7 +87,7 @@ let package = Package(
             dependencies: [
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
-                "IdentityLDAP",
+                "IdentityLDAP", "FederationSAML",
             ],
             path: "Sources/apus", swiftSettings: strict),
 
@@ -100,7 +102,7 @@ let package = Package(
         tests("APITests", "Kernel", "Simulation"),
         tests("WorkTests", "Kernel", "Simulation"),
         tests("OVSDBTests", "OVSDB", "Base", "JSON"),
-        tests("IdentityTests", "Identity", "Kernel", "Clients", "Simulation"),
+        tests("IdentityTests", "Identity", "FederationSAML", "Kernel", "Clients", "Simulation"),
         tests("IdentityLDAPTests", "IdentityLDAP", "Identity", "Kernel"),
         tests("ImageTests", "Image", "ImageFiles", "Kernel", "Clients", "Simulation"),
         tests(

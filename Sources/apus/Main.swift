@@ -45,7 +45,8 @@ enum Main {
         switch words.first {
         case "mapping_populate": try await MappingCommand.populate(rest)
         case "mapping_purge": try await MappingCommand.purge(rest)
-        default: throw .badRequest("apus identity: say mapping_populate or mapping_purge")
+        case "mapping_engine": try MappingEngineCommand.run(try Flags(rest, known: MappingEngineCommand.flags))
+        default: throw .badRequest("apus identity: say mapping_populate, mapping_purge or mapping_engine")
         }
     }
 
@@ -70,6 +71,8 @@ enum Main {
           apus identity mapping_purge --data DIR --all                    or of a --domain-name, --type, --local-id,
                                                                           --public-id: forgotten
           apus image metadefs load FOLDER    metadata definitions into the cloud that OS_* names (also unload, export)
+          apus identity mapping_engine --rules FILE --input FILE [--prefix TEXT]
+                                 what a federation mapping makes of an assertion
           apus placement db sync|version|stamp|online_data_migrations, apus placement upgrade check
                                  what placement-manage and placement-status do
           apus policy sample     every rule with its default, in policy.yaml's form

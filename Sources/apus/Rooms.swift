@@ -49,7 +49,8 @@ struct Rooms: Sendable {
             domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains),
             directories: LDAPOpener(options[LDAPOptions.self], chance: ids, log: log),
             notifications: LoggedNotifications(
-                Log(sink: .file(ground.directory.path + "/log/audit.log"), level: .info, clock: clock)))
+                Log(sink: .file(ground.directory.path + "/log/audit.log"), level: .info, clock: clock)),
+            doors: try FederationFiles.doors(options[IdentityOptions.self].federation))
         placement = PlacementService(
             database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
         image = ImageService(

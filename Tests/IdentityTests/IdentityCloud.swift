@@ -16,7 +16,8 @@ final class IdentityCloud: Sendable {
 
     init(
         _ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil,
-        directories: (any DirectoryOpener)? = nil
+        directories: (any DirectoryOpener)? = nil,
+        doors: FederationDoors = FederationDoors()
     ) async throws {
         var options = options
         options.passwordRounds = 4
@@ -28,7 +29,7 @@ final class IdentityCloud: Sendable {
             database: database, clock: clock, ids: ids, log: .silent,
             pool: pool ?? BlockingPool(name: "passwords", threads: 1, queue: 64), keys: FernetKeys([.random(ids)]),
             credentialKeys: FernetKeys([.random(ids)]),
-            options: options, directories: directories, notifications: notifications)
+            options: options, directories: directories, notifications: notifications, doors: doors)
         let metrics = Metrics()
         let surroundings = Provisions(
             database: database, clock: clock, ids: ids, log: .silent, metrics: metrics,

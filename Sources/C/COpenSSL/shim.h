@@ -10,3 +10,4 @@
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
 #include <openssl/objects.h>
+#include <openssl/err.h>

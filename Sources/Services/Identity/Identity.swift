@@ -17,9 +17,10 @@ package final class IdentityService: Service {
             Trust.self, DomainConfigs.self, RegisteredLimit.self, Limit.self,
             EndpointGroup.self, EndpointFilters.self, PolicyAssociation.self, RemovedCalls.self,
             IdentityProvider.self, FederationProtocol.self, FederationMapping.self, ServiceProvider.self,
-            FederatedUser.self, FederationAuth.self,
+            FederatedUser.self, FederationAuth.self, FederationReplay.self,
             IdentityMapping.self,
             OAuthConsumer.self, OAuthTokens.self, OAuthAccessTokens.self, ClientTokens.self,
+            FederationSession.self, SAMLAssertions.self,
         ])
 
     package let database: Database
@@ -35,6 +36,10 @@ package final class IdentityService: Service {
     /// What the blobs of credentials are kept under.
     let credentialKeys: FernetKeys
     let auditor: Auditor
+    /// How identity providers are spoken to, and each of those that speak OpenID Connect.
+    let doors: FederationDoors
+    let openID: [RelyingParties.Key: OpenIDProvider]
+    var saml: [RelyingParties.Key: SAMLProvider] { doors.saml }
 
     /// - Parameters:
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
@@ -47,9 +52,11 @@ package final class IdentityService: Service {
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
         keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions(),
         domainFiles: [String: String] = [:], directories: (any DirectoryOpener)? = nil,
-        notifications: (any Notifications)? = nil
+        notifications: (any Notifications)? = nil, doors: FederationDoors = FederationDoors()
     ) {
         self.database = database
+        self.doors = doors
+        openID = doors.openID(clock)
         self.options = options
         self.credentialKeys = credentialKeys
         auditor = Auditor(
@@ -67,7 +74,8 @@ package final class IdentityService: Service {
     package convenience init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
         keyDirectory: String, options: IdentityOptions = IdentityOptions(), domainFiles: [String: String] = [:],
-        directories: (any DirectoryOpener)? = nil, notifications: (any Notifications)? = nil
+        directories: (any DirectoryOpener)? = nil, notifications: (any Notifications)? = nil,
+        doors: FederationDoors = FederationDoors()
     ) throws(Fault) {
         let repository = FernetRepository(directory: keyDirectory, chance: ids)
         try repository.create()
@@ -76,8 +84,7 @@ package final class IdentityService: Service {
         self.init(
             database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
             credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles,
-            directories: directories,
-            notifications: notifications)
+            directories: directories, notifications: notifications, doors: doors)
     }
 }
 
