@@ -42,6 +42,7 @@ let package = Package(
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         shim("CLDAP", pkgConfig: "ldap", apt: "libldap-dev"),
         shim("CCrypt", pkgConfig: "libcrypt", apt: "libcrypt-dev"),
+        shim("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         shim("CLinux", apt: "libc6-dev"),
         shim("CCeph", apt: "librbd-dev"),
 
@@ -70,6 +71,7 @@ let package = Package(
         room("Identity"), room("Image"), room("Placement"), room("Network"), room("Compute"),
 
         // Drivers: one target per back end
+        driver("ImageImports", "Image", "CZlib"),
         .target(
             name: "Engines", dependencies: ["Base", "Config", "CLinux"], path: "Sources/Drivers/Engines",
             swiftSettings: strict),
@@ -85,6 +87,7 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
+                "ImageImports",
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
                 "IdentityLDAP", "FederationSAML",
@@ -104,7 +107,7 @@ let package = Package(
         tests("OVSDBTests", "OVSDB", "Base", "JSON"),
         tests("IdentityTests", "Identity", "FederationSAML", "Kernel", "Clients", "Simulation"),
         tests("IdentityLDAPTests", "IdentityLDAP", "Identity", "Kernel"),
-        tests("ImageTests", "Image", "ImageFiles", "Kernel", "Clients", "Simulation"),
+        tests("ImageTests", "Image", "ImageFiles", "ImageImports", "Kernel", "Clients", "Simulation"),
         tests(
             "ImageStoreTests", "Image", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph",
             "Kernel"),

@@ -30,7 +30,7 @@ enum Cloud {
         UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
         IdentityOptions.self, LDAPOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self,
         LibvirtOptions.self,
-        NetworkOptions.self, PlacementOptions.self,
+        NetworkOptions.self, PlacementOptions.self, ImportOptions.self,
         OVNOptions.self, EngineOptions.self,
     ]
 

@@ -7,6 +7,7 @@ import Identity
 import IdentityLDAP
 import Image
 import ImageFiles
+import ImageImports
 import Kernel
 import Network
 import NetworkOVN
@@ -53,17 +54,18 @@ struct Rooms: Sendable {
             doors: try FederationFiles.doors(options[IdentityOptions.self].federation))
         placement = PlacementService(
             database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
+        queue = OperationQueue(database: database, clock: clock, ids: ids)
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
             stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path, clock),
-            options: options[ImageOptions.self], storeOptions: options[ImageStoreOptions.self])
+            options: options[ImageOptions.self], storeOptions: options[ImageStoreOptions.self],
+            imports: options[ImportOptions.self], ports: Rooms.imagePorts(ground, queue))
         try await image.recover()
         let backend = try Rooms.backend(ground)
         ovn = backend as? OVNNetworkBackend
         network = NetworkService(
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
             caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
-        queue = OperationQueue(database: database, clock: clock, ids: ids)
         libvirt = Rooms.libvirt(ground)
         let hosts = libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) } ?? Rooms.fakes(ground.settings.up.hosts)
         var computing = options[ComputeOptions.self]
@@ -71,6 +73,18 @@ struct Rooms: Sendable {
         compute = ComputeService(
             database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
             caller: Rooms.caller("nova"), hosts: hosts, options: computing)
+    }
+
+    private static func imagePorts(_ ground: Ground, _ queue: OperationQueue) -> ImagePorts {
+        let options = ground.settings.configuration
+        let staging = options[ImageStoreOptions.self].stagingFolder ?? ground.directory.path + "/staging"
+        let folder = options[ImageOptions.self].certificates
+        return ImagePorts(
+            queue: queue, remote: WebImages(reachesPrivate: options[ImportOptions.self].allowsPrivateAddresses),
+            workshop: StagingWorkshop(folder: staging),
+            certificates: folder.map(FolderCertificates.init(folder:)) ?? FakeCertificates(),
+            transport: ground.transport,
+            caller: caller("glance"))
     }
 
     /// A service acting for itself, in the project that services share.
@@ -151,12 +165,14 @@ struct Rooms: Sendable {
             group.addTask { await network.sync.run() }
             group.addTask { await ImageJanitor(image).run() }
             group.addTask { await ImageLocationHasher(image).run() }
+            group.addTask { await ImageScrubber(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }
             group.addTask {
                 await Worker(
-                    queue, name: "apus", kinds: ComputeKinds.all(compute), log: log, isExclusive: true
+                    queue, name: "apus", kinds: ComputeKinds.all(compute) + ImageKinds.all(image), log: log,
+                    isExclusive: true
                 ).run()
             }
         }

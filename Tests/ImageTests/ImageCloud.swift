@@ -13,18 +13,38 @@ struct ImageCloud {
 
     init(
         store: FakeImageStore = FakeImageStore(), options: ImageOptions = ImageOptions(),
-        stores: ImageStores? = nil, storeOptions: ImageStoreOptions = ImageStoreOptions()
+        stores: ImageStores? = nil, storeOptions: ImageStoreOptions = ImageStoreOptions(),
+        imports: ImportOptions = ImportOptions(), ports: ImagePorts = ImagePorts()
     ) async throws {
         let box = Mutex<ImageService?>(nil)
         self.store = store
         cloud = try await TestCloud(rooms: { parts in
             let service = ImageService(
                 database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log,
-                stores: stores ?? ImageStores(store), options: options, storeOptions: storeOptions)
+                stores: stores ?? ImageStores(store), options: options, storeOptions: storeOptions,
+                imports: imports, ports: ports)
             box.withLock { $0 = service }
             return service
         })
         service = try #require(box.withLock { $0 })
+    }
+
+    /// Lets a worker do what is queued, all of it or until something is so.
+    func work(until isDone: (@Sendable () async throws -> Bool)? = nil) async throws {
+        let room = service
+        let worker = Worker(room.queue, name: "test", kinds: ImageKinds.all(room), log: .silent, isExclusive: true)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await worker.run() }
+            while true {
+                if let isDone {
+                    if try await isDone() { break }
+                } else if try await room.queue.unfinished() == 0 {
+                    break
+                }
+                await Task.yield()
+            }
+            group.cancelAll()
+        }
     }
 
     static let raw: JSON = ["name": "cirros", "disk_format": "raw", "container_format": "bare"]

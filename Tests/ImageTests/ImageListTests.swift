@@ -101,7 +101,7 @@ struct ImageListTests {
             #expect(await cloud.call("GET", "/schemas/\(name)")["name"].string == name)
         }
         let methods = await cloud.call("GET", "/info/import")
-        #expect(methods["import-methods"]["value"]?.array == ["glance-direct"])
+        #expect(methods["import-methods"]["value"]?.array == ["glance-direct", "web-download", "copy-image"])
         #expect(await cloud.call("GET", "/info/stores").status == 404)
         #expect(await cloud.call("GET", "/tasks").status == 403)
         #expect(await cloud.call("GET", "/tasks", as: .admin())["tasks"].array == [])

@@ -171,6 +171,7 @@ struct ImageTransferTests {
         #expect(await cloud.download(id).status == 204)
         #expect(await cloud.call("POST", "/images/\(id)/import", ["method": ["name": "copy"]]).status == 400)
         #expect(await cloud.call("POST", "/images/\(id)/import", body).status == 202)
+        try await cloud.work()
         #expect(await cloud.show(id)["status"].string == "active")
         #expect(await cloud.show(id)["virtual_size"].integer == 3)
         #expect(await cloud.download(id).bytes == [1, 2, 3])
@@ -184,6 +185,7 @@ struct ImageTransferTests {
         _ = await cloud.cloud.send(
             "image", "PUT", "/v2/images/\(id)/stage", bytes: [1, 2, 3], type: "application/octet-stream")
         #expect(await cloud.call("POST", "/images/\(id)/import", ["method": ["name": "glance-direct"]]).status == 202)
+        try await cloud.work()
         #expect(await cloud.show(id)["status"].string == "queued")
         #expect(cloud.store.locations.isEmpty)
     }

@@ -2,6 +2,7 @@
 // What Swift cannot call: variadic functions.
 #pragma once
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 typedef size_t (*ccurl_write)(char *bytes, size_t size, size_t count, void *context);
 
@@ -58,4 +59,25 @@ static inline CURL *ccurl_ended(CURLM *multi, CURLcode *result)
             return message->easy_handle;
         }
     return NULL;
+}
+
+// Asked about each address before a connection to it begins; 0 refuses it.
+typedef int (*ccurl_judge)(const struct sockaddr *address, void *context);
+struct ccurl_gate {
+    ccurl_judge judge;
+    void *context;
+};
+static inline curl_socket_t ccurl_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    const struct ccurl_gate *gate = (const struct ccurl_gate *)context;
+    (void)purpose;
+    if (!gate->judge(&address->addr, gate->context))
+        return CURL_SOCKET_BAD;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+// The gate must live as long as the handle.
+static inline CURLcode ccurl_set_gate(CURL *handle, struct ccurl_gate *gate)
+{
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, gate);
+    return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, ccurl_open);
 }

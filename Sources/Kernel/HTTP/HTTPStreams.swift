@@ -16,13 +16,17 @@ package final class HTTPStreams: Sendable {
     private let loop: StreamLoopHold
     private let authorities: String?
     private let verifiesPeers: Bool
+    private let mayReach: AddressRule?
 
-    /// - Parameter authorities: a file of trusted certificates instead of the system's.
-    package init(authorities: String? = nil, verifiesPeers: Bool = true) {
+    /// - Parameters:
+    ///   - authorities: a file of trusted certificates instead of the system's.
+    ///   - mayReach: asked about each address when a connection to it begins, after all names were resolved.
+    package init(authorities: String? = nil, verifiesPeers: Bool = true, mayReach: AddressRule? = nil) {
         _ = HTTPClient.prepared
         loop = StreamLoopHold()
         self.authorities = authorities
         self.verifiesPeers = verifiesPeers
+        self.mayReach = mayReach
     }
 
     /// Answers when the head is there.
@@ -54,7 +58,8 @@ package final class HTTPStreams: Sendable {
         _ method: String, _ url: String, _ headers: [(String, String)], _ stall: Duration
     ) -> HTTPTransfer {
         HTTPTransfer(
-            method, url, headers, stall: stall, authorities: authorities, verifiesPeers: verifiesPeers)
+            method, url, headers, stall: stall, authorities: authorities, verifiesPeers: verifiesPeers,
+            mayReach: mayReach)
     }
 }
 

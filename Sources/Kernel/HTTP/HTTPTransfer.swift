@@ -35,6 +35,9 @@ final class HTTPTransfer: @unchecked Sendable {
     private let stall: Duration
     private let authorities: String?
     private let verifiesPeers: Bool
+    private let mayReach: AddressRule?
+    /// What libcurl asks before it connects; lives as long as the transfer, which outlives the handle.
+    private let gate = UnsafeMutablePointer<ccurl_gate>.allocate(capacity: 1)
     private let state = Mutex(State())
     private var body: (isSent: Bool, length: Int?) = (false, nil)
 
@@ -45,7 +48,7 @@ final class HTTPTransfer: @unchecked Sendable {
 
     init(
         _ method: String, _ url: String, _ headers: [(String, String)], stall: Duration, authorities: String?,
-        verifiesPeers: Bool
+        verifiesPeers: Bool, mayReach: AddressRule? = nil
     ) {
         self.method = method
         self.url = url
@@ -53,9 +56,13 @@ final class HTTPTransfer: @unchecked Sendable {
         self.stall = stall
         self.authorities = authorities
         self.verifiesPeers = verifiesPeers
+        self.mayReach = mayReach
     }
 
-    deinit { curl_slist_free_all(list) }
+    deinit {
+        curl_slist_free_all(list)
+        gate.deallocate()
+    }
 
     /// Before the start: the call has a body.
     func sendsBody(_ length: Int?) { body = (true, length) }
@@ -200,6 +207,10 @@ extension HTTPTransfer {
             _ = ccurl_set_long(handle, CURLOPT_SSL_VERIFYPEER, 0)
             _ = ccurl_set_long(handle, CURLOPT_SSL_VERIFYHOST, 0)
         }
+        if mayReach != nil {
+            gate.initialize(to: ccurl_gate(judge: judge, context: context))
+            _ = ccurl_set_gate(handle, gate)
+        }
         if method == "HEAD" { _ = ccurl_set_long(handle, CURLOPT_NOBODY, 1) }
         if body.isSent {
             _ = ccurl_set_long(handle, CURLOPT_UPLOAD, 1)
@@ -208,6 +219,12 @@ extension HTTPTransfer {
         }
         _ = ccurl_set_text(handle, CURLOPT_CUSTOMREQUEST, method)
         return handle
+    }
+
+    fileprivate func allows(_ address: UnsafePointer<sockaddr>) -> Bool {
+        guard let mayReach, let bytes = AddressBytes.of(address), !mayReach(bytes) else { return true }
+        fail(.badRequest("\(method) \(url): the address \(AddressBytes.text(bytes)) must not be reached."))
+        return false
     }
 
     func resume() { if let handle { curl_easy_pause(handle, CURLPAUSE_CONT) } }
@@ -295,4 +312,9 @@ private func leave(
     let transfer = Unmanaged<HTTPTransfer>.fromOpaque(context!).takeUnretainedValue()
     return transfer.fill(UnsafeMutableRawBufferPointer(start: target, count: size * count))
         ?? Int(CURL_READFUNC_PAUSE)
+}
+
+private func judge(_ address: UnsafePointer<sockaddr>?, _ context: UnsafeMutableRawPointer?) -> Int32 {
+    guard let address else { return 0 }
+    return Unmanaged<HTTPTransfer>.fromOpaque(context!).takeUnretainedValue().allows(address) ? 1 : 0
 }

@@ -13,7 +13,8 @@ package final class ImageService: Service {
             ImageActions.self, ImageMember.self, ImageStoreList.self,
             ImageLocations.self,
             MetadefNamespace.self, MetadefObject.self, MetadefProperty.self, MetadefTag.self,
-            MetadefResourceType.self, MetadefSchemas.self,
+            MetadefResourceType.self, MetadefSchemas.self, ImageTask.self,
+            DeletedImage.self, TaskSchemas.self,
         ])
 
     package let database: Database
@@ -23,12 +24,19 @@ package final class ImageService: Service {
     package let stores: ImageStores
     package let options: ImageOptions
     package let storeOptions: ImageStoreOptions
+    package let imports: ImportOptions
+    package let ports: ImagePorts
+    /// Where imports wait for a worker.
+    package let queue: OperationQueue
+    let tokens = ImportTokens()
+    var remote: any RemoteImages { ports.remote }
     /// Where digests are computed; stores have threads of their own.
     let digesters: BlockingPool
 
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, stores: ImageStores,
-        options: ImageOptions, storeOptions: ImageStoreOptions = ImageStoreOptions()
+        options: ImageOptions, storeOptions: ImageStoreOptions = ImageStoreOptions(),
+        imports: ImportOptions = ImportOptions(), ports: ImagePorts = ImagePorts()
     ) {
         self.database = database
         self.clock = clock
@@ -37,6 +45,9 @@ package final class ImageService: Service {
         self.stores = stores
         self.options = options
         self.storeOptions = storeOptions
+        self.imports = imports
+        self.ports = ports
+        queue = ports.queue ?? OperationQueue(database: database, clock: clock, ids: ids)
         digesters = BlockingPool(name: "image digests", threads: 2, queue: 1024)
     }
 }

@@ -10,14 +10,17 @@ extension ImageService {
         let queued = try await database.update(
             ImageRecord.self, set: ImageRecord.backToQueued,
             where: """
-                (status IN ('saving', 'importing') OR (status = 'uploading' AND checksum IS NULL)) \
+                (status = 'saving' OR (status = 'uploading' AND checksum IS NULL) \
+                OR (status = 'importing' AND id NOT IN \
+                (SELECT image_id FROM image_tasks \
+                WHERE image_id IS NOT NULL AND status IN ('pending', 'processing')))) \
                 AND id NOT IN (SELECT image_id FROM image_location_checks)
                 """)
         try await database.update(
             ImageDepositRecord.self, set: "is_doomed = \(true)",
             where: """
                 is_doomed = \(false) AND name NOT IN \
-                (SELECT location FROM image_images WHERE status = 'uploading' AND location IS NOT NULL)
+                (SELECT location FROM image_images WHERE status IN ('uploading', 'importing') AND location IS NOT NULL)
                 """)
         var removed = try await stores.staging.sweep().count
         for entry in stores.entries { removed += try await entry.store.sweep().count }

@@ -126,6 +126,20 @@ struct ImagePatch: Sendable {
 // MARK: - Applying
 
 extension ImagePatch {
+    /// Refuses changes of properties that an operator protects. What a caller may not see is not there for it.
+    func requireProperties(_ image: ImageRecord, _ request: Request) throws(Fault) {
+        guard request.image.options.protection != nil else { return }
+        for change in changes where !ImageValues.base.contains(change.name) && change.name != "locations" {
+            let isThere = image.properties[change.name] != nil && request.may(.read, property: change.name)
+            if !isThere, change.deed != .add { throw .conflict("Property \(change.name) does not exist.") }
+            let action: PropertyProtection.Action =
+                change.deed == .remove ? .delete : isThere ? .update : .create
+            guard request.may(action, property: change.name) else {
+                throw .forbidden("Attribute '\(change.name)' is reserved.")
+            }
+        }
+    }
+
     func apply(to image: inout ImageRecord, isAdmin: Bool) throws(Fault) {
         for change in changes {
             if change.name == "locations" { throw .locationsInvisible(change.deed.rawValue) }

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// Which versions there are, how images can be brought in, and the lists that are empty here.
+/// Which versions there are, how images can be brought in, and what a project has of what it may have.
 package enum ImageDiscovery: Resource {
     package static let routes: [Route] = [
         .open("GET", "//", "List versions, as several choices", status: 300, versions),
         .open("GET", "//versions", "List versions", versions),
-        .get("/info/import", "Show import methods", of: Anything.from, allow: .anyone("discovery"), importMethods),
         .get("/info/usage", "Show usage against limits", of: Anything.from, allow: .anyone("discovery"), usage),
-        .get(
-            "/tasks", "List tasks", of: Anything.from, allow: .rule("tasks_api_access", ImageRules.admin), tasks),
-        .get(
-            "/tasks/{task_id}", "Show task", of: Anything.from, allow: .rule("tasks_api_access", ImageRules.admin),
-            task),
     ]
 
     /// Upstream's: which there are tells whether there are several stores.
@@ -36,24 +30,15 @@ package enum ImageDiscovery: Resource {
         }
     }
 
-    static func importMethods(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        .object("import-methods") {
-            $0.put("description", "Import methods available.")
-            $0.put("type", "array")
-            $0.put("value", ImageImport.methods)
+    static func usage(_ request: Request, _: Anything) async throws(Fault) -> Reply {
+        let usage = try await ImageQuotas(request).usage()
+        return .object("usage") { view in
+            for (name, used, limit) in usage {
+                view.nest(named: name.rawValue) {
+                    $0.put("usage", used)
+                    $0.put("limit", limit)
+                }
+            }
         }
-    }
-
-    static func usage(_ request: Request, _: Anything) async throws(Fault) -> Reply { .object("usage") { _ in } }
-
-    static func tasks(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        .list("tasks", []) {
-            $0.put("first", "/v2/tasks")
-            $0.put("schema", "/v2/schemas/tasks")
-        }
-    }
-
-    static func task(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        throw .notFound("No task found with ID \(request["task_id"])")
     }
 }

@@ -67,12 +67,7 @@ package struct ImageDraftRequest: Asked {
         guard case .object(let body) = json else {
             throw Wording.glance.invalid("image", json, "\(json.text()) is not of type 'object'")
         }
-        var image = ImageRecord(
-            id: try body["id"].map { id throws(Fault) in try ImageValues.id(id) } ?? request.ids.uuid(), name: nil,
-            owner: request.caller.projectID, status: .queued, visibility: .shared, diskFormat: nil,
-            containerFormat: nil, size: nil, virtualSize: nil, checksum: nil, osHashAlgo: nil, osHashValue: nil,
-            minDisk: 0, minRam: 0, protected: false, osHidden: false, tags: [], properties: .object(JSONObject()),
-            createdAt: request.now, updatedAt: request.now, location: nil)
+        var image = ImageRecord.new(request, id: try body["id"].map { id throws(Fault) in try ImageValues.id(id) })
         for (name, value) in body where name != "id" {
             try image.refuseForeign(name)
             try image.set(name, value)
@@ -95,6 +90,15 @@ package struct ImageDraftRequest: Asked {
 // MARK: - Setting members
 
 extension ImageRecord {
+    /// An image of the caller's project that waits for its bytes.
+    static func new(_ request: Request, id: String? = nil) -> ImageRecord {
+        ImageRecord(
+            id: id ?? request.ids.uuid(), name: nil, owner: request.caller.projectID, status: .queued,
+            visibility: .shared, diskFormat: nil, containerFormat: nil, size: nil, virtualSize: nil, checksum: nil,
+            osHashAlgo: nil, osHashValue: nil, minDisk: 0, minRam: 0, protected: false, osHidden: false, tags: [],
+            properties: .object(JSONObject()), createdAt: request.now, updatedAt: request.now, location: nil)
+    }
+
     /// Refuses names that are the service's own.
     func refuseForeign(_ name: String) throws(Fault) {
         if ImageValues.readOnly.contains(name) || ImageValues.links.contains(name) || name == "id" {

@@ -34,9 +34,15 @@ package enum ImageTransfer: Resource {
     static func upload(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         let upload = try ImageUpload(
             request, seen.image, as: .saving, into: try request.image.stores.chosen(request).id)
+        let quotas = ImageQuotas(request)
+        try await quotas.requireUpload(request.http.body.contentLength)
+        try await quotas.requireRoom(request.http.body.contentLength ?? 0)
+        let signed = try await ImageSignature(seen.image)?.check(request.image)
         try await upload.begin()
-        try await upload.run { draft, _ throws(Fault) in
-            try await upload.inspect(draft)
+        try await upload.run { draft, received throws(Fault) in
+            try await quotas.requireRoom(received.size)
+            if let signed { try await draft.inspect(signed) }
+            return try await upload.inspect(draft)
         }
         return .empty
     }

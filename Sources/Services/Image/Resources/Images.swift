@@ -94,12 +94,21 @@ extension ImageRecord {
         let image = draft.image
         try request.requireVisibility(image.visibility, on: draft)
         try image.requireQuotas(request.image.options)
+        for name in image.properties.object?.keys ?? [] where !request.may(.create, property: name) {
+            throw .forbidden("Attribute '\(name)' is reserved.")
+        }
+        try await ImageQuotas(request).requireImage()
         try await request.database.transaction { transaction throws(Fault) in
+            // An id is not given again, not even that of an image that is gone.
+            guard try transaction.count(DeletedImage.self, "id = \(image.id)") == 0 else {
+                throw .conflict("Image ID \(image.id) already exists!")
+            }
             try transaction.insert(image, or: .conflict("Image ID \(image.id) already exists!"))
             try image.saveWords(transaction)
         }
         return Reply.bare(image.details).header("Location", "\(request.root)/v2/images/\(image.id)")
-            .header("OpenStack-image-import-methods", ImageImport.methods.joined(separator: ","))
+            .header(
+                "OpenStack-image-import-methods", request.image.imports.methods.map(\.rawValue).joined(separator: ","))
     }
 
     static func show(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply { .bare(seen.image.details) }
@@ -107,6 +116,7 @@ extension ImageRecord {
     static func update(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         let patch = try ImagePatch(request)
         if patch.changes.isEmpty { return .bare(seen.image.details) }
+        try patch.requireProperties(seen.image, request)
         for visibility in patch.visibilities { try request.requireVisibility(visibility, on: seen) }
         let isAdmin = request.may("context_is_admin", on: Anything())
         let now = request.now
@@ -125,6 +135,7 @@ extension ImageRecord {
     static func delete(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         let id = seen.image.id
         let room = request.image
+        let now = request.now
         if !seen.image.protected { try await room.requireUnused(seen.image) }
         let doomed = try await request.database.transaction { transaction throws(Fault) in
             let image = try ImageRecord.locked(id, transaction)
@@ -133,11 +144,13 @@ extension ImageRecord {
             try transaction.execute("DELETE FROM image_tags WHERE image_id = \(id)")
             try transaction.execute("DELETE FROM image_properties WHERE image_id = \(id)")
             try transaction.delete(ImageMember.self, "image_id = \(id)")
-            var doomed = try room.doom(image.locations, of: id, transaction)
-            // An upload that is under way clears up for itself.
+            let buried = try image.bury(delayed: room.options.delaysDeletion, now, transaction)
+            var doomed = try room.doom(buried, of: id, transaction)
+            // Uploads and imports that are under way clear up for themselves.
             if image.status == .uploading, image.checksum != nil, let staged = image.location {
                 doomed.append(staged)
             }
+            if image.importTask != nil { try room.queue.cancel(subject: id, in: transaction) }
             return doomed
         }
         try await room.clear(doomed)
@@ -191,7 +204,12 @@ extension ImageRecord {
                 "The limit has been exceeded on the number of allowed image tags. Attempted: \(tags.count), "
                     + "Maximum: \(options.tagQuota)")
         }
-        let count = properties.object?.count ?? 0
+        if options.locationQuota >= 0, locations.count > options.locationQuota {
+            throw .tooLarge(
+                "The limit has been exceeded on the number of allowed image locations. Attempted: \(locations.count), "
+                    + "Maximum: \(options.locationQuota)")
+        }
+        let count = (properties.object?.keys ?? []).count { !$0.hasPrefix(ImportMarks.prefix) }
         if options.propertyQuota >= 0, count > options.propertyQuota {
             throw .tooLarge(
                 "The limit has been exceeded on the number of allowed image properties. Attempted: \(count), "
@@ -204,7 +222,9 @@ extension ImageRecord {
 
 extension ImageRecord {
     func details(_ view: inout View) {
-        for (name, value) in properties.object ?? JSONObject() { view.put(named: name, value) }
+        for (name, value) in properties.object ?? JSONObject() where view.request.may(.read, property: name) {
+            view.put(named: name, value)
+        }
         view.put("name", name)
         view.put("disk_format", diskFormat)
         view.put("container_format", containerFormat)
