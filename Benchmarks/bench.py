@@ -240,6 +240,28 @@ def write_allocations(cloud, base, uuids, options):
     note("allocation_rate", requests / wall, "/s")
 
 
+def placed(cloud):
+    """How many servers have a host."""
+    status, _, body = cloud.call("GET", cloud.url("compute", "/os-hypervisors/statistics", "v2.1"),
+                                 headers={"OpenStack-API-Version": "compute 2.87"})
+    assert status == 200, (status, body)
+    return json.loads(body)["hypervisor_statistics"]["running_vms"]
+
+
+def scale(options):
+    cloud = Cloud(options.binary, hosts=10000)
+    what = fixtures(cloud)
+    begin = time.monotonic()
+    boot(cloud, "scale", 10000, what)
+    note("scale_accepted", (time.monotonic() - begin) * 1000, "ms (no budget)")
+    while placed(cloud) < 10000:
+        if time.monotonic() - begin > 300:
+            raise SystemExit("not all of 10,000 servers have a host after 300 s")
+        time.sleep(0.5)
+    note("scale_scheduled", (time.monotonic() - begin) * 1000, "ms")
+    cloud.stop()
+
+
 # ---------------------------------------------------------------------- transfer
 def loopback_copy(source, target):
     """Seconds to send a file over a loopback socket (sendfile) into another file or nowhere."""
@@ -321,7 +343,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512)
     options = parser.parse_args()
-    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "placement": placement, "transfer": transfer}
+    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "scale": scale,
+             "placement": placement, "transfer": transfer}
     for name in options.only.split(","):
         print(name, flush=True)
         parts[name](options)
