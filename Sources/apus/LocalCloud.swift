@@ -41,7 +41,8 @@ final class LocalCloud: Sendable {
         let switchboard = switchboard
         ground = Rooms.Ground(
             settings: settings, directory: directory, database: database, clock: clock, ids: ids, log: log, pool: pool,
-            passwords: BlockingPool(name: "passwords", threads: HTTPServer.cores, queue: 64), engines: engines,
+            passwords: BlockingPool(name: "passwords", threads: HTTPServer.cores, queue: 64, niceness: 10),
+            engines: engines,
             transport: InProcess { switchboard.front })
         rooms = try await Rooms(ground)
         authority = TokenCache(rooms.identity.authority, clock: clock)
@@ -92,6 +93,7 @@ final class LocalCloud: Sendable {
         log.reopen()
         do throws(Fault) {
             let fresh = try settings.again()
+            rooms.identity.forget()
             log.setLevel(fresh.configuration[LogOptions.self].level)
             try connect(fresh)
             log.info("configuration read again")

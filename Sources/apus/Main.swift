@@ -29,7 +29,7 @@ enum Main {
         case "audit": try await AuditCommand.run(words)
         case "doctor": try await DoctorCommand(try Flags(words, known: DoctorCommand.flags)).run()
         case "config": try ConfigCommand.run(words)
-        case "identity": try await identity(words)
+        case "identity": try await IdentityCommand.run(words)
         case "image": try await ImageCommand.run(words)
         case "placement": try await PlacementCommand.run(words)
         case "policy": try Reference.policy(words)
@@ -37,16 +37,6 @@ enum Main {
         case "version", "--version": Terminal.say("apus \(Cloud.version)")
         case "help", "--help", "-h": Terminal.say(help)
         default: throw .badRequest("apus: there is no command '\(command)'; apus help lists them")
-        }
-    }
-
-    private static func identity(_ words: [String]) async throws(Fault) {
-        let rest = Array(words.dropFirst())
-        switch words.first {
-        case "mapping_populate": try await MappingCommand.populate(rest)
-        case "mapping_purge": try await MappingCommand.purge(rest)
-        case "mapping_engine": try MappingEngineCommand.run(try Flags(rest, known: MappingEngineCommand.flags))
-        default: throw .badRequest("apus identity: say mapping_populate, mapping_purge or mapping_engine")
         }
     }
 
@@ -75,6 +65,7 @@ enum Main {
                                  what a federation mapping makes of an assertion
           apus placement db sync|version|stamp|online_data_migrations, apus placement upgrade check
                                  what placement-manage and placement-status do
+          apus identity VERB     what keystone-manage does: bootstrap, keys, trust_flush, ... (alone, it lists them)
           apus policy sample     every rule with its default, in policy.yaml's form
           apus policy matrix     who may call what by default: each role in each scope (--service TYPE for one)
           apus api reference     every route, generated from the code

@@ -16,8 +16,8 @@ final class IdentityCloud: Sendable {
 
     init(
         _ options: IdentityOptions = IdentityOptions(), pool: BlockingPool? = nil,
-        directories: (any DirectoryOpener)? = nil,
-        doors: FederationDoors = FederationDoors()
+        directories: (any DirectoryOpener)? = nil, doors: FederationDoors = FederationDoors(),
+        keys: IdentityKeys? = nil
     ) async throws {
         var options = options
         options.passwordRounds = 4
@@ -27,8 +27,11 @@ final class IdentityCloud: Sendable {
         try await database.migrate(index.migrations)
         service = IdentityService(
             database: database, clock: clock, ids: ids, log: .silent,
-            pool: pool ?? BlockingPool(name: "passwords", threads: 1, queue: 64), keys: FernetKeys([.random(ids)]),
-            credentialKeys: FernetKeys([.random(ids)]),
+            pool: pool ?? BlockingPool(name: "passwords", threads: 1, queue: 64),
+            keys: keys
+                ?? IdentityKeys(
+                    tokens: FernetKeys([.random(ids)]), receipts: FernetKeys([.random(ids)]),
+                    credentials: FernetKeys([.random(ids)])),
             options: options, directories: directories, notifications: notifications, doors: doors)
         let metrics = Metrics()
         let surroundings = Provisions(
@@ -47,7 +50,8 @@ final class IdentityCloud: Sendable {
     }
 
     func call(
-        _ method: String, _ path: String, _ body: JSON? = nil, token: String? = nil, headers: [(String, String)] = []
+        _ method: String, _ path: String, _ body: JSON? = nil, token: String? = nil, headers: [(String, String)] = [],
+        peer: String = "192.0.2.7"
     ) async -> TestCloud.Answer {
         var all = HTTPHeaders()
         all.add("Host", "cloud.test:5000")
@@ -57,7 +61,7 @@ final class IdentityCloud: Sendable {
         let parts = path.split(separator: "?", maxSplits: 1).map(String.init)
         let request = HTTPRequest(
             method: method, path: parts[0], query: parts.count > 1 ? parts[1] : "", headers: all,
-            body: body.map { HTTPBody(bytes: $0.bytes()) } ?? .empty, tag: "identity")
+            body: body.map { HTTPBody(bytes: $0.bytes()) } ?? .empty, peer: peer, tag: "identity")
         return await TestCloud.read(await front.handle(request))
     }
 

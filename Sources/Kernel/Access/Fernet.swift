@@ -18,9 +18,15 @@ package struct FernetKey: Sendable, Equatable {
         self.init(bytes: bytes)
     }
 
+    /// Everybody's key, which protects nothing.
+    package static let null = FernetKey(bytes: [UInt8](repeating: 0, count: 32))!
+
     package static func random(_ chance: any Identifiers) -> FernetKey { FernetKey(bytes: chance.bytes(32))! }
 
     package var text: String { Base64URL.encode(signing + encryption, padded: true) }
+
+    /// What Keystone knows a key by, beside what was encrypted with it.
+    package var fingerprint: String { Digest.hex(.sha1, text) }
 }
 
 /// What a genuine token carried, and the second it was made.

@@ -14,15 +14,22 @@ package struct FernetRepository: Sendable {
     }
 
     /// Makes the directory, a primary and a staged key, unless there are keys already.
-    package func create() throws(Fault) {
-        if mkdir(directory, 0o700) != 0, errno != EEXIST { throw failure("make", directory) }
-        guard try numbers().isEmpty else { return }
+    /// - Returns: whether there were none.
+    @discardableResult
+    package func create() throws(Fault) -> Bool {
+        if !FileSystem.exists(directory) { try FileSystem.makeDirectory(directory, mode: 0o700) }
+        guard try numbers().isEmpty else { return false }
         try write("0")
         try rotate(maxActive: 3)
+        return true
     }
 
+    /// How many keys there are.
+    package func count() throws(Fault) -> Int { try numbers().count }
+
     /// The keys on disk, the primary first.
-    package func load() throws(Fault) -> FernetKeys {
+    /// - Parameter readsNullKey: with a last key of zeros, which Keystone encrypts credentials with where it has none.
+    package func load(readsNullKey: Bool = false) throws(Fault) -> FernetKeys {
         var keys: [FernetKey] = []
         for number in try numbers().sorted(by: >) {
             let path = "\(directory)/\(number)"
@@ -34,6 +41,7 @@ package struct FernetRepository: Sendable {
             }
             keys.append(key)
         }
+        if readsNullKey { keys.append(.null) }
         guard !keys.isEmpty else {
             throw .internalError("There are no Fernet keys in \(directory); make them before tokens are issued.")
         }

@@ -162,7 +162,7 @@ extension TokenPayload.Scope {
 
 extension MessagePackWriter {
     /// A pair: whether the id is packed, and its 16 bytes or its text.
-    fileprivate mutating func identifier(_ id: String?) {
+    mutating func identifier(_ id: String?) {
         array(2)
         guard let id else {
             bool(false)
@@ -235,7 +235,7 @@ extension MessagePackReader {
     }
 
     /// The pair that `MessagePackWriter.identifier` writes.
-    fileprivate mutating func identifier() throws(Fault) -> String? {
+    mutating func identifier() throws(Fault) -> String? {
         guard array() == 2, let isPacked = bool() else { throw TokenPayload.unreadable }
         if !isPacked, null() { return nil }
         guard let (bytes, _) = string() else { throw TokenPayload.unreadable }

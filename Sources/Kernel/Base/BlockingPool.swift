@@ -8,10 +8,12 @@ internal import Glibc
 package final class BlockingPool: TaskExecutor {
     private let line: Line
 
-    /// - Parameter queue: how many calls may wait for a thread before `run` answers 503.
-    package init(name: String, threads: Int, queue: Int) {
+    /// - Parameters:
+    ///   - queue: how many calls may wait for a thread before `run` answers 503.
+    ///   - niceness: how far the threads stand back for the program's others, as nice(1) has it.
+    package init(name: String, threads: Int, queue: Int, niceness: Int32 = 0) {
         precondition(threads > 0 && queue > 0, "a pool has threads and a queue")
-        line = Line(name: name, bound: queue)
+        line = Line(name: name, bound: queue, niceness: niceness)
         for _ in 0..<threads { line.startThread() }
     }
 
@@ -51,15 +53,17 @@ private final class Line: @unchecked Sendable {
 
     let name: String
     private let bound: Int
+    private let niceness: Int32
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var waiting: [Work?] = []
     private var head = 0
     private var stopped = false
 
-    init(name: String, bound: Int) {
+    init(name: String, bound: Int, niceness: Int32) {
         self.name = name
         self.bound = bound
+        self.niceness = niceness
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wake, nil)
     }
@@ -96,6 +100,8 @@ private final class Line: @unchecked Sendable {
     }
 
     func run() {
+        // Of the calling thread alone: Linux has a niceness for each.
+        if niceness != 0 { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness) }
         while let work = next() { work() }
     }
 

@@ -14,7 +14,7 @@ package final class IdentityService: Service {
             Assignment.self, SystemGrants.self, RoleAssignments.self, CatalogService.self, Endpoint.self, Region.self,
             Credential.self, PolicyDocument.self, ApplicationCredential.self, StoredAccessRule.self,
             EC2Credentials.self,
-            Trust.self, DomainConfigs.self, RegisteredLimit.self, Limit.self,
+            EC2Tokens.self, Trust.self, DomainConfigs.self, RegisteredLimit.self, Limit.self,
             EndpointGroup.self, EndpointFilters.self, PolicyAssociation.self, RemovedCalls.self,
             IdentityProvider.self, FederationProtocol.self, FederationMapping.self, ServiceProvider.self,
             FederatedUser.self, FederationAuth.self, FederationReplay.self,
@@ -33,8 +33,9 @@ package final class IdentityService: Service {
     let people: People
     let tokens: TokenProvider
     let passwords: PasswordCheck
-    /// What the blobs of credentials are kept under.
-    let credentialKeys: FernetKeys
+    let keys: IdentityKeys
+    let clock: any WallClock
+    let log: Log
     let auditor: Auditor
     /// How identity providers are spoken to, and each of those that speak OpenID Connect.
     let doors: FederationDoors
@@ -43,14 +44,13 @@ package final class IdentityService: Service {
 
     /// - Parameters:
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
-    ///   - keys: the keys that tokens are made and read with.
+    ///   - keys: those of tokens and receipts, and of credentials, which outlive any rotation of the former.
     ///   - directories: opens the directories of domains that are kept elsewhere.
     ///   - notifications: where changes and logins are told of; the log when nil.
     ///   - domainFiles: the settings of domains that are kept in files, by the domain's name.
-    ///   - credentialKeys: those that credentials are kept under, which outlive any rotation of the former.
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
-        keys: FernetKeys, credentialKeys: FernetKeys, options: IdentityOptions = IdentityOptions(),
+        keys: IdentityKeys, options: IdentityOptions = IdentityOptions(),
         domainFiles: [String: String] = [:], directories: (any DirectoryOpener)? = nil,
         notifications: (any Notifications)? = nil, doors: FederationDoors = FederationDoors()
     ) {
@@ -58,7 +58,9 @@ package final class IdentityService: Service {
         self.doors = doors
         openID = doors.openID(clock)
         self.options = options
-        self.credentialKeys = credentialKeys
+        self.keys = keys
+        self.clock = clock
+        self.log = log
         auditor = Auditor(
             notifications: notifications ?? LoggedNotifications(log), options: options.notifications)
         domainConfigurations = DomainConfigurations(
@@ -77,15 +79,20 @@ package final class IdentityService: Service {
         directories: (any DirectoryOpener)? = nil, notifications: (any Notifications)? = nil,
         doors: FederationDoors = FederationDoors()
     ) throws(Fault) {
-        let repository = FernetRepository(directory: keyDirectory, chance: ids)
-        try repository.create()
-        let credentials = FernetRepository(directory: keyDirectory + "/credentials", chance: ids)
-        try credentials.create()
+        let places = KeyPlaces(directory: keyDirectory, options.tokens)
         self.init(
-            database: database, clock: clock, ids: ids, log: log, pool: pool, keys: try repository.load(),
-            credentialKeys: try credentials.load(), options: options, domainFiles: domainFiles,
+            database: database, clock: clock, ids: ids, log: log, pool: pool,
+            keys: try IdentityKeys(places, ids: ids), options: options, domainFiles: domainFiles,
             directories: directories, notifications: notifications, doors: doors)
     }
+}
+
+extension IdentityService {
+    /// Forgets what was remembered of users, roles and tokens: somebody else may have changed the rows.
+    package func forget() { tokens.epoch.advance() }
+
+    /// What the blobs of credentials are kept under.
+    var credentialKeys: FernetKeys { keys.credentials.keys }
 }
 
 extension Request {

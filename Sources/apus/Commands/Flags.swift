@@ -5,14 +5,19 @@ import Kernel
 struct Flags {
     private var values: [String: String] = [:]
 
-    init(_ words: [String], known: [String]) throws(Fault) {
+    /// - Parameter switches: flags that take no value; they are there or not.
+    init(_ words: [String], known: [String], switches: [String] = []) throws(Fault) {
         var rest = words[...]
         while let word = rest.popFirst() {
             guard word.hasPrefix("--") else { throw .badRequest("apus: '\(word)' is not a flag; flags begin with --") }
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
             let name = parts.first ?? ""
+            if switches.contains(name), parts.count == 1 {
+                values[name] = "true"
+                continue
+            }
             guard known.contains(name) else {
-                let flags = known.map { "--" + $0 }.joined(separator: ", ")
+                let flags = (known + switches).map { "--" + $0 }.joined(separator: ", ")
                 throw .badRequest("apus: there is no flag --\(name); known are \(flags)")
             }
             guard let value = parts.count > 1 ? parts[1] : rest.popFirst() else {

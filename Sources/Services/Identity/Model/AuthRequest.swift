@@ -44,6 +44,9 @@ struct AuthRequest: Sendable {
         case applicationCredential(CredentialReference, String)
         /// A consumer's, whose signature stands in the request's header.
         case oauth
+        case totp(NameReference, passcode: String)
+        /// Whom a trusted proxy names.
+        case external(NameReference)
     }
 
     /// An application credential by its id, or by its name and user.
@@ -72,8 +75,15 @@ struct AuthRequest: Sendable {
         var names: [String] = []
         for name in try identity.need("methods", .list(.text)) where !names.contains(name) { names.append(name) }
         for name in names where !identity.has(name) { throw .expecting(name, in: "identity") }
-        var methods: [Method] = []
-        for name in names { methods.append(try AuthRequest.method(name, &identity)) }
+        let open = request.identity.options.tokens.methods
+        guard names.allSatisfy({ open.contains($0) }) else { throw .unauthorized() }
+        // Whoever is named from outside needs to name no method.
+        let external = open.contains("external") ? RemoteUser(request)?.reference : nil
+        var methods = external.map { [Method.external($0)] } ?? []
+        for name in names {
+            if name == "external", external != nil { continue }
+            methods.append(try AuthRequest.method(name, &identity))
+        }
         guard !methods.isEmpty else { throw .unauthorized() }
         self.methods = methods
         scope = try AuthRequest.scope(&auth)
@@ -90,6 +100,10 @@ struct AuthRequest: Sendable {
             guard let id = try body.option("id", .text) else { throw .expecting("id", in: "token") }
             return .token(id)
         case "oauth1": return .oauth
+        case "totp":
+            guard var user = try body.takeObject("user") else { throw .expecting("user", in: "totp") }
+            let reference = try NameReference(&user, of: "user")
+            return .totp(reference, passcode: try user.option("passcode", .text) ?? "")
         case "application_credential":
             let secret = try body.option("secret", .text) ?? ""
             if let id = try body.option("id", .text) { return .applicationCredential(.id(id), secret) }

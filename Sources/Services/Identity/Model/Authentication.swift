@@ -4,7 +4,7 @@ internal import Kernel
 extension IdentityService {
     /// Proves who asks and makes the token asked for. Whatever is wrong with name, password, user or scope, the answer
     /// is the same 401.
-    func authenticate(_ asked: AuthRequest, _ request: Request) async throws(Fault) -> Token {
+    func authenticate(_ asked: AuthRequest, _ request: Request) async throws(Fault) -> Login {
         var proof = Proof()
         for method in asked.methods { try await prove(method, &proof, request) }
         guard let userID = proof.userID else { throw .unauthorized() }
@@ -12,18 +12,27 @@ extension IdentityService {
             try requireRescopable(old, asked.scope)
             if let federation = old.payload.federation { try await requireRescopable(federation) }
         }
-        let parent = proof.token?.payload
-        if case .trust(let id) = asked.scope {
-            return try await trust(id, userID, proof.methods, parent, at: request.now)
+        for method in try receiptMethods(request, for: userID) { try proof.add(userID, [method]) }
+        if let unfinished = try await unfinished(userID, proof.methods, at: request.now) {
+            return .unfinished(unfinished)
         }
+        return .token(try await token(proof, userID, asked.scope, at: request.now))
+    }
+
+    /// The token for what was proved, in the scope asked for.
+    private func token(
+        _ proof: Proof, _ userID: String, _ asked: AuthRequest.Scope, at now: Timestamp
+    ) async throws(Fault) -> Token {
+        let parent = proof.token?.payload
+        if case .trust(let id) = asked { return try await trust(id, userID, proof.methods, parent, at: now) }
         let scope: TokenPayload.Scope
         if let access = proof.access {
             scope = .oauth(project: access.projectID, accessToken: access.id)
         } else if let credential = proof.credential ?? proof.token?.bearer.credential {
-            guard case .none = asked.scope else { throw .unauthorized() }
+            guard case .none = asked else { throw .unauthorized() }
             scope = .applicationCredential(project: credential.projectID, credential: credential.id)
         } else {
-            scope = try await resolve(asked.scope, userID)
+            scope = try await resolve(asked, userID)
         }
         // System scope has no form that says where somebody came from; upstream drops it there too.
         let federation = scope == .system ? nil : proof.token?.payload.federation
@@ -68,6 +77,11 @@ extension IdentityService {
             let access = try await accessToken(request)
             try proof.add(access.authorizingUserID, ["oauth1"])
             proof.access = access
+        case .totp(let reference, let passcode):
+            try proof.add(try await authenticate(reference, passcode: passcode, request).id, ["totp"])
+        case .external(let reference):
+            guard let user = try await find(reference) else { throw .unauthorized() }
+            try proof.add(user.id, ["external"])
         }
     }
 
@@ -133,7 +147,7 @@ extension IdentityService {
         return isRight
     }
 
-    private func find(_ reference: NameReference) async throws(Fault) -> User? {
+    func find(_ reference: NameReference) async throws(Fault) -> User? {
         switch reference {
         case .id(let id): return try await people.user(id)
         case .name(let name, let domain):
@@ -151,7 +165,7 @@ extension IdentityService {
 
     // MARK: Locking out
 
-    private func recordFailure(_ user: User, at now: Timestamp) async throws(Fault) {
+    func recordFailure(_ user: User, at now: Timestamp) async throws(Fault) {
         guard let attempts = options.compliance.lockoutAttempts else { return }
         // A lock that has run out is forgotten: it takes as many mistakes again.
         let count: SQL = user.failedCount >= attempts ? "1" : "failed_count + 1"
@@ -159,7 +173,7 @@ extension IdentityService {
             User.self, set: "failed_count = \(sql: count), failed_at = \(now)", where: "id = \(user.id)")
     }
 
-    private func recordSuccess(_ user: User, at now: Timestamp) async throws(Fault) {
+    func recordSuccess(_ user: User, at now: Timestamp) async throws(Fault) {
         var changes: [SQL] = []
         if user.failedCount > 0 { changes.append("failed_count = 0, failed_at = NULL") }
         if options.compliance.inactiveDaysMax != nil { changes.append("last_active_at = \(now)") }
@@ -180,10 +194,13 @@ extension IdentityService {
             refusal = "Using OAuth-scoped token to create another token. Create a new OAuth-scoped token instead"
         case (.certificate, _):
             refusal = "Using a token bound to a certificate to create another token is not allowed"
-        case (.applicationCredential, .none): return
-        case (.applicationCredential, _):
+        case (.applicationCredential, .project), (.applicationCredential, .domain), (.applicationCredential, .system),
+            (.applicationCredential, .unscoped), (.applicationCredential, .trust):
             refusal = "Using an application credential token to create a scoped token is not allowed."
-        default: return
+        case (.unscoped, _): return
+        default:
+            guard !options.tokens.canRescope else { return }
+            refusal = "rescope a scoped token"
         }
         throw .forbidden("You are not authorized to perform the requested action: \(refusal).")
     }

@@ -30,7 +30,15 @@ struct Bearer: Sendable {
     var endsAt: Timestamp? { trust?.expiresAt ?? credential?.expiresAt ?? access?.expiresAt }
 
     /// The keys of revocations that concern such a token, its own apart.
-    let revocations: [String]
+    var revocations: [String] {
+        var keys = ["u" + user.id, "d" + userDomain.id]
+        if let project { keys.append("p" + project.id) }
+        if let projectDomain { keys.append("d" + projectDomain.id) }
+        if let domain { keys.append("d" + domain.id) }
+        if let trust { keys += ["t" + trust.id, "u" + trust.trustorUserID, "u" + trust.trusteeUserID] }
+        if let access { keys.append("c" + access.consumerID) }
+        return keys
+    }
 
     init(
         user: User, userDomain: Project, project: Project? = nil, projectDomain: Project? = nil,
@@ -43,11 +51,6 @@ struct Bearer: Sendable {
         self.domain = domain
         self.isSystem = isSystem
         self.roles = roles
-        var keys = ["u" + user.id, "d" + userDomain.id]
-        if let project { keys.append("p" + project.id) }
-        if let projectDomain { keys.append("d" + projectDomain.id) }
-        if let domain { keys.append("d" + domain.id) }
-        revocations = keys
     }
 }
 

@@ -9,6 +9,7 @@ package struct IdentityOptions: Options {
     package var passwordRounds: Int?
     package var passwords = PasswordOptions()
     package var compliance = SecurityCompliance()
+    package var tokens = TokenOptions()
     package var defaultDomainID = "default"
     package var tokenLifetime = Duration.seconds(3600)
     /// How long after its end a service may still ask about a token.
@@ -66,6 +67,7 @@ package struct IdentityOptions: Options {
         projectDepthMax = read.int(
             "max_project_tree_depth", default: projectDepthMax, in: 1...100,
             help: "How deep projects may be nested, their domain not counted.")
+        tokens = TokenOptions(&read)
         compliance = SecurityCompliance(&read)
         passwords = PasswordOptions(&read)
         passwordRounds = rounds

@@ -40,7 +40,7 @@ final class TokenProvider: Sendable {
     let options: IdentityOptions
     private let clock: any WallClock
     private let ids: any Identifiers
-    private let keys: FernetKeys
+    private let keys: IdentityKeys
     private let bearers = EpochCache<Bearer>(capacity: 8192)
     private let books = EpochCache<RoleBook>(capacity: 1)
     private let opened = EpochCache<Token>(capacity: 4096)
@@ -48,7 +48,7 @@ final class TokenProvider: Sendable {
     private let catalogs = EpochCache<Catalog>(capacity: 1)
 
     init(
-        people: People, clock: any WallClock, ids: any Identifiers, keys: FernetKeys, options: IdentityOptions
+        people: People, clock: any WallClock, ids: any Identifiers, keys: IdentityKeys, options: IdentityOptions
     ) {
         database = people.database
         self.people = people
@@ -90,7 +90,8 @@ extension TokenProvider {
             userID: userID, methods: methods, scope: scope, expiresAt: ends,
             auditIDs: [TokenPayload.auditID(ids)] + (parent.map { [$0] } ?? []), federation: federation)
         return Token(
-            text: keys.encrypt(payload.bytes(), at: issuedAt), payload: payload, issuedAt: issuedAt, bearer: bearer)
+            text: keys.seal(payload, at: issuedAt, methods: options.tokens.methods), payload: payload,
+            issuedAt: issuedAt, bearer: bearer)
     }
 
     /// The token behind a text; 401 for one that is not ours, has ended, was revoked, or is worth nothing any more.
@@ -107,16 +108,15 @@ extension TokenProvider {
     }
 
     private func read(_ text: String, allowExpired: Bool) async throws(Fault) -> Token {
-        guard let message = keys.decrypt(text) else { throw .unauthorized() }
-        let payload = try TokenPayload(message.payload)
+        let (payload, issuedAt) = try keys.open(text, methods: options.tokens.methods)
         let grace = allowExpired ? options.allowExpiredWindow : .zero
         guard payload.expiresAt + grace > clock.now() else { throw .unauthorized() }
         let bearer = try await bearer(payload.userID, payload.scope, payload.federation)
         if let ends = bearer.endsAt, ends + grace <= clock.now() { throw .unauthorized() }
         for event in try await events(bearer.revocations + payload.auditIDs.prefix(1)) {
-            guard event.auditID == nil, message.issuedAt > event.issuedBefore else { throw .unauthorized() }
+            guard event.auditID == nil, issuedAt > event.issuedBefore else { throw .unauthorized() }
         }
-        return Token(text: text, payload: payload, issuedAt: message.issuedAt, bearer: bearer)
+        return Token(text: text, payload: payload, issuedAt: issuedAt, bearer: bearer)
     }
 
     private func events(_ keys: [String]) async throws(Fault) -> [Revocation] {

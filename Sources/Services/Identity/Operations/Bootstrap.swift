@@ -5,22 +5,53 @@ package import Kernel
 /// start: what is there stays as it is, and only addresses that have changed are written again.
 package struct Bootstrap: Sendable {
     /// Where a service answers: by its index and the interface (`public`, `internal`, `admin`).
-    package typealias Address = @Sendable (_ service: ServiceIndex, _ interface: String) -> String
+    package typealias Address = @Sendable (_ service: ServiceIndex, _ interface: String) -> String?
+
+    /// What the first things are called.
+    package struct Names: Sendable {
+        package var user = "admin"
+        package var project = "admin"
+        package var role = "admin"
+        package var service = "keystone"
+        /// Whether the roles made here cannot be changed afterwards.
+        package var locksRoles = true
+        /// Whether a user that is there gets the password, and may log in again.
+        package var resetsPassword = false
+
+        package init() {}
+
+        package init(
+            user: String, project: String, role: String, service: String, locksRoles: Bool, resetsPassword: Bool
+        ) {
+            self.user = user
+            self.project = project
+            self.role = role
+            self.service = service
+            self.locksRoles = locksRoles
+            self.resetsPassword = resetsPassword
+        }
+    }
 
     private let services: [ServiceIndex]
     private let region: String
+    private let names: Names
+    private let compliance: SecurityCompliance
     private let address: Address
     private let ids: any Identifiers
 
     /// - Parameter password: the administrator's first one; a user that is there keeps the password it has.
     package static func run(
         _ identity: IdentityService, password: String, services: [ServiceIndex], region: String = "RegionOne",
-        ids: any Identifiers, clock: any WallClock, address: @escaping Address
+        names: Names = Names(), ids: any Identifiers, clock: any WallClock, address: @escaping Address
     ) async throws(Fault) {
-        let plan = Bootstrap(services: services, region: region, address: address, ids: ids)
+        let plan = Bootstrap(
+            services: services, region: region, names: names, compliance: identity.options.compliance,
+            address: address, ids: ids)
         let domainID = identity.options.defaultDomainID
-        let known = try await identity.database.count(User.self, "name = 'admin' AND domain_id = \(domainID)") > 0
-        let hash: String? = known ? nil : try await identity.passwords.hash(password)
+        let known =
+            try await identity.database.count(
+                User.self, "name = \(names.user) AND domain_id = \(domainID)") > 0
+        let hash: String? = known && !names.resetsPassword ? nil : try await identity.passwords.hash(password)
         let now = clock.now()
         let epoch = identity.tokens.epoch
         try await identity.database.transaction { transaction throws(Fault) in
@@ -41,25 +72,33 @@ package struct Bootstrap: Sendable {
                     id: domainID, name: "Default", domainID: "", parentID: nil, isDomain: true, enabled: true,
                     description: "The default domain", tags: [], options: [:], extra: [:]))
         }
-        let admin = try project("admin", "Bootstrap project for initializing the cloud.", domainID, transaction)
+        let admin = try project(names.project, "Bootstrap project for initializing the cloud.", domainID, transaction)
         _ = try project("service", "Project of the services themselves.", domainID, transaction)
         let roles = try roles(transaction)
-        let user = try transaction.first(User.self, "name = 'admin' AND domain_id = \(domainID)")?.id ?? ids.hex()
-        if try transaction.count(User.self, "id = \(user)") == 0 {
+        let known = try transaction.first(User.self, "name = \(names.user) AND domain_id = \(domainID)")
+        let user = known?.id ?? ids.hex()
+        if let known, let hash {
+            var changed = known
+            changed.enabled = true
+            changed.setPassword(hash, isOwn: true, at: now, compliance)
+            changed.welcome(at: now, compliance)
+            try transaction.save(changed, was: known, at: now, compliance)
+        }
+        if known == nil {
             try transaction.insert(
                 User(
-                    id: user, name: "admin", domainID: domainID, enabled: true, defaultProjectID: nil,
+                    id: user, name: names.user, domainID: domainID, enabled: true, defaultProjectID: nil,
                     passwordHash: hash, passwordSetAt: now, passwordExpiresAt: nil, failedCount: 0, failedAt: nil,
                     options: [:], extra: [:]))
         }
         let places: [(Assignment.Target, String)] = [(.project, admin), (.system, "system")]
         for (target, id) in places {
             let condition: SQL =
-                "actor_id = \(user) AND target_id = \(id) AND role_id = \(roles["admin"] ?? "") AND inherited = 0"
+                "actor_id = \(user) AND target_id = \(id) AND role_id = \(roles[names.role] ?? "") AND inherited = 0"
             guard try transaction.count(Assignment.self, condition) == 0 else { continue }
             try transaction.insert(
                 Assignment(
-                    actor: .user, actorID: user, target: target, targetID: id, roleID: roles["admin"] ?? "",
+                    actor: .user, actorID: user, target: target, targetID: id, roleID: roles[names.role] ?? "",
                     inherited: false))
         }
     }
@@ -80,13 +119,14 @@ package struct Bootstrap: Sendable {
     /// The five roles by name, each of the first four implying the next.
     private func roles(_ transaction: Transaction) throws(Fault) -> [String: String] {
         var byName: [String: String] = [:]
-        for name in ["admin", "manager", "member", "reader", "service"] {
+        for name in ["admin", "manager", "member", "reader", "service"] + [names.role] where byName[name] == nil {
             if let known = try transaction.first(Role.self, "name = \(name) AND domain_id = ''") {
                 byName[name] = known.id
                 continue
             }
             let role = Role(
-                id: ids.hex(), name: name, domainID: "", description: nil, options: ["immutable": true], extra: [:])
+                id: ids.hex(), name: name, domainID: "", description: nil,
+                options: names.locksRoles ? ["immutable": true] : [:], extra: [:])
             try transaction.insert(role)
             byName[name] = role.id
         }
@@ -112,11 +152,13 @@ package struct Bootstrap: Sendable {
                 service = ids.hex()
                 try transaction.insert(
                     CatalogService(
-                        id: service, type: index.type, name: index.name, description: index.title, enabled: true,
+                        id: service, type: index.type, name: index.type == "identity" ? names.service : index.name,
+                        description: index.title, enabled: true,
                         extra: [:]))
             }
             for interface in ["public", "internal", "admin"] {
-                try endpoint(of: service, interface, at: address(index, interface), transaction)
+                guard let url = address(index, interface) else { continue }
+                try endpoint(of: service, interface, at: url, transaction)
             }
         }
     }

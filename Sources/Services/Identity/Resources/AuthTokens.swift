@@ -38,8 +38,10 @@ enum AuthTokens: Resource {
 
     static func create(_ request: Request) async throws(Fault) -> Reply {
         let identity = request.identity
-        let token = try await identity.authenticate(try AuthRequest(request), request)
-        return try await answer(token, request)
+        switch try await identity.authenticate(try AuthRequest(request), request) {
+        case .token(let token): return try await answer(token, request)
+        case .unfinished(let login): return login.reply
+        }
     }
 
     static func show(_ request: Request, _ found: Found<Token>) async throws(Fault) -> Reply {
@@ -51,7 +53,7 @@ enum AuthTokens: Resource {
         guard let auditID = token.payload.auditIDs.first else { return .empty }
         let now = request.now
         let options = request.identity.options
-        let settled = now - options.tokenLifetime - options.allowExpiredWindow
+        let settled = now - options.tokenLifetime - options.allowExpiredWindow - options.tokens.revocationBuffer
         try await request.change { transaction throws(Fault) in
             try transaction.revoke(auditID: auditID, at: now)
             // Tokens that these were about have ended by themselves.

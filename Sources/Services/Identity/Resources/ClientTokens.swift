@@ -39,8 +39,11 @@ enum ClientTokens: Resource {
             let secret = basic?.secret ?? form["client_secret"], !secret.isEmpty,
             methods.contains("client_secret_basic")
         else { throw failed }
-        return try await identity.authenticate(
+        let login = try await identity.authenticate(
             AuthRequest(methods: [.applicationCredential(.id(id), secret)]), request)
+        // A program has no second factor to offer.
+        guard case .token(let token) = login else { throw failed }
+        return token
     }
 
     static let failed = Fault.unauthorized("Client authentication failed.")

@@ -11,6 +11,10 @@ struct Credential: Record {
     let type: String
     var encryptedBlob: String
     var extra: JSONObject
+    /// Which key the blob is under; nil in rows from before this was noted.
+    var keyHash: String?
+    /// The window of the last one-time password that was taken.
+    var lastWindow: Int64?
 }
 
 extension Credential: Resource {
@@ -31,7 +35,12 @@ extension Credential: Resource {
             id VARCHAR(64) NOT NULL PRIMARY KEY, user_id VARCHAR(64) NOT NULL, project_id VARCHAR(64),
             type VARCHAR(255) NOT NULL, encrypted_blob TEXT NOT NULL, extra TEXT NOT NULL);
         CREATE INDEX identity_credentials_user ON identity_credentials (user_id);
+        """,
         """
+        2026-11-21 identity credentials under keys
+        ALTER TABLE identity_credentials ADD COLUMN key_hash VARCHAR(64);
+        ALTER TABLE identity_credentials ADD COLUMN last_window BIGINT;
+        """,
     ]
 
     private static let owner = "user_id:%(target.credential.user_id)s"
@@ -89,7 +98,8 @@ extension Credential: Resource {
         let keys = request.identity.credentialKeys
         let credential = Credential(
             id: draft.id, userID: draft.userID, projectID: draft.projectID, type: draft.type,
-            encryptedBlob: keys.encrypt(Array(draft.blob.utf8), at: request.now), extra: draft.extra)
+            encryptedBlob: keys.encrypt(Array(draft.blob.utf8), at: request.now), extra: draft.extra,
+            keyHash: keys.keys.first?.fingerprint)
         try credential.requireReach(of: request.caller)
         try await request.database.insert(
             credential, or: .duplicate("credential", "Duplicate entry found with ID \(credential.id)"))
@@ -116,6 +126,7 @@ extension Credential: Resource {
         if let blob = try body.take("blob", .text) {
             if credential.type.lowercased() == "ec2" { try credential.requireSameScope(blob, keys) }
             credential.encryptedBlob = keys.encrypt(Array(blob.utf8), at: request.now)
+            credential.keyHash = keys.keys.first?.fingerprint
         }
         credential.extra = credential.extra.merging(body.takeExtra())
         try await request.database.replace(

@@ -71,7 +71,8 @@ enum EC2Credentials: Resource {
         let keys = request.identity.credentialKeys
         let credential = Credential(
             id: Digest.hex(.sha256, access), userID: user.id, projectID: projectID, type: "ec2",
-            encryptedBlob: keys.encrypt(blob.bytes(), at: request.now), extra: [:])
+            encryptedBlob: keys.encrypt(blob.bytes(), at: request.now), extra: [:],
+            keyHash: keys.keys.first?.fingerprint)
         try credential.requireReach(of: request.caller)
         try await request.database.insert(credential)
         return .object("credential") { write(credential, &$0, keys) }

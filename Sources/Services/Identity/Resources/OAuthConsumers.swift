@@ -78,8 +78,9 @@ extension OAuthConsumer: Resource {
     }
 
     static func delete(_ request: Request, _ found: Found<OAuthConsumer>) async throws(Fault) -> Reply {
-        let id = try found.get().id
+        let (id, now) = (try found.get().id, request.now)
         try await request.change { transaction throws(Fault) in
+            try transaction.revoke(consumerID: id, at: now)
             try transaction.delete(OAuthRequestToken.self, "consumer_id = \(id)")
             try transaction.delete(OAuthAccessToken.self, "consumer_id = \(id)")
             try transaction.delete(OAuthConsumer.self, "id = \(id)", or: missing)

@@ -128,6 +128,7 @@ extension Project {
                 "Cannot delete a domain that is enabled, please disable it first. "
                     + "You are not authorized to perform the requested action.")
         }
+        let now = request.now
         try await request.change { transaction throws(Fault) in
             guard try transaction.count(Project.self, "parent_id = \(project.id)") == 0 else {
                 throw .forbidden(
@@ -135,6 +136,7 @@ extension Project {
                         + "cascade option if you want to delete a whole subtree.")
             }
             try transaction.remove(project)
+            try transaction.revoke(projectID: project.id, at: now)
         }
         return .empty
     }

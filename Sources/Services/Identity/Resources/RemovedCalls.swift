@@ -6,7 +6,11 @@ enum RemovedCalls: Resource {
     static let routes: [Route] = [
         .open("GET", "/OS-SIMPLE-CERT/ca", "Show CA certificate (removed)", status: 410, gone),
         .open("GET", "/OS-SIMPLE-CERT/certificates", "Show signing certificate (removed)", status: 410, gone),
-        .open("GET", "/auth/tokens/OS-PKI/revoked", "List revoked tokens (removed)", status: 403) { _ throws(Fault) in
+        .open("GET", "/auth/tokens/OS-PKI/revoked", "List revoked tokens (removed)", status: 403) {
+            request throws(Fault) in
+            guard request.identity.options.tokens.canRevoke else {
+                throw .gone("The requested resource is no longer available.")
+            }
             throw .forbidden("You are not authorized to perform the requested action.")
         },
     ]

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Kernel
 
-/// What makes tokens worthless before their time: one token by its audit id, or all those of a user, a project or a
-/// domain that were issued up to a moment.
+/// What makes tokens worthless before their time: one token by its audit id, or all those of a user, a project, a
+/// domain, a trust or an OAuth consumer that were issued up to a moment.
+///
+/// The key is what an event is about, so a token is judged by looking up the few things it is about, however many
+/// events there are.
 struct Revocation: Record {
     static let table = "identity_revocations"
 
@@ -11,6 +14,8 @@ struct Revocation: Record {
     let userID: String?
     let projectID: String?
     let domainID: String?
+    var trustID: String?
+    var consumerID: String?
     let issuedBefore: Timestamp
     let revokedAt: Timestamp
 }
@@ -29,14 +34,19 @@ extension Revocation: Resource {
             id VARCHAR(64) NOT NULL PRIMARY KEY, audit_id VARCHAR(64), user_id VARCHAR(64), project_id VARCHAR(64),
             domain_id VARCHAR(64), issued_before BIGINT NOT NULL, revoked_at BIGINT NOT NULL);
         CREATE INDEX identity_revocations_time ON identity_revocations (revoked_at);
+        """,
         """
+        2026-11-21 identity revocations by delegation
+        ALTER TABLE identity_revocations ADD COLUMN trust_id VARCHAR(64);
+        ALTER TABLE identity_revocations ADD COLUMN consumer_id VARCHAR(64);
+        """,
     ]
 
     static func index(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         var condition: SQL = "1 = 1"
         if let text = request.query("since") {
             guard let since = Timestamp(text) else {
-                throw request.index.wording.invalid("since", .string(text), "invalid date format \(text)")
+                throw .badRequest("invalidate date format \(text)")
             }
             condition = "revoked_at >= \(since)"
         }
@@ -49,6 +59,8 @@ extension Revocation: Resource {
         if let userID { view.put("user_id", userID) }
         if let projectID { view.put("project_id", projectID) }
         if let domainID { view.put("domain_id", domainID) }
+        if let trustID { view.put("OS-TRUST:trust_id", trustID) }
+        if let consumerID { view.put("OS-OAUTH1:consumer_id", consumerID) }
         view.put("issued_before", issuedBefore.iso8601Micro)
         view.put("revoked_at", revokedAt.iso8601Micro)
     }
@@ -57,14 +69,15 @@ extension Revocation: Resource {
 extension Transaction {
     func revoke(
         auditID: String? = nil, userID: String? = nil, projectID: String? = nil, domainID: String? = nil,
-        at now: Timestamp
+        trustID: String? = nil, consumerID: String? = nil, at now: Timestamp
     ) throws(Fault) {
-        // One event says it as well as many, so the key is what it is about.
-        let id = auditID ?? "\(userID.map { "u" + $0 } ?? projectID.map { "p" + $0 } ?? "d" + (domainID ?? ""))"
+        // One event says it as well as many: what came before the last one came before it, too.
+        let subjects = [("u", userID), ("p", projectID), ("d", domainID), ("t", trustID), ("c", consumerID)]
+        guard let id = auditID ?? subjects.lazy.compactMap({ kind, id in id.map { kind + $0 } }).first else { return }
         try delete(Revocation.self, "id = \(id)")
         try insert(
             Revocation(
-                id: id, auditID: auditID, userID: userID, projectID: projectID, domainID: domainID,
-                issuedBefore: now, revokedAt: now))
+                id: id, auditID: auditID, userID: userID, projectID: projectID, domainID: domainID, trustID: trustID,
+                consumerID: consumerID, issuedBefore: now, revokedAt: now))
     }
 }

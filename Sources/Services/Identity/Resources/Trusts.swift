@@ -178,6 +178,7 @@ extension Trust: Resource {
         let now = request.now
         try await request.change { transaction throws(Fault) in
             try transaction.end(id, at: now)
+            try transaction.revoke(trustID: id, at: now)
         }
         return .empty
     }

@@ -157,7 +157,11 @@ extension User {
     static func delete(_ request: Request, _ found: Found<User>) async throws(Fault) -> Reply {
         let user = try found.get()
         try await request.people.requireWritable(user)
-        try await request.change { transaction throws(Fault) in try transaction.remove(user) }
+        let now = request.now
+        try await request.change { transaction throws(Fault) in
+            try transaction.remove(user)
+            try transaction.revoke(userID: user.id, at: now)
+        }
         return .empty
     }
 }
