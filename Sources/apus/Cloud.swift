@@ -28,7 +28,8 @@ enum Cloud {
     /// Everything that can be configured, in the order of the sample file.
     static let options: [any Options.Type] = [
         UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
-        IdentityOptions.self, LDAPOptions.self, ImageOptions.self, ImageStoreOptions.self, ComputeOptions.self,
+        IdentityOptions.self, LDAPOptions.self, ImageOptions.self, ImageStoreOptions.self, ImageCacheOptions.self,
+        ComputeOptions.self,
         LibvirtOptions.self,
         NetworkOptions.self, PlacementOptions.self, ImportOptions.self,
         OVNOptions.self, EngineOptions.self,

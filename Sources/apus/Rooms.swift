@@ -59,7 +59,7 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log,
             stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path, clock),
             options: options[ImageOptions.self], storeOptions: options[ImageStoreOptions.self],
-            imports: options[ImportOptions.self], ports: Rooms.imagePorts(ground, queue))
+            imports: options[ImportOptions.self], ports: try Rooms.imagePorts(ground, queue))
         try await image.recover()
         let backend = try Rooms.backend(ground)
         ovn = backend as? OVNNetworkBackend
@@ -75,7 +75,7 @@ struct Rooms: Sendable {
             caller: Rooms.caller("nova"), hosts: hosts, options: computing)
     }
 
-    private static func imagePorts(_ ground: Ground, _ queue: OperationQueue) -> ImagePorts {
+    private static func imagePorts(_ ground: Ground, _ queue: OperationQueue) throws(Fault) -> ImagePorts {
         let options = ground.settings.configuration
         let staging = options[ImageStoreOptions.self].stagingFolder ?? ground.directory.path + "/staging"
         let folder = options[ImageOptions.self].certificates
@@ -83,8 +83,9 @@ struct Rooms: Sendable {
             queue: queue, remote: WebImages(reachesPrivate: options[ImportOptions.self].allowsPrivateAddresses),
             workshop: StagingWorkshop(folder: staging),
             certificates: folder.map(FolderCertificates.init(folder:)) ?? FakeCertificates(),
-            transport: ground.transport,
-            caller: caller("glance"))
+            transport: ground.transport, caller: caller("glance"),
+            cacheMedium: try options[ImageCacheOptions.self].folder.map(FileImageStore.init(folder:)),
+            cacheOptions: options[ImageCacheOptions.self])
     }
 
     /// A service acting for itself, in the project that services share.
@@ -167,6 +168,7 @@ struct Rooms: Sendable {
             group.addTask { await ImageJanitor(image).run() }
             group.addTask { await ImageLocationHasher(image).run() }
             group.addTask { await ImageScrubber(image).run() }
+            group.addTask { await ImageCacheKeeper(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }

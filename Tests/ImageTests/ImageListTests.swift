@@ -106,4 +106,18 @@ struct ImageListTests {
         #expect(await cloud.call("GET", "/tasks").status == 403)
         #expect(await cloud.call("GET", "/tasks", as: .admin())["tasks"].array == [])
     }
+
+    @Test("Of a repeated filter the last one counts, and tags count once")
+    func repeated() async throws {
+        let cloud = try await ImageCloud()
+        _ = await cloud.make(["name": "one", "min_ram": 1, "tags": ["a"]])
+        let many = String(repeating: "min_ram_min=5&", count: 1200)
+        #expect(await cloud.list(many + "min_ram_min=1") == ["one"])
+        #expect(await cloud.list(many) == [])
+        #expect(await cloud.list(String(repeating: "tag=a&", count: 1200)) == ["one"])
+        let tags = (0..<1200).map { "tag=t\($0)" }.joined(separator: "&")
+        #expect(await cloud.list(tags) == ["400"])
+        let properties = (0..<1200).map { "p\($0)=x" }.joined(separator: "&")
+        #expect(await cloud.list(properties) == ["400"])
+    }
 }

@@ -6,7 +6,7 @@ internal import Kernel
 internal import Synchronization
 
 /// A file that is being written.
-final class FileDraft: ImageDraft {
+final class FileDraft: GrowingDraft {
     let location: String
     private let path: String
     private let folder: String
@@ -83,6 +83,11 @@ final class FileDraft: ImageDraft {
     ) async throws(Fault) -> Finding {
         let bytes = FileBytes(file: file, size: state.withLock { $0.written })
         return try await pool.run { () throws(Fault) in try look(bytes) }
+    }
+
+    func written(at offset: Int, count: Int) async throws(Fault) -> [UInt8] {
+        let bytes = FileBytes(file: file, size: state.withLock { $0.written })
+        return try await pool.run { () throws(Fault) in try bytes.read(at: offset, count: count) }
     }
 
     func publish() async throws(Fault) {

@@ -8,7 +8,7 @@ internal import Synchronization
 /// Images as files of one folder or several, each under its own name; drafts end in `.part` and are never anything
 /// else. Of a location only the last step counts, and the folders are the store's own: no location leads elsewhere, and
 /// the folders may be moved.
-package final class FileImageStore: ImageStore {
+package final class FileImageStore: ImageCacheMedium {
     private let folders: [FileStoreSettings.Folder]
     private let settings: FileStoreSettings
     private let pool: BlockingPool
@@ -39,6 +39,10 @@ package final class FileImageStore: ImageStore {
     }
 
     package func create(_ name: String, size: Int?) async throws(Fault) -> any ImageDraft {
+        try await begin(name, size: size)
+    }
+
+    package func begin(_ name: String, size: Int?) async throws(Fault) -> any GrowingDraft {
         try check(name)
         let (pool, settings) = (pool, settings)
         return try await pool.run { () throws(Fault) in
@@ -99,6 +103,15 @@ package final class FileImageStore: ImageStore {
         let folders = folders
         return try await pool.run { () throws(Fault) in
             folders.map { Int(FileSystem.freeBytes($0.path) ?? 0) }.reduce(0, +)
+        }
+    }
+
+    package func contents() async throws(Fault) -> [String] {
+        let folders = folders
+        return try await pool.run { () throws(Fault) in
+            folders.flatMap { folder in
+                FileSystem.list(folder.path).filter { !$0.hasSuffix(Self.part) }.map { "file://\(folder.path)/\($0)" }
+            }
         }
     }
 

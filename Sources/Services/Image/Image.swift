@@ -14,7 +14,7 @@ package final class ImageService: Service {
             ImageLocations.self,
             MetadefNamespace.self, MetadefObject.self, MetadefProperty.self, MetadefTag.self,
             MetadefResourceType.self, MetadefSchemas.self, ImageTask.self,
-            DeletedImage.self, TaskSchemas.self,
+            DeletedImage.self, TaskSchemas.self, ImageCacheCalls.self, OldCacheCalls.self,
         ])
 
     package let database: Database
@@ -32,6 +32,8 @@ package final class ImageService: Service {
     var remote: any RemoteImages { ports.remote }
     /// Where digests are computed; stores have threads of their own.
     let digesters: BlockingPool
+    /// Copies of far images on this machine.
+    let cache: ImageCache?
 
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, stores: ImageStores,
@@ -49,6 +51,8 @@ package final class ImageService: Service {
         self.ports = ports
         queue = ports.queue ?? OperationQueue(database: database, clock: clock, ids: ids)
         digesters = BlockingPool(name: "image digests", threads: 2, queue: 1024)
+        let parts = ImageCacheParts(database: database, clock: clock, ids: ids, log: log, digesters: digesters)
+        cache = ports.cacheMedium.map { ImageCache($0, ports, parts) }
     }
 }
 

@@ -23,6 +23,7 @@ extension ImageService {
                 (SELECT location FROM image_images WHERE status IN ('uploading', 'importing') AND location IS NOT NULL)
                 """)
         var removed = try await stores.staging.sweep().count
+        removed += try await cache?.medium.sweep().count ?? 0
         for entry in stores.entries { removed += try await entry.store.sweep().count }
         if queued > 0 || removed > 0 {
             log.info("images recovered", ["queued_again": queued, "files_removed": removed])

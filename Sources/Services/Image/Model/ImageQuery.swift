@@ -29,12 +29,10 @@ struct ImageQuery {
         var parts = [try ImageQuery.scope(request), try ImageQuery.visibility(request)].filter { !$0.isEmpty }
         parts.append("os_hidden = \(try ImageQuery.truth("os_hidden", request) ?? false)")
         if let protected = try ImageQuery.truth("protected", request) { parts.append("protected = \(protected)") }
-        for tag in request.queryAll("tag") {
-            parts.append("id IN (SELECT image_id FROM image_tags WHERE value = \(tag.trimmed))")
+        for tag in try ImageQuery.tags(request) {
+            parts.append("id IN (SELECT image_id FROM image_tags WHERE value = \(tag))")
         }
-        for (name, value) in QueryString.parse(request.http.query) ?? [] where !ImageQuery.control.contains(name) {
-            parts.append(try ImageQuery.filter(name, value))
-        }
+        parts += try ImageQuery.filters(request)
         condition = parts.joined(" AND ")
     }
 
@@ -97,6 +95,32 @@ struct ImageQuery {
     }
 
     // MARK: Filters
+
+    /// So many conditions are no strain on any database.
+    private static let most = 200
+
+    /// Each tag once; no image has more than its quota lets it.
+    private static func tags(_ request: Request) throws(Fault) -> [String] {
+        let tags = Set(request.queryAll("tag").map(\.trimmed))
+        let quota = request.image.options.tagQuota
+        let bound = quota < 0 ? most : min(max(quota, 1), most)
+        guard tags.count <= bound else {
+            throw .badRequest("At most \(bound) tags can be asked for at once.")
+        }
+        return tags.sorted()
+    }
+
+    /// Of a filter that is there several times the last one counts.
+    private static func filters(_ request: Request) throws(Fault) -> [SQL] {
+        var asked = JSONObject()
+        for (name, value) in QueryString.parse(request.http.query) ?? [] where !control.contains(name) {
+            asked[name] = .string(value)
+        }
+        guard asked.keys.count <= most else {
+            throw .badRequest("At most \(most) filters can be asked for at once.")
+        }
+        return try asked.keys.mapping { name throws(Fault) in try filter(name, asked[name]?.string ?? "") }
+    }
 
     private static func filter(_ name: String, _ value: String) throws(Fault) -> SQL {
         if name == "changes-since" {

@@ -18,8 +18,6 @@ enum ImageRules {
         "download_from_store": download,
         "get_image_location": reader,
         "set_image_location": member,
-        "manage_image_cache": admin,
-        "list_cached_nodes": admin,
         "copy_image": admin,
     ]
 

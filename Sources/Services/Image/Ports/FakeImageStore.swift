@@ -27,8 +27,7 @@ package final class FakeImageStore: ImageStore {
     package func owns(_ location: String) async -> Bool { location.hasPrefix("memory://\(name)/") }
 
     package func create(_ name: String, size: Int?) async throws(Fault) -> any ImageDraft {
-        state.withLock { $0.drafts += 1 }
-        return FakeDraft("memory://\(self.name)/\(name)", in: self)
+        try await begin(name, size: size)
     }
 
     package func open(_ location: String, offset: Int, length: Int) async throws(Fault) -> HTTPResponse.Body {
@@ -60,14 +59,23 @@ package final class FakeImageStore: ImageStore {
         }
     }
 
-    private func bytes(_ location: String) throws(Fault) -> [UInt8] {
+    fileprivate func bytes(_ location: String) throws(Fault) -> [UInt8] {
         guard let bytes = state.withLock({ $0.images[location] }) else { throw .notFound("Image data not found.") }
         return bytes
     }
 }
 
+extension FakeImageStore: ImageCacheMedium {
+    package func begin(_ name: String, size: Int?) async throws(Fault) -> any GrowingDraft {
+        state.withLock { $0.drafts += 1 }
+        return FakeDraft("memory://\(self.name)/\(name)", in: self)
+    }
+
+    package func contents() async throws(Fault) -> [String] { locations }
+}
+
 /// A draft in memory.
-private final class FakeDraft: ImageDraft {
+private final class FakeDraft: GrowingDraft {
     let location: String
     private let bytes = Mutex<[UInt8]?>([])
     private let store: FakeImageStore
@@ -93,6 +101,14 @@ private final class FakeDraft: ImageDraft {
         _ look: @escaping @Sendable (any ImageBytes) throws(Fault) -> Finding
     ) async throws(Fault) -> Finding {
         try look(bytes.withLock { $0 ?? [] })
+    }
+
+    func written(at offset: Int, count: Int) async throws(Fault) -> [UInt8] {
+        // After its end the bytes are the store's.
+        guard let bytes = bytes.withLock({ $0 }) else {
+            return try store.bytes(location).read(at: offset, count: count)
+        }
+        return try bytes.read(at: offset, count: count)
     }
 
     func publish() async throws(Fault) { end(keeping: true) }

@@ -14,11 +14,15 @@ package struct ImagePorts: Sendable {
     /// The way to the other rooms, in the name of `caller`.
     package var transport: (any Transport)?
     package var caller: Caller
+    /// Where images of far stores are kept; nil is no cache.
+    package var cacheMedium: (any ImageCacheMedium)?
+    package var cacheOptions: ImageCacheOptions
 
     package init(
         queue: OperationQueue? = nil, remote: any RemoteImages = FakeRemoteImages(),
         workshop: (any ImageWorkshop)? = nil, certificates: any Certificates = FakeCertificates(),
-        transport: (any Transport)? = nil, caller: Caller = .nobody
+        transport: (any Transport)? = nil, caller: Caller = .nobody,
+        cacheMedium: (any ImageCacheMedium)? = nil, cacheOptions: ImageCacheOptions = ImageCacheOptions()
     ) {
         self.queue = queue
         self.remote = remote
@@ -26,6 +30,8 @@ package struct ImagePorts: Sendable {
         self.certificates = certificates
         self.transport = transport
         self.caller = caller
+        self.cacheMedium = cacheMedium
+        self.cacheOptions = cacheOptions
     }
 }
 

@@ -24,7 +24,7 @@ package enum ImageTransfer: Resource {
         let range = try ByteRange(request, size: size)
         let offset = range?.offset ?? 0
         let length = range?.length ?? size
-        let body = try await request.image.open(image, locations, offset: offset, length: length)
+        let body = try await request.image.read(image, locations, offset: offset, length: length)
         var reply = Reply.body(body, type: "application/octet-stream")
         if let checksum = image.checksum { reply = reply.header("Content-MD5", checksum) }
         guard range != nil else { return reply }

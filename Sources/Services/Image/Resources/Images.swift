@@ -154,6 +154,7 @@ extension ImageRecord {
             return doomed
         }
         try await room.clear(doomed)
+        try await room.uncache(id)
         return .empty
     }
 }
