@@ -9,6 +9,8 @@ struct ImagePatch: Sendable {
         let deed: Deed
         let name: String
         let value: JSON
+        /// The place in the list, where the path has a second step; `locations` only.
+        var position: String?
     }
 
     let changes: [Change]
@@ -49,7 +51,10 @@ struct ImagePatch: Sendable {
 
     private static func change(_ members: JSONObject, _ isOld: Bool) throws(Fault) -> Change {
         let (deed, path) = isOld ? try oldHead(members) : try head(members)
-        let name = try pointer(path)
+        let (name, position) = try pointer(path)
+        if name == "locations", (position == nil) != (deed == .replace) {
+            throw .badRequest("Invalid JSON pointer for this resource: '\(path)'")
+        }
         var value = JSON.null
         if deed != .remove {
             guard let given = members["value"] else {
@@ -61,7 +66,7 @@ struct ImagePatch: Sendable {
             throw .forbidden("Attribute '\(name)' is read-only.")
         }
         if ImageValues.isReserved(name) { throw .forbidden("Attribute '\(name)' is reserved.") }
-        return Change(deed: deed, name: name, value: value)
+        return Change(deed: deed, name: name, value: value, position: position)
     }
 
     private static func head(_ members: JSONObject) throws(Fault) -> (Deed, String) {
@@ -93,8 +98,8 @@ struct ImagePatch: Sendable {
         return (deed, path)
     }
 
-    /// The member a JSON pointer names; Glance takes pointers of one step only.
-    private static func pointer(_ text: String) throws(Fault) -> String {
+    /// The member a JSON pointer names; Glance takes pointers of one step, and of two into the locations.
+    private static func pointer(_ text: String) throws(Fault) -> (name: String, position: String?) {
         guard text.hasPrefix("/") else { throw .badRequest("Pointer `\(text)` does not start with \"/\".") }
         let parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
         if parts.dropFirst().dropLast().contains(where: { $0.allSatisfy(\.isWhitespace) }) || text.hasPrefix("//") {
@@ -119,7 +124,7 @@ struct ImagePatch: Sendable {
         guard parts.count == 1 || isLocation else {
             throw .badRequest("Invalid JSON pointer for this resource: '\(text)'")
         }
-        return name.trimmed
+        return (name.trimmed, isLocation ? String(parts[1]) : nil)
     }
 }
 
@@ -140,14 +145,22 @@ extension ImagePatch {
         }
     }
 
-    func apply(to image: inout ImageRecord, isAdmin: Bool) throws(Fault) {
-        for change in changes {
-            if change.name == "locations" { throw .locationsInvisible(change.deed.rawValue) }
+    /// Gives the locations that the image had and has no more.
+    func apply(
+        to image: inout ImageRecord, isAdmin: Bool, _ wishes: LocationWishes
+    ) throws(Fault) -> [ImageLocation] {
+        var gone: [ImageLocation] = []
+        for (number, change) in changes.enumerated() {
+            if change.name == "locations" {
+                gone += try wishes.apply(number, change, to: &image)
+                continue
+            }
             switch change.deed {
             case .remove: try remove(change.name, from: &image)
             case .add, .replace: try set(change, in: &image, isAdmin)
             }
         }
+        return gone
     }
 
     private func set(_ change: Change, in image: inout ImageRecord, _ isAdmin: Bool) throws(Fault) {
@@ -169,12 +182,6 @@ extension ImagePatch {
         var all = image.properties.object ?? JSONObject()
         guard all.removeValue(forKey: name) != nil else { throw .conflict("Property \(name) does not exist.") }
         image.properties = .object(all)
-    }
-}
-
-extension Fault {
-    static func locationsInvisible(_ deed: String) -> Fault {
-        .forbidden("It's not allowed to \(deed == "replace" ? "update" : deed) locations if locations are invisible.")
     }
 }
 

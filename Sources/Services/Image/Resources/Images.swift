@@ -120,15 +120,17 @@ extension ImageRecord {
         for visibility in patch.visibilities { try request.requireVisibility(visibility, on: seen) }
         let isAdmin = request.may("context_is_admin", on: Anything())
         let now = request.now
-        let options = request.image.options
-        let image = try await request.database.transaction { transaction throws(Fault) in
+        let room = request.image
+        let wishes = try await LocationWishes(patch, seen, request)
+        let (image, doomed) = try await request.database.transaction { transaction throws(Fault) in
             var image = try ImageRecord.locked(seen.image.id, transaction)
-            try patch.apply(to: &image, isAdmin: isAdmin)
-            try image.requireQuotas(options)
+            let gone = try patch.apply(to: &image, isAdmin: isAdmin, wishes)
+            try image.requireQuotas(room.options)
             image.updatedAt = now
             try image.save(transaction)
-            return image
+            return (image, try room.doom(gone, of: image.id, transaction))
         }
+        try await room.clear(doomed)
         return .bare(image.details)
     }
 
