@@ -10,7 +10,8 @@ struct ImageCacheTests {
     private let near = FakeImageStore(name: "near")
 
     private func cloud(
-        flavor: ImageCacheOptions.Flavor = .management, maxSize: Int = 1 << 20, kind: ImageStoreKind = .s3
+        flavor: ImageCacheOptions.Flavor = .management, maxSize: Int = 1 << 20, kind: ImageStoreKind = .s3,
+        near other: FakeImageStore? = nil
     ) async throws -> ImageCloud {
         let entry = ImageStores.Entry(id: "far", kind: kind, store: far)
         var options = ImageCacheOptions()
@@ -19,7 +20,7 @@ struct ImageCacheTests {
         options.node = "http://here"
         let stores = ImageStores([entry], standard: entry, isMulti: false, staging: FakeImageStore(name: "staging"))
         return try await ImageCloud(
-            store: far, stores: stores, ports: ImagePorts(cacheMedium: near, cacheOptions: options))
+            store: far, stores: stores, ports: ImagePorts(cacheMedium: other ?? near, cacheOptions: options))
     }
 
     /// With the cache's agent at work.
@@ -116,6 +117,16 @@ struct ImageCacheTests {
         #expect(await cloud.call("DELETE", "/images/\(id)").status == 204)
         #expect(near.locations.isEmpty)
         #expect(await cloud.call("DELETE", "/cache/\(id)", as: .admin()).status == 404)
+    }
+
+    @Test("A cache without room does not stand between a client and the store")
+    func cacheFull() async throws {
+        let small = FakeImageStore(name: "small", capacity: 2)
+        let cloud = try await cloud(near: small)
+        let id = await image(cloud)
+        try await kept(cloud) { #expect(await cloud.download(id).bytes == [1, 2, 3]) }
+        #expect(small.locations.isEmpty)
+        #expect(await state(cloud)["cached_images"].array == [])
     }
 
     @Test("Only active images can be queued")

@@ -66,6 +66,10 @@ extension ImageService {
         try await cache?.dequeue(id)
     }
 
+    private func has(_ store: any ImageStore, _ url: String, _ size: Int) async -> Bool {
+        do throws(Fault) { return try await store.size(url) == size } catch { return false }
+    }
+
     /// A part of an image, through the cache where it has or may have it.
     func read(
         _ image: ImageRecord, _ locations: [ImageLocation], offset: Int, length: Int
@@ -76,8 +80,8 @@ extension ImageService {
             if offset == 0, length == size, let first = locations.first,
                 let entry = await stores.entry(of: first), entry.kind != .file
             {
-                // The store's refusals are the client's to hear before the answer begins.
-                guard try await entry.store.size(first.url) == size else {
+                // Where that store does not have it, the others are tried before the answer begins.
+                guard await has(entry.store, first.url, size) else {
                     return try await open(image, locations, offset: offset, length: length)
                 }
                 if let reader = cache.follow(image, size: size, source(image, size)) { return reader.body }

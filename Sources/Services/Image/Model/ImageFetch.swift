@@ -11,7 +11,8 @@ final class ImageFetch: Sendable {
     enum Progress {
         case waiting
         case readable(any GrowingDraft, Int)
-        case failed(Fault)
+        case failed
+        case corrupt(Fault)
     }
 
     private struct State {
@@ -19,6 +20,7 @@ final class ImageFetch: Sendable {
         var written = 0
         var isWhole = false
         var failure: Fault?
+        var isCorrupt = false
         var readers: [Int: Wake] = [:]
         var nextReader = 0
         var movedAt: Timestamp
@@ -65,7 +67,7 @@ final class ImageFetch: Sendable {
 
     func progress(beyond done: Int) -> Progress {
         state.withLock { state in
-            if let failure = state.failure { return .failed(failure) }
+            if let failure = state.failure { return state.isCorrupt ? .corrupt(failure) : .failed }
             let released = state.isWhole ? size : min(state.written, size - 1)
             guard let draft = state.draft, released > done else { return .waiting }
             return .readable(draft, released - done)
@@ -125,6 +127,7 @@ final class ImageFetch: Sendable {
         guard state.withLock({ $0.written }) == size else { throw .unavailable("Image data ended early.") }
         let isRight = image.checksum.map { $0 == found.md5 } ?? true
         guard isRight, algorithm == nil || image.osHashValue.map({ $0 == found.hash }) ?? true else {
+            state.withLock { $0.isCorrupt = true }
             throw .corruptImage(image.id)
         }
     }
@@ -191,8 +194,8 @@ final class ImageFetchReader: Sendable {
                 case .waiting:
                     await wake.wait()
                     if Task.isCancelled { throw .unavailable("The image service is going down.") }
-                case .failed(let fault):
-                    guard fault.status != 500 else { throw fault }
+                case .corrupt(let fault): throw fault
+                case .failed:
                     return try await fetch.source(done).forEachPiece { bytes async throws(Fault) in
                         try await writer.write(bytes)
                     }
