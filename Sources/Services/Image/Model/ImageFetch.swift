@@ -183,6 +183,8 @@ final class ImageFetchReader: Sendable {
     /// The whole image. When the cache fails on the way the rest comes from the store; wrong bytes cut the answer off.
     var body: HTTPResponse.Body {
         .stream(length: fetch.size) { [self] writer async throws(Fault) in
+            // Whoever sent the answer may hold on to it.
+            defer { fetch.leave(number) }
             var done = 0
             while done < fetch.size {
                 switch fetch.progress(beyond: done) {
