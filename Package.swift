@@ -120,3 +120,14 @@ let package = Package(
         tests("Tidy", "Base"),
     ]
 )
+
+// Tests/Fuzz/formats builds it, with the sanitizers that libFuzzer needs; nothing else does.
+if Context.environment["APUS_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "FormatFuzzer", dependencies: ["CFuzzer", "Image", "Kernel"], path: "Tests/Fuzz/Formats",
+            exclude: ["corpus"],
+            swiftSettings: strict),
+    ]
+}

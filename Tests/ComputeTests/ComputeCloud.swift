@@ -58,7 +58,11 @@ struct ComputeCloud {
         let queue = room.queue
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await worker.run() }
+            let watch = Stopwatch()
             while true {
+                guard watch.elapsed < .seconds(120) else {
+                    throw Fault.internalError("operations do not end: \(try await queue.unfinished()) are left")
+                }
                 if let isDone {
                     if try await isDone() { break }
                 } else if try await queue.unfinished() == 0 {

@@ -28,10 +28,10 @@ package struct Inspection: Sendable {
     package init(_ bytes: any ImageBytes) throws(Fault) {
         let head = try bytes.read(at: 0, count: 592)
         var found: [RecognisedFormat] = []
-        if let format = QCOW2Format.recognise(head) { found.append(format) }
+        if let format = try QCOW2Format.recognise(head, bytes) { found.append(format) }
         if let format = SimpleFormats.qed(head) { found.append(format) }
-        if let format = SimpleFormats.vhd(head) { found.append(format) }
-        if let format = SimpleFormats.vdi(head) { found.append(format) }
+        if let format = VHDFormat.recognise(head) { found.append(format) }
+        if let format = VDIFormat.recognise(head) { found.append(format) }
         if let format = SimpleFormats.luks(head, size: bytes.size) { found.append(format) }
         if let format = PartitionTable.recognise(head, size: bytes.size) { found.append(format) }
         if let format = try SimpleFormats.iso(bytes) { found.append(format) }
@@ -41,11 +41,21 @@ package struct Inspection: Sendable {
         size = bytes.size
     }
 
+    /// Judges bytes by what an image is said to be; gives the virtual size where one is known. Containers other than
+    /// `bare` and `ova` wrap the bytes in something of their own, which is taken on trust.
+    package static func virtualSize(
+        of bytes: any ImageBytes, disk: String?, container: String?
+    ) throws(Fault) -> Int? {
+        if container == "ova" { try OVAFormat.check(bytes) }
+        guard container == "bare", let disk else { return nil }
+        return try Inspection(bytes).virtualSize(declared: disk)
+    }
+
     /// The virtual size when the bytes may pass as the declared format; 415 when they are another one, several at
     /// once, or dangerous to open.
     package func virtualSize(declared: String) throws(Fault) -> Int? {
         let format = try single(declared)
-        if let danger = format.danger { throw .badImage("Image failed safety checks: \(danger)") }
+        if let danger = format.danger { throw .unsafeImage(danger) }
         if format.name == declared { return format.virtualSize == 0 ? nil : format.virtualSize }
         // What is declared raw is used as it is, whatever is in it.
         if declared == "raw" { return size == 0 ? nil : size }
@@ -72,6 +82,9 @@ package struct Inspection: Sendable {
 
 extension Fault {
     fileprivate static func badImage(_ message: String) -> Fault { .unsupportedMedia(message) }
+
+    /// Opening the bytes might open something else, or never end.
+    static func unsafeImage(_ danger: String) -> Fault { .unsupportedMedia("Image failed safety checks: \(danger)") }
 }
 
 extension [UInt8] {

@@ -1,45 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Kernel
 
-/// QEMU's copy-on-write format (docs/interop/qcow2.txt in QEMU).
-enum QCOW2Format {
-    private static let magic: [UInt8] = [0x51, 0x46, 0x49, 0xFB]
-
-    static func recognise(_ head: [UInt8]) -> RecognisedFormat? {
-        guard head.starts(with: magic) else { return nil }
-        return RecognisedFormat("qcow2", size: head.big(24, 8) ?? 0, danger: danger(head))
-    }
-
-    private static func danger(_ head: [UInt8]) -> String? {
-        guard let version = head.big(4, 4), let backing = head.big(8, 8), head.count >= 72 else {
-            return "The qcow2 header is cut off"
-        }
-        guard version == 2 || version == 3 else { return "Unsupported qcow2 version" }
-        if backing != 0 { return "Image has a backing file" }
-        if version == 2 { return nil }
-        guard let features = head.big(72, 8), head.count >= 104 else { return "The qcow2 header is cut off" }
-        if features & 0b100 != 0 { return "Image has data_file set" }
-        // Known: dirty, corrupt, external data file, compression type.
-        return features >> 4 == 0 ? nil : "Unknown QCOW2 features found"
-    }
-}
-
 /// Formats that one look at a header tells.
 enum SimpleFormats {
     static func qed(_ head: [UInt8]) -> RecognisedFormat? {
         head.holds("QED\0") ? RecognisedFormat("qed", size: 0, danger: "The format qed is not allowed") : nil
-    }
-
-    static func vhd(_ head: [UInt8]) -> RecognisedFormat? {
-        guard head.holds("conectix") else { return nil }
-        return RecognisedFormat(
-            "vhd", size: head.big(40, 8) ?? 0, danger: head.count < 512 ? "The vhd footer is cut off" : nil)
-    }
-
-    static func vdi(_ head: [UInt8]) -> RecognisedFormat? {
-        guard head.little(0x40, 4) == 0xBEDA_107F else { return nil }
-        return RecognisedFormat(
-            "vdi", size: head.little(0x170, 8) ?? 0, danger: head.count < 512 ? "The vdi header is cut off" : nil)
     }
 
     static func luks(_ head: [UInt8], size: Int) -> RecognisedFormat? {
@@ -63,6 +28,49 @@ enum SimpleFormats {
             return RecognisedFormat("iso", size: 0)
         }
         return RecognisedFormat("iso", size: blocks * blockSize)
+    }
+}
+
+/// Connectix's and Microsoft's older format, with its footer repeated at the beginning. A differencing disk names the
+/// file of its parent.
+enum VHDFormat {
+    private static let differencing: UInt64 = 4
+    /// What QEMU takes, in sectors (block/vpc.c).
+    private static let mostSectors: UInt64 = 0xFF00_0000
+
+    static func recognise(_ head: [UInt8]) -> RecognisedFormat? {
+        guard head.holds("conectix") else { return nil }
+        return RecognisedFormat("vhd", size: head.big(40, 8) ?? 0, danger: danger(head))
+    }
+
+    private static func danger(_ head: [UInt8]) -> String? {
+        guard head.count >= 512, let size = head.big(40, 8), let kind = head.big(60, 4) else {
+            return "The vhd footer is cut off"
+        }
+        if kind == differencing { return "Image has a backing file" }
+        guard kind == 2 || kind == 3 else { return "Unknown kind of vhd" }
+        return size / 512 <= mostSectors ? nil : "The size of the disk is not possible"
+    }
+}
+
+/// VirtualBox's format. A differencing image names its parent by an identifier.
+enum VDIFormat {
+    private static let parents = 0x1A8..<0x1C8
+
+    static func recognise(_ head: [UInt8]) -> RecognisedFormat? {
+        guard head.little(0x40, 4) == 0xBEDA_107F else { return nil }
+        return RecognisedFormat("vdi", size: head.little(0x170, 8) ?? 0, danger: danger(head))
+    }
+
+    private static func danger(_ head: [UInt8]) -> String? {
+        guard head.count >= 512, let kind = head.little(0x4C, 4), let block = head.little(0x178, 4),
+            let blocks = head.little(0x180, 4), let size = head.little(0x170, 8)
+        else { return "The vdi header is cut off" }
+        // 1 grows, 2 does not; 3 undoes and 4 differs from another file.
+        guard kind == 1 || kind == 2 else { return kind == 4 ? "Image has a backing file" : "Unknown kind of vdi" }
+        guard head[parents].allSatisfy({ $0 == 0 }) else { return "Image has a backing file" }
+        guard block == 1 << 20 else { return "The vdi block size is not supported" }
+        return size >> 20 <= blocks ? nil : "The size of the disk is not possible"
     }
 }
 

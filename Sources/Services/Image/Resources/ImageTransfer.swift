@@ -164,10 +164,9 @@ struct ImageUpload: Sendable {
 
     /// Compares what the bytes are with what they are said to be; gives the virtual size.
     func inspect(_ draft: any ImageDraft) async throws(Fault) -> Int? {
-        // Only bare images are what their format says; other containers wrap it.
-        guard image.containerFormat == "bare", let format = image.diskFormat else { return nil }
+        let (disk, container) = (image.diskFormat, image.containerFormat)
         return try await draft.inspect { bytes throws(Fault) in
-            try Inspection(bytes).virtualSize(declared: format)
+            try Inspection.virtualSize(of: bytes, disk: disk, container: container)
         }
     }
 }
