@@ -65,9 +65,9 @@ extension ImportImage {
         if let signature = try ImageSignature(image) {
             try await staging.inspect(staged, try await signature.check(site.room))
         }
-        guard image.containerFormat == "bare", let format = image.diskFormat else { return }
+        let (disk, container) = (image.diskFormat, image.containerFormat)
         let virtualSize = try await staging.inspect(staged) { bytes throws(Fault) in
-            try Inspection(bytes).virtualSize(declared: format)
+            try Inspection.virtualSize(of: bytes, disk: disk, container: container)
         }
         try await site.change(self) { image, _ throws(Fault) in image.virtualSize = virtualSize }
     }
