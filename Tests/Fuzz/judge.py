@@ -33,6 +33,8 @@ def fault_shape(service, document, status):
         return isinstance(document["NeutronError"].get("message"), str)
     if service == "compute":
         return len(document) == 1 and next(iter(document.values())).get("code") == status
+    if service == "identity" and "error_description" in document:
+        return isinstance(document.get("error"), str)  # OAuth 2.0's own form, RFC 6749 section 5.2
     return isinstance(document.get("error"), dict) and document["error"].get("code") == status
 
 

@@ -101,7 +101,8 @@ enum SAMLAssertions: Resource {
         guard let signing = request.identity.doors.signing, let xml = request.identity.doors.xml,
             let entityID = options.entityID
         else {
-            throw .internalError(
+            // Upstream falls over a file it cannot find, with 500.
+            throw .notFound(
                 "This cloud is no identity provider: [saml] idp_entity_id, certfile and keyfile say what it is.")
         }
         return SAMLIssuer(options: options, signing: signing, entityID: entityID, xml: xml)
