@@ -77,6 +77,6 @@ struct SAMLAssertionsTests {
     @Test("A cloud that was not told to be a provider is none")
     func none() async throws {
         let cloud = try await IdentityCloud()
-        #expect(await cloud.call("GET", "/v3/OS-FEDERATION/saml2/metadata").status == 500)
+        #expect(await cloud.call("GET", "/v3/OS-FEDERATION/saml2/metadata").status == 404)
     }
 }
