@@ -71,6 +71,19 @@ struct AuditorTests {
         #expect(told.allSatisfy { !$0.text().contains("wrong") })
     }
 
+    @Test("A login that comes by another door than /auth/tokens is told of, too")
+    func otherDoors() async throws {
+        let cloud = try await IdentityCloud()
+        let path = "/v3/OS-FEDERATION/identity_providers/acme/protocols/openid/auth"
+        #expect(await cloud.call("GET", path).status == 401)
+        let told = try #require(cloud.notifications.messages.first)
+        #expect(told["event_type"] == "identity.authenticate")
+        #expect(told["payload"]?["outcome"] == "failure")
+        #expect(told["payload"]?["reason"]?["reasonCode"] == "401")
+        #expect(await cloud.call("GET", "/v3/auth/OS-FEDERATION/websso/openid").status >= 400)
+        #expect(cloud.notifications.messages.count == 1)
+    }
+
     @Test("The short form names what was changed and no more, and silenced events are not sent")
     func basic() async throws {
         var options = IdentityOptions()

@@ -14,5 +14,12 @@ package struct EndedCall: Sendable {
 /// A service that hears of each changing call made to it, once the answer is known and before it is sent: the one
 /// place where audit events come from.
 package protocol CallWatcher: Service {
+    /// Whether a call by this method to this route is heard of; those that change something are.
+    static func hears(_ method: String, _ path: String) -> Bool
+
     func ended(_ call: EndedCall) async
+}
+
+extension CallWatcher {
+    package static func hears(_ method: String, _ path: String) -> Bool { method != "GET" && method != "HEAD" }
 }

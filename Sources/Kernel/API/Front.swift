@@ -184,7 +184,9 @@ extension Front {
         _ request: Request, _ route: Route, _ service: OpenService
     ) async throws(Fault) -> HTTPResponse {
         let method = request.http.method
-        let watcher = method == "GET" || method == "HEAD" ? nil : service.service as? any CallWatcher
+        let watcher = (service.service as? any CallWatcher).flatMap {
+            type(of: $0).hears(method, route.path) ? $0 : nil
+        }
         do {
             let response = try await route.answer(request).response(
                 status: route.status.at(request.version), request)

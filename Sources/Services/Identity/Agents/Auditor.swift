@@ -90,6 +90,10 @@ struct Auditor: Sendable {
 }
 
 extension IdentityService: CallWatcher {
+    package static func hears(_ method: String, _ path: String) -> Bool {
+        method != "GET" && method != "HEAD" || method == "GET" && AuditEvent.isLogin(method, path)
+    }
+
     package func ended(_ call: EndedCall) async {
         guard let event = AuditEvent(call) else { return }
         await auditor.tell(event, call)

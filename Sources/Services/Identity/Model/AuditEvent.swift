@@ -48,7 +48,8 @@ struct AuditEvent: Sendable {
         var response: HTTPResponse?
         if case .success(let answer) = call.outcome, answer.status < 400 { response = answer }
         isSuccess = response != nil
-        if call.path == "/auth/tokens", call.method == "POST" {
+        if AuditEvent.isLogin(call.method, call.path) {
+            guard AuditEvent.concludes(call) else { return nil }
             (resource, operation, id) = ("authenticate", "", nil)
             return
         }
@@ -74,6 +75,22 @@ struct AuditEvent: Sendable {
         }
         guard let found = AuditEvent.change(call, response) else { return nil }
         (resource, operation, id) = found
+    }
+
+    /// Calls that end in a token when all goes well: those of browsers and of federated clients come by GET, too.
+    static func isLogin(_ method: String, _ path: String) -> Bool {
+        if path.contains("OS-FEDERATION") {
+            return path.hasSuffix("/{protocol_id}/auth") || path.contains("/websso") || path.hasSuffix("/oidc/redirect")
+        }
+        return method == "POST" && ["/auth/tokens", "/ec2tokens", "/s3tokens", "/OS-OAUTH2/token"].contains(path)
+    }
+
+    /// Not a browser's step on its way to a provider, nor a question that was no try to log in.
+    private static func concludes(_ call: EndedCall) -> Bool {
+        switch call.outcome {
+        case .success(let response): response.status < 300 || response.status == 401
+        case .failure(let fault): call.path == "/auth/tokens" || fault.status == 401 || fault.status == 403
+        }
     }
 
     /// A member of a collection made, changed or deleted.
