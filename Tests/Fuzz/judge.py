@@ -41,6 +41,9 @@ def fault_shape(service, document, status):
 def judge(asked, answer):
     """What is wrong with an answer: (kind, sentence) or None. The second value is the document."""
     route, status = asked.route, answer.status
+    wanted = [value for name, value in asked.headers if name == "Accept"]
+    if route.service == "placement" and 400 <= status < 500 and wanted and "json" not in wanted[-1]:
+        return None, None  # upstream tells browsers in HTML
     if status >= 500 and not (status == 503 and answer.header("retry-after")):
         return (str(status), answer.body[:300].decode("utf-8", "replace")), None
     document = None

@@ -20,24 +20,29 @@ struct LegacyImport: Sendable {
         for name in ["import_from", "import_from_format", "image_properties"] where input[name] == nil {
             throw .badRequest("Input does not contain '\(name)' field")
         }
+        guard input["import_from_format"]?.string != nil else {
+            throw .badRequest("Input field 'import_from_format' is not a text")
+        }
         self.input = input
         url = try LegacyImport.address(input["import_from"] ?? .null, request.image.imports.filter)
         image = try LegacyImport.image(input["image_properties"] ?? .null, request)
     }
 
     private static func address(_ value: JSON, _ filter: ImportFilter) throws(Fault) -> String {
-        guard let url = value.string, !url.isEmpty else { throw .badRequest("Invalid location: \(value.text())") }
+        guard let url = value.string, !url.isEmpty else {
+            throw .badRequest("Invalid location in import_from: \(value.text())")
+        }
         if url.hasPrefix("file:///") || url.hasPrefix("filesystem:///") {
             throw .badRequest(
-                "File based imports are not allowed. Please use a non-local source of image data.")
+                "File based imports are not allowed. Please use a non-local source of image data in import_from.")
         }
         guard url.hasPrefix("http://") || url.hasPrefix("https://") else {
             throw .badRequest(
-                "The given uri is not valid. Please specify a valid uri from the following list of supported uri "
-                    + "['http']")
+                "The given uri import_from is not valid. Please specify a valid uri from the following list of "
+                    + "supported uri ['http']")
         }
         guard filter.allows(url) else {
-            throw .badRequest("URI for legacy import task does not pass filtering: \(url)")
+            throw .badRequest("URI for legacy import task does not pass filtering (import_from): \(url)")
         }
         return url
     }
