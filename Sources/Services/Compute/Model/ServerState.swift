@@ -11,49 +11,71 @@ enum VMState: String, Codable, Sendable, CaseIterable {
 enum TaskState: String, Codable, Sendable, CaseIterable {
     case scheduling, networking, blockDeviceMapping = "block_device_mapping", spawning
     case rebooting, rebootPending = "reboot_pending", rebootStarted = "reboot_started"
-    case rebootingHard = "rebooting_hard"
+    case rebootingHard = "rebooting_hard", rebootPendingHard = "reboot_pending_hard"
+    case rebootStartedHard = "reboot_started_hard"
     case pausing, unpausing, suspending, resuming
     case poweringOff = "powering-off", poweringOn = "powering-on"
-    case deleting, imageSnapshot = "image_snapshot", imageUploading = "image_uploading"
-    case updatingPassword = "updating_password", rebuilding, rebuildSpawning = "rebuild_spawning"
-    case resizePrep = "resize_prep", resizeMigrating = "resize_migrating"
+    case imageSnapshot = "image_snapshot", imageSnapshotPending = "image_snapshot_pending"
+    case imagePendingUpload = "image_pending_upload", imageUploading = "image_uploading", imageBackup = "image_backup"
+    case updatingPassword = "updating_password"
+    case rebuilding, rebuildBlockDeviceMapping = "rebuild_block_device_mapping", rebuildSpawning = "rebuild_spawning"
+    case resizePrep = "resize_prep", resizeMigrating = "resize_migrating", resizeMigrated = "resize_migrated"
+    case resizeFinish = "resize_finish", resizeReverting = "resize_reverting", resizeConfirming = "resize_confirming"
+    case migrating, rescuing, unrescuing
+    case shelving, shelvingImagePendingUpload = "shelving_image_pending_upload"
+    case shelvingImageUploading = "shelving_image_uploading", shelvingOffloading = "shelving_offloading", unshelving
+    case deleting, softDeleting = "soft-deleting", restoring
+
+    static let ofRebuild: Set<TaskState> = [.rebuilding, .rebuildBlockDeviceMapping, .rebuildSpawning]
+    static let ofResize: Set<TaskState> = [.resizePrep, .resizeMigrating, .resizeMigrated, .resizeFinish]
 }
 
 /// The status clients see, made of the two states (nova/api/openstack/common.py).
 enum ServerStatus {
     static func of(_ state: VMState, _ task: TaskState?) -> String {
-        switch (state, task) {
-        case (.active, .rebooting), (.active, .rebootPending), (.active, .rebootStarted): "REBOOT"
-        case (_, .rebootingHard) where state != .error && state != .building: "HARD_REBOOT"
-        case (.active, .updatingPassword): "PASSWORD"
-        case (.active, .rebuilding), (.active, .rebuildSpawning), (.stopped, .rebuilding), (.error, .rebuilding):
-            "REBUILD"
-        case (.active, .resizePrep), (.active, .resizeMigrating): "RESIZE"
-        case (.active, _): "ACTIVE"
-        case (.building, _): "BUILD"
-        case (.stopped, _): "SHUTOFF"
-        case (.paused, _): "PAUSED"
-        case (.suspended, _): "SUSPENDED"
-        case (.rescued, _): "RESCUE"
-        case (.resized, _): "VERIFY_RESIZE"
-        case (.error, _): "ERROR"
-        case (.deleted, _): "DELETED"
-        case (.softDelete, _): "SOFT_DELETED"
-        case (.shelved, _): "SHELVED"
-        case (.shelvedOffloaded, _): "SHELVED_OFFLOADED"
+        if let task, let passing = passing(state, task) { return passing }
+        return switch state {
+        case .active: "ACTIVE"
+        case .building: "BUILD"
+        case .stopped: "SHUTOFF"
+        case .paused: "PAUSED"
+        case .suspended: "SUSPENDED"
+        case .rescued: "RESCUE"
+        case .resized: "VERIFY_RESIZE"
+        case .error: "ERROR"
+        case .deleted: "DELETED"
+        case .softDelete: "SOFT_DELETED"
+        case .shelved: "SHELVED"
+        case .shelvedOffloaded: "SHELVED_OFFLOADED"
+        }
+    }
+
+    /// The status that a task lends a state while it lasts; nil where clients see no difference.
+    private static func passing(_ state: VMState, _ task: TaskState) -> String? {
+        switch task {
+        case .rebooting, .rebootPending, .rebootStarted: state == .active ? "REBOOT" : nil
+        case .rebootingHard, .rebootPendingHard, .rebootStartedHard:
+            state == .error || state == .building ? nil : "HARD_REBOOT"
+        case .updatingPassword: state == .active ? "PASSWORD" : nil
+        case .resizeReverting: state == .resized ? "REVERT_RESIZE" : nil
+        case .migrating: state == .active || state == .paused ? "MIGRATING" : nil
+        case _ where TaskState.ofRebuild.contains(task):
+            state == .active || state == .stopped || state == .error ? "REBUILD" : nil
+        case _ where TaskState.ofResize.contains(task): state == .active || state == .stopped ? "RESIZE" : nil
+        default: nil
         }
     }
 
     /// The states a status filter stands for; nil when there is no such status.
     static func states(_ status: String) -> [VMState]? {
         switch status.uppercased() {
-        case "ACTIVE", "REBOOT", "HARD_REBOOT", "PASSWORD", "REBUILD", "RESIZE": [.active]
+        case "ACTIVE", "REBOOT", "HARD_REBOOT", "PASSWORD", "REBUILD", "RESIZE", "MIGRATING": [.active]
         case "BUILD": [.building]
         case "SHUTOFF": [.stopped]
         case "PAUSED": [.paused]
         case "SUSPENDED": [.suspended]
         case "RESCUE": [.rescued]
-        case "VERIFY_RESIZE": [.resized]
+        case "VERIFY_RESIZE", "REVERT_RESIZE": [.resized]
         case "ERROR": [.error]
         case "DELETED": [.deleted]
         case "SOFT_DELETED": [.softDelete]
