@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Compute
+internal import Kernel
+
+/// Where a guest's consoles are: serial ones, its screen, and the pointer that a screen needs.
+extension DomainXML {
+    func consoles(_ xml: inout XMLWriter) {
+        // virtlogd appends, so that a console log outlives a restart of the guest or of the daemon.
+        xml.element("serial", ["type": "pty"]) { xml in
+            xml.element("log", ["file": folder.consoleLog, "append": "on"])
+            xml.element("target", ["port": "0"])
+        }
+    }
+
+    func screen(_ xml: inout XMLWriter) {
+        pointer(&xml)
+        xml.element("graphics", ["type": "vnc", "socket": folder.vncSocket])
+        xml.element("video") { xml in
+            xml.element("model", ["type": property("hw_video_model") ?? "vga", "vram": videoMemory])
+        }
+    }
+
+    private var videoMemory: String? {
+        property("hw_video_ram").flatMap { Int($0) }.map { "\($0 * 1024)" }
+    }
+
+    /// An absolute pointer, as VNC wants it. A guest's USB driver polls, and under translation polling costs a share of
+    /// a core in every idle guest: there the tablet must be asked for.
+    private func pointer(_ xml: inout XMLWriter) {
+        let wanted = property("hw_pointer_model") ?? (settings.accelerator == .kvm ? "usbtablet" : "ps2mouse")
+        if wanted == "usbtablet" { xml.element("input", ["type": "tablet", "bus": "usb"]) }
+    }
+}
