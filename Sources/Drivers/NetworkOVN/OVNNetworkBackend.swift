@@ -127,8 +127,8 @@ package actor OVNNetworkBackend: NetworkBackend {
         guard now != hosts else { return }
         let topology = graph.topology
         let pieces =
-            topology.routers.values.filter { $0.gateway != nil }.map { Piece.router($0.id) }
-            + topology.ports.values.filter { $0.kind == .external }.map { Piece.port($0.id) }
+            topology.routers.values.filter { $0.gateway != nil }.map { Piece($0.reference) }
+            + topology.ports.values.filter { $0.kind == .external }.map { Piece($0.reference) }
         do throws(Fault) {
             try await northbound.ready()
             let plan = Differ.plan(

@@ -23,20 +23,22 @@ package struct Translator: Sendable {
     package func everything() -> [NBRow] { rows(graph.pieces) }
 
     private func rows(_ piece: Piece) -> [NBRow] {
-        switch piece {
-        case .network(let id): topology.networks[id].map { networkRows($0) } ?? []
-        case .names(let id): topology.networks[id].map { nameRows($0) } ?? []
-        case .port(let id): topology.ports[id].map { portRows($0) } ?? []
-        case .router(let id): topology.routers[id].map { routerRows($0) } ?? []
-        case .securityGroup(let id): topology.securityGroups[id].map { groupRows($0) } ?? []
-        }
+        graph.translated(piece.reference)?.rows(piece.part, self) ?? []
     }
 }
 
 // MARK: - Networks
 
+extension SwitchSpec: Translated {
+    static let parts: [Piece.Part] = [.whole, .names]
+
+    func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] {
+        part == .names ? translator.nameRows(self) : translator.networkRows(self)
+    }
+}
+
 extension Translator {
-    private func networkRows(_ network: SwitchSpec) -> [NBRow] {
+    fileprivate func networkRows(_ network: SwitchSpec) -> [NBRow] {
         var ids = [
             "neutron:network_name": network.name, "neutron:mtu": "\(network.mtu)",
             "neutron:revision_number": "\(network.generation)", "neutron:provnet-network-type": network.provider.word,
@@ -83,7 +85,7 @@ extension Translator {
     }
 
     /// OVN answers for these names itself, whichever server the guest asks. It looks them up in lower case.
-    private func nameRows(_ network: SwitchSpec) -> [NBRow] {
+    fileprivate func nameRows(_ network: SwitchSpec) -> [NBRow] {
         let domain = domain(network)
         var records: [String: [String]] = [:]
         for port in graph.ports(on: network.id) where !port.dnsName.isEmpty && !port.addresses.isEmpty {

@@ -2,8 +2,18 @@
 import Network
 import OVSDB
 
+extension PortSpec: Translated {
+    var uses: [Use] {
+        [Use(reference: .network(networkID))]
+            + Set(securityGroupIDs).map { Use(reference: .securityGroup($0), presenceOnly: true) }
+    }
+    var feeds: [Piece] { dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)] }
+
+    func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.portRows(self) }
+}
+
 extension Translator {
-    func portRows(_ port: PortSpec) -> [NBRow] {
+    fileprivate func portRows(_ port: PortSpec) -> [NBRow] {
         guard let network = topology.networks[port.networkID], port.kind != .floating else { return [] }
         switch port.kind {
         case .routerInterface: return [routerSide(port, network, isGateway: false)]

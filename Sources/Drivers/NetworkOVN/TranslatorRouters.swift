@@ -2,8 +2,14 @@
 import Network
 import OVSDB
 
+extension RouterSpec: Translated {
+    var uses: [Use] { (interfaces + [gateway?.portID].compactMap(\.self)).map { Use(reference: .port($0)) } }
+
+    func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.routerRows(self) }
+}
+
 extension Translator {
-    func routerRows(_ router: RouterSpec) -> [NBRow] {
+    fileprivate func routerRows(_ router: RouterSpec) -> [NBRow] {
         let ids = [
             "neutron:router_name": router.name, "neutron:revision_number": "\(router.generation)",
         ]

@@ -2,12 +2,16 @@
 import Network
 import OVSDB
 
+extension SecurityGroupSpec: Translated {
+    func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.groupRows(self) }
+}
+
 extension Translator {
     private static let allow = 1002
     private static let drop = 1001
 
     /// One port group per security group, so that rules are counted by groups and never by ports.
-    func groupRows(_ group: SecurityGroupSpec) -> [NBRow] {
+    fileprivate func groupRows(_ group: SecurityGroupSpec) -> [NBRow] {
         let row = NBRow(
             "Port_Group", group.id, ["name": .string(OVNNames.group(group.id))],
             ids: ["neutron:security_group_id": group.id, "neutron:revision_number": "\(group.generation)"])

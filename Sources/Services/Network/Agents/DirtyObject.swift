@@ -6,13 +6,7 @@ import Kernel
 struct DirtyObject: Record {
     static let table = "network_dirty"
 
-    enum Kind: String, Codable, SQLBindable, Sendable {
-        case network, port, router, securityGroup
-        /// A port whose addresses changed in a way that its server is to be told of.
-        case addresses
-    }
-
-    let kind: Kind
+    let kind: TopologyKind
     let objectID: String
     let generation: Int
     let requestID: String
@@ -30,24 +24,26 @@ extension DirtyObject: Resource {
         Tag.migration,
     ]
 
-    var reference: TopologyReference? {
-        switch kind {
-        case .addresses: nil
-        case .network: .network(objectID)
-        case .port: .port(objectID)
-        case .router: .router(objectID)
-        case .securityGroup: .securityGroup(objectID)
-        }
-    }
+    /// What changed; nil for a note that says nothing to the back end.
+    var reference: TopologyReference? { kind == .addresses ? nil : TopologyReference(kind, objectID) }
+}
+
+extension TopologyKind: SQLBindable {
+    static let network = SwitchSpec.kind
+    static let port = PortSpec.kind
+    static let router = RouterSpec.kind
+    static let securityGroup = SecurityGroupSpec.kind
+    /// A port whose addresses changed in a way that its server is to be told of.
+    static let addresses = TopologyKind("addresses")
 }
 
 extension Transaction {
     /// Says that an object changed; the sync loop is woken once that is durable.
-    func touch(_ kind: DirtyObject.Kind, _ id: String, _ request: Request) throws(Fault) {
+    func touch(_ kind: TopologyKind, _ id: String, _ request: Request) throws(Fault) {
         try touch(kind, id, requestID: request.id, request.network.dirty)
     }
 
-    func touch(_ kind: DirtyObject.Kind, _ id: String, requestID: String, _ wake: Wake) throws(Fault) {
+    func touch(_ kind: TopologyKind, _ id: String, requestID: String, _ wake: Wake) throws(Fault) {
         let known = try update(
             DirtyObject.self, set: "generation = generation + 1, request_id = \(requestID)",
             where: "kind = \(kind) AND object_id = \(id)")

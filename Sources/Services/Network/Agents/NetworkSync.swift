@@ -36,7 +36,7 @@ package struct NetworkSync: Sendable {
 
     /// Compares everything with the back end and mends it.
     package func synchronize() async throws(Fault) -> DriftReport {
-        let pending = try await database.all(DirtyObject.self, "kind <> \(DirtyObject.Kind.addresses)")
+        let pending = try await database.all(DirtyObject.self, "kind <> \(TopologyKind.addresses)")
         let whole = try await TopologyReader(database).everything()
         let drift = try await service.backend.synchronize(whole)
         if !drift.isEmpty {

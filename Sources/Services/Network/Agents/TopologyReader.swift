@@ -1,44 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
+/// A kind whose objects are put together from the room's rows.
+protocol TopologySource: TopologySpec {
+    /// The objects with these ids, or all there are.
+    static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [Self]
+}
+
 /// Puts the rows together into what a back end makes real.
 package struct TopologyReader: Sendable {
     let database: Database
 
     package init(_ database: Database) { self.database = database }
 
+    /// Every kind that there is.
+    static let sources: [any TopologySource.Type] = [
+        SwitchSpec.self, SecurityGroupSpec.self, RouterSpec.self, PortSpec.self,
+    ]
+
     /// All that should be.
     package func everything() async throws(Fault) -> Topology {
-        let networks = try await specs(try await database.all(Network.self))
-        let ports = try await database.all(Port.self)
-        let routers = try await specs(try await database.all(Router.self))
-        let groups = try await specs(try await database.all(SecurityGroup.self))
-        return Topology(networks: networks, ports: ports.map(\.spec), routers: routers, securityGroups: groups)
+        var whole = Topology()
+        for source in TopologyReader.sources {
+            for spec in try await source.read(self, nil) { whole.put(spec) }
+        }
+        return whole
     }
 
     /// The named objects as they are now; those that are gone are to be removed.
     func change(_ references: [TopologyReference]) async throws(Fault) -> TopologyChange {
-        var ids: (networks: [String], ports: [String], routers: [String], groups: [String]) = ([], [], [], [])
-        for reference in references {
-            switch reference {
-            case .network(let id): ids.networks.append(id)
-            case .port(let id): ids.ports.append(id)
-            case .router(let id): ids.routers.append(id)
-            case .securityGroup(let id): ids.groups.append(id)
-            }
-        }
+        let ids = Dictionary(grouping: references, by: \.kind).mapValues { $0.map(\.id) }
         var put: [TopologyObject] = []
-        put += try await specs(try await database.all(Network.self, "id", in: ids.networks)).map { .network($0) }
-        put += try await specs(try await database.all(SecurityGroup.self, "id", in: ids.groups)).map {
-            .securityGroup($0)
+        for source in TopologyReader.sources {
+            guard let asked = ids[source.kind] else { continue }
+            for spec in try await source.read(self, asked) { put.append(TopologyObject(spec)) }
         }
-        put += try await specs(try await database.all(Router.self, "id", in: ids.routers)).map { .router($0) }
-        put += try await database.all(Port.self, "id", in: ids.ports).map { .port($0.spec) }
         let present = Set(put.map(\.reference))
         return TopologyChange(put: put, remove: references.filter { !present.contains($0) })
     }
 
-    private func specs(_ networks: [Network]) async throws(Fault) -> [SwitchSpec] {
+    func rows<Row: Record>(_ type: Row.Type, _ ids: [String]?) async throws(Fault) -> [Row] {
+        guard let ids else { return try await database.all(Row.self) }
+        return try await database.all(Row.self, "id", in: ids)
+    }
+}
+
+extension SwitchSpec: TopologySource {
+    static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [SwitchSpec] {
+        let (database, networks) = (reader.database, try await reader.rows(Network.self, ids))
         let ids = networks.map(\.id)
         let subnets = Dictionary(
             grouping: try await database.all(Subnet.self, "network_id", in: ids).sorted { $0.id < $1.id },
@@ -53,8 +62,11 @@ package struct TopologyReader: Sendable {
                 subnets: (subnets[network.id] ?? []).map { $0.spec(metadata[network.id]) })
         }
     }
+}
 
-    private func specs(_ routers: [Router]) async throws(Fault) -> [RouterSpec] {
+extension RouterSpec: TopologySource {
+    static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [RouterSpec] {
+        let (database, routers) = (reader.database, try await reader.rows(Router.self, ids))
         let ids = routers.map(\.id)
         let interfaces = Dictionary(
             grouping: try await database.all(
@@ -75,16 +87,26 @@ package struct TopologyReader: Sendable {
                     .sorted { $0.id < $1.id })
         }
     }
+}
 
-    private func specs(_ groups: [SecurityGroup]) async throws(Fault) -> [SecurityGroupSpec] {
+extension SecurityGroupSpec: TopologySource {
+    static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [SecurityGroupSpec] {
+        let groups = try await reader.rows(SecurityGroup.self, ids)
         let rules = Dictionary(
-            grouping: try await database.all(SecurityGroupRule.self, "security_group_id", in: groups.map(\.id)),
+            grouping: try await reader.database.all(
+                SecurityGroupRule.self, "security_group_id", in: groups.map(\.id)),
             by: \.securityGroupID)
         return groups.map { group in
             SecurityGroupSpec(
                 id: group.id, generation: group.revisionNumber, name: group.name, stateful: group.stateful,
                 rules: (rules[group.id] ?? []).map(\.spec).sorted { $0.id < $1.id })
         }
+    }
+}
+
+extension PortSpec: TopologySource {
+    static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [PortSpec] {
+        try await reader.rows(Port.self, ids).map(\.spec)
     }
 }
 

@@ -32,10 +32,12 @@ package actor FakeNetworkBackend: NetworkBackend {
         let present = topology.objects
         for object in wanted {
             let before = topology[object.reference]
-            if before == nil { drift.inserted.append("\(object.reference)") }
-            if let before, before != object { drift.updated.append("\(object.reference)") }
+            if before == nil { drift.inserted.append(object.reference.description) }
+            if let before, before != object { drift.updated.append(object.reference.description) }
         }
-        for object in present where whole[object.reference] == nil { drift.deleted.append("\(object.reference)") }
+        for object in present where whole[object.reference] == nil {
+            drift.deleted.append(object.reference.description)
+        }
         become(whole)
         return drift
     }

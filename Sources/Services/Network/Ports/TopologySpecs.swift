@@ -19,7 +19,9 @@ package enum SwitchProvider: Sendable, Hashable {
 }
 
 /// A network as a switch, with its subnets.
-package struct SwitchSpec: Sendable, Hashable {
+package struct SwitchSpec: TopologySpec {
+    package static let kind = TopologyKind("network")
+
     package var id: String
     /// The revision of the row; a back end records it and never goes back.
     package var generation: Int
@@ -155,7 +157,9 @@ package struct SubportSpec: Sendable, Hashable {
     }
 }
 
-package struct PortSpec: Sendable, Hashable {
+package struct PortSpec: TopologySpec {
+    package static let kind = TopologyKind("port")
+
     package var id: String
     package var generation: Int
     package var networkID: String
@@ -235,7 +239,9 @@ package struct FloatingIPSpec: Sendable, Hashable {
     }
 }
 
-package struct RouterSpec: Sendable, Hashable {
+package struct RouterSpec: TopologySpec {
+    package static let kind = TopologyKind("router")
+
     package var id: String
     package var generation: Int
     package var name: String
@@ -304,7 +310,9 @@ package struct SecurityRuleSpec: Sendable, Hashable {
     }
 }
 
-package struct SecurityGroupSpec: Sendable, Hashable {
+package struct SecurityGroupSpec: TopologySpec {
+    package static let kind = TopologyKind("securityGroup")
+
     package var id: String
     package var generation: Int
     package var name: String
