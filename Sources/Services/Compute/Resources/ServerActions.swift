@@ -100,21 +100,10 @@ extension ServerActions {
 }
 
 extension PowerServer {
-    /// Puts the server into the action's transitional state and queues the work, in one transaction.
     static func start(_ action: PowerAction, _ server: Server, _ request: Request) async throws(Fault) {
-        try server.refuseIfLocked(request)
-        let (queue, requestID, now, userID) = (request.compute.queue, request.id, request.now, request.caller.userID)
-        try await request.database.transaction { transaction throws(Fault) in
-            let server = try transaction.one(
-                Server.self, "id = \(server.id) AND deleted_at IS NULL", or: .serverNotFound(server.id))
+        try await server.begin(action.name, request) { server, _ throws(Fault) in
             try server.admit(action)
-            _ = try transaction.update(
-                Server.self,
-                set: "task_state = \(action.task), updated_at = \(now), generation = generation + 1",
-                where: "id = \(server.id)")
-            try transaction.insert(
-                InstanceAction(action.name, on: server, by: userID, requestID: requestID, at: now))
-            try queue.enqueue(PowerServer(server: server.id, action: action), requestID: requestID, in: transaction)
+            return ActionStart(action.task, work: PowerServer(server: server.id, action: action))
         }
     }
 }
