@@ -154,7 +154,9 @@ package struct Differ {
         plan.drift.updated.append("\(key) \(column)")
     }
 
-    private static let maps: Set<String> = ["options", "external_ids", "other_config", "records", "ipv6_ra_configs"]
+    private static let maps: Set<String> = [
+        "options", "external_ids", "other_config", "records", "ipv6_ra_configs", "vips",
+    ]
 
     // MARK: - Links
 

@@ -56,10 +56,12 @@ package enum Northbound {
     /// Rows of these tables stay until they are deleted; of the others, until nothing refers to them.
     static let roots: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "DHCP_Options", "DNS", "HA_Chassis_Group",
+        "Load_Balancer",
     ]
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
-        "Logical_Switch": ["ports", "dns_records"], "Logical_Router": ["ports", "static_routes", "nat"],
+        "Logical_Switch": ["ports", "dns_records", "load_balancer"],
+        "Logical_Router": ["ports", "static_routes", "nat", "load_balancer"],
         "Port_Group": ["ports", "acls"], "Logical_Router_Port": ["gateway_chassis"],
         "HA_Chassis_Group": ["ha_chassis"],
     ]
@@ -68,15 +70,16 @@ package enum Northbound {
         "Gateway_Chassis", "HA_Chassis_Group",
     ]
     static let tables: [String: [String]] = [
-        "Logical_Switch": ["name", "other_config", "ports", "dns_records"],
+        "Logical_Switch": ["name", "other_config", "ports", "dns_records", "load_balancer"],
         "Logical_Switch_Port": [
             "name", "type", "options", "parent_name", "tag_request", "addresses", "port_security", "enabled",
             "dhcpv4_options", "dhcpv6_options", "ha_chassis_group", "up",
         ],
-        "Logical_Router": ["name", "enabled", "options", "ports", "static_routes", "nat"],
+        "Logical_Router": ["name", "enabled", "options", "ports", "static_routes", "nat", "load_balancer"],
         "Logical_Router_Port": ["name", "mac", "networks", "options", "ipv6_ra_configs", "gateway_chassis"],
         "Logical_Router_Static_Route": ["ip_prefix", "nexthop", "output_port"],
         "NAT": ["type", "external_ip", "logical_ip", "logical_port", "external_mac", "options"],
+        "Load_Balancer": ["name", "vips", "protocol", "options"],
         "Port_Group": ["name", "ports", "acls"],
         "ACL": ["direction", "priority", "match", "action", "log"],
         "DHCP_Options": ["cidr", "options"],

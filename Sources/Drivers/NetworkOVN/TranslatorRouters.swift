@@ -25,6 +25,7 @@ extension Translator {
         if let gateway {
             rows += portRows(gateway, of: router, gateway: interfaces.map(\.network.mtu).min())
             rows += defaultRoutes(router, gateway) + natRows(router, gateway, interfaces)
+            rows += forwardingRows(router, switches: interfaces.map(\.network.id))
         }
         return rows + routeRows(router)
     }

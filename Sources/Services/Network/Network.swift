@@ -11,7 +11,8 @@ package final class NetworkService: Service {
         bodyLimit: 4 << 20,
         resources: [
             NetworkVersions.self, Network.self, Subnet.self, Port.self, Router.self, RouterInterfaces.self,
-            FloatingIP.self, SecurityGroup.self, SecurityGroupRule.self, SubnetPool.self, AddressScope.self,
+            FloatingIP.self, PortForwarding.self, SecurityGroup.self, SecurityGroupRule.self, SubnetPool.self,
+            AddressScope.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
         ])

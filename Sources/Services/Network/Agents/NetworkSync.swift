@@ -78,7 +78,7 @@ package struct NetworkSync: Sendable {
                 try transaction.update(
                     FloatingIP.self,
                     set: "status = 'ACTIVE', revision_number = revision_number + 1, updated_at = \(now)",
-                    where: "router_id = \(router) AND status = 'DOWN' AND port_id IS NOT NULL")
+                    where: "router_id = \(router) AND status = 'DOWN'")
             }
         }
     }

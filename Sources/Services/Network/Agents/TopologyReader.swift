@@ -77,6 +77,10 @@ extension RouterSpec: TopologySource {
             try await database.all(Port.self, "id", in: floating.map(\.floatingPortID)).map { ($0.id, $0) }
         ) { first, _ in first }
         let byRouter = Dictionary(grouping: floating) { $0.routerID ?? "" }
+        let forwardings = Dictionary(
+            grouping: try await database.all(
+                PortForwarding.self, "floating_id", in: floating.filter { $0.portID == nil }.map(\.id)),
+            by: \.floatingID)
         return routers.map { router in
             RouterSpec(
                 id: router.id, generation: router.revisionNumber, name: router.name, enabled: router.adminStateUp,
@@ -84,7 +88,10 @@ extension RouterSpec: TopologySource {
                 gateway: router.gatewayPortID.map { GatewaySpec(portID: $0, snat: router.enableSNAT) },
                 routes: router.routes,
                 floatingIPs: (byRouter[router.id] ?? []).compactMap { $0.spec(outer[$0.floatingPortID]?.macAddress) }
-                    .sorted { $0.id < $1.id })
+                    .sorted { $0.id < $1.id },
+                forwardings: (byRouter[router.id] ?? []).flatMap { address in
+                    (forwardings[address.id] ?? []).compactMap { $0.spec(on: address.floatingIPAddress) }
+                }.sorted { $0.id < $1.id })
         }
     }
 }
@@ -165,6 +172,15 @@ extension FloatingIP {
             let portID
         else { return nil }
         return FloatingIPSpec(id: id, address: address, fixedAddress: fixed, portID: portID, mac: mac)
+    }
+}
+
+extension PortForwarding {
+    func spec(on floating: String) -> ForwardingSpec? {
+        guard let address = IPAddress(floating), let fixed = IPAddress(fixedIPAddress) else { return nil }
+        return ForwardingSpec(
+            id: id, floatingID: floatingID, address: address, ipProtocol: ipProtocol, externals: externals,
+            fixedAddress: fixed, internals: internals)
     }
 }
 

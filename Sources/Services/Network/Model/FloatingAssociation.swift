@@ -27,6 +27,7 @@ struct FloatingAssociation: Sendable {
         guard fixed == nil || port != nil || (!namesPort && floating.portID != nil) else {
             throw .badResource("floatingip", "fixed_ip_address cannot be specified without a port_id")
         }
+        try floating.checkUnforwarded(transaction, isNeeded: port != nil)
         // A new address for the port it has needs no naming of the port.
         let target = port ?? (namesPort ? nil : floating.portID)
         try floating.touchBoth(transaction, request)
@@ -44,7 +45,12 @@ struct FloatingAssociation: Sendable {
             port_id = \(target) AND fixed_ip_address = \(entry.address.description) \
             AND floating_network_id = \(floating.floatingNetworkID) AND id <> \(floating.id)
             """)
-        let router = try router(for: inner, entry, floating, transaction)
+        guard let router = try FloatingAssociation.router(for: inner, entry, floating, transaction) else {
+            throw .neutron(
+                404, "ExternalGatewayForFloatingIPNotFound",
+                "External network \(floating.floatingNetworkID) is not reachable from subnet \(entry.subnetID).  "
+                    + "Therefore, cannot associate Port \(inner.id) with a Floating IP.")
+        }
         guard taken == 0 else {
             throw .neutron(
                 409, "FloatingIPPortAlreadyAssociated",
@@ -103,9 +109,9 @@ struct FloatingAssociation: Sendable {
 
     /// A router with a gateway on the floating network and an interface on the port's subnet; the subnet's own gateway
     /// when there are several.
-    private func router(
+    static func router(
         for port: Port, _ entry: FixedIPs.Entry, _ floating: FloatingIP, _ transaction: Transaction
-    ) throws(Fault) -> String {
+    ) throws(Fault) -> String? {
         let subnet = try transaction.one(
             Subnet.self, "id = \(entry.subnetID)", or: Subnet.notFound(entry.subnetID))
         let interfaces = try transaction.all(
@@ -119,12 +125,6 @@ struct FloatingAssociation: Sendable {
         let best = interfaces.first { interface in
             interface.fixedIPs.entries.contains { $0.address == subnet.gatewayIP }
         }
-        guard let found = best ?? interfaces.first else {
-            throw .neutron(
-                404, "ExternalGatewayForFloatingIPNotFound",
-                "External network \(floating.floatingNetworkID) is not reachable from subnet \(subnet.id).  Therefore, "
-                    + "cannot associate Port \(port.id) with a Floating IP.")
-        }
-        return found.deviceID
+        return (best ?? interfaces.first)?.deviceID
     }
 }

@@ -98,6 +98,11 @@ extension Noun {
     }
 
     package static func index(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
+        try await index(request, where: request.scope(Self.self), rule: "get_\(noun)")
+    }
+
+    /// The rows among these that the query asks for, and that the rule lets the caller see.
+    static func index(_ request: Request, where scope: SQL, rule: String?) async throws(Fault) -> Reply {
         let sortable = filters.compactMap(\.sortKey)
         let bound = request.network.options.pageMaximum
         let page = try request.page(sortable: sortable, defaults: ["id"], maximum: bound > 0 ? bound : nil)
@@ -105,14 +110,13 @@ extension Noun {
             throw notFound(marker)
         }
         let narrowed = try Filter.condition(filters, request)
-        let condition: SQL = "(\(sql: request.scope(Self.self)))\(sql: narrowed)"
+        let condition: SQL = "(\(sql: scope))\(sql: narrowed)"
         var rows = try await request.database.all(Self.self, page.condition(condition, table: table))
         let ids = rows.map(\.id)
         if page.isReversed { rows.reverse() }
         // Anybody may list; what they may not see is not there.
         for at in rows.indices { rows[at].adapt(to: request) }
-        let rule = "get_\(noun)"
-        rows = rows.filter { request.may(rule, on: $0) }
+        if let rule { rows = rows.filter { request.may(rule, on: $0) } }
         let extra = try await extra(request, rows)
         let items = rows.map { row in { (view: inout View) in row.write(&view, extra) } }
         return .list(plural, items, page: page, ids: page.isReversed ? ids.reversed() : ids)

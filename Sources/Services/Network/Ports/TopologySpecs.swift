@@ -206,67 +206,6 @@ package struct PortSpec: TopologySpec {
     }
 }
 
-// MARK: - Routers
-
-/// A router's way out: the port on the external network, whose addresses and subnets say the rest.
-package struct GatewaySpec: Sendable, Hashable {
-    package var portID: String
-    /// Whether the router's IPv4 networks hide behind the gateway's address.
-    package var snat: Bool
-
-    package init(portID: String, snat: Bool = true) {
-        self.portID = portID
-        self.snat = snat
-    }
-}
-
-/// A floating address and the fixed address it stands for.
-package struct FloatingIPSpec: Sendable, Hashable {
-    package var id: String
-    package var address: IPAddress
-    package var fixedAddress: IPAddress
-    /// The port that has the fixed address.
-    package var portID: String
-    /// The MAC of the floating address's own port; used when floating addresses leave from the guest's host.
-    package var mac: MACAddress?
-
-    package init(id: String, address: IPAddress, fixedAddress: IPAddress, portID: String, mac: MACAddress? = nil) {
-        self.id = id
-        self.address = address
-        self.fixedAddress = fixedAddress
-        self.portID = portID
-        self.mac = mac
-    }
-}
-
-package struct RouterSpec: TopologySpec {
-    package static let kind = TopologyKind("router")
-
-    package var id: String
-    package var generation: Int
-    package var name: String
-    package var enabled: Bool
-    /// Ids of ports of kind `routerInterface`.
-    package var interfaces: [String]
-    package var gateway: GatewaySpec?
-    package var routes: [RouteSpec]
-    package var floatingIPs: [FloatingIPSpec]
-
-    package init(
-        id: String, generation: Int = 0, name: String = "", enabled: Bool = true, interfaces: [String] = [],
-        gateway: GatewaySpec? = nil, routes: [RouteSpec] = [], floatingIPs: [FloatingIPSpec] = []
-    ) {
-        self.id = id
-        self.generation = generation
-        self.name = name
-        self.enabled = enabled
-        self.interfaces = interfaces
-        self.gateway = gateway
-        self.routes = routes
-        self.floatingIPs = floatingIPs
-    }
-}
-
 // MARK: - Security groups
 
 package enum TrafficDirection: String, Sendable, Hashable, Codable {

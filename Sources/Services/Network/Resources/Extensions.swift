@@ -39,7 +39,9 @@ package enum Extensions: Resource {
         return .object("extension", entry.write)
     }
 
-    static let all: [Entry] = [
+    static let all = core + routing
+
+    private static let core: [Entry] = [
         Entry("address-scope", "Address scope", "Address scopes extension.", "2015-07-26T10:00:00-00:00"),
         Entry("agent", "agent", "The agent management extension.", "2013-02-03T10:00:00-00:00"),
         Entry(

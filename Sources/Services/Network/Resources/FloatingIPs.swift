@@ -24,7 +24,10 @@ package struct FloatingIP: Noun {
     package var updatedAt: Timestamp
     package var revisionNumber: Int
 
-    package struct Extra: Sendable { let ports: [String: Port] }
+    package struct Extra: Sendable {
+        let ports: [String: Port]
+        let forwardings: [String: [PortForwarding]]
+    }
 }
 
 extension FloatingIP: Resource {
@@ -176,6 +179,7 @@ extension FloatingIP {
         try await request.database.transaction { transaction throws(Fault) in
             let floating = try transaction.one(FloatingIP.self, "id = \(id)", or: notFound(id))
             try floating.checkConstraint(expected)
+            try floating.checkUnforwarded(transaction)
             try transaction.delete(FloatingIP.self, "id = \(id)", or: notFound(id))
             try Tag.set(transaction, id, [])
             if let port = try transaction.first(Port.self, "id = \(floating.floatingPortID)") {
@@ -199,9 +203,16 @@ extension FloatingIP {
         if let portID { try transaction.touch(.addresses, portID, request) }
     }
 
+    /// Forwardings keep the address that they are on, as it is.
+    func checkUnforwarded(_ transaction: Transaction, isNeeded: Bool = true) throws(Fault) {
+        guard isNeeded, try transaction.count(PortForwarding.self, "floating_id = \(id)") > 0 else { return }
+        throw .neutron(
+            409, "FipInUseByPortForwarding", "Floating IP \(id) in use by Port Forwarding resources.")
+    }
+
     /// Deletes the floating addresses of a network that goes away which stand for nothing.
     static func removeUnused(_ transaction: Transaction, of network: String, _ request: Request) throws(Fault) {
-        for floating in try transaction.all(FloatingIP.self, "floating_network_id = \(network) AND port_id IS NULL") {
+        for floating in try transaction.all(FloatingIP.self, "floating_network_id = \(network) AND router_id IS NULL") {
             try transaction.delete(FloatingIP.self, "id = \(floating.id)")
             try Tag.set(transaction, floating.id, [])
             if let port = try transaction.first(Port.self, "id = \(floating.floatingPortID)") {
@@ -214,6 +225,7 @@ extension FloatingIP {
     static func release(
         _ transaction: Transaction, port: String, keeping: FixedIPs?, _ request: Request
     ) throws(Fault) {
+        try PortForwarding.release(transaction, port: port, keeping: keeping, request)
         for var floating in try transaction.all(FloatingIP.self, "port_id = \(port)") {
             if let keeping, keeping.entries.contains(where: { $0.address.description == floating.fixedIPAddress }) {
                 continue
@@ -235,7 +247,10 @@ extension FloatingIP {
 extension FloatingIP {
     package static func extra(_ request: Request, _ rows: [FloatingIP]) async throws(Fault) -> Extra {
         let ports = try await request.database.all(Port.self, "id", in: rows.compactMap(\.portID))
-        return Extra(ports: Dictionary(ports.map { ($0.id, $0) }) { first, _ in first })
+        let forwardings = try await request.database.all(PortForwarding.self, "floating_id", in: rows.map(\.id))
+        return Extra(
+            ports: Dictionary(ports.map { ($0.id, $0) }) { first, _ in first },
+            forwardings: Dictionary(grouping: forwardings.sorted { $0.id < $1.id }, by: \.floatingID))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -261,6 +276,7 @@ extension FloatingIP {
         } else {
             view.put("port_details", String?.none)
         }
+        view.list("port_forwardings", extra.forwardings[id] ?? []) { $1.writeShort(&$0) }
         writeStandard(&view)
     }
 }

@@ -222,9 +222,11 @@ extension RouterInterfaces {
     private static func checkUnused(
         _ router: Router, _ subnet: Subnet, _ transaction: Transaction
     ) throws(Fault) {
-        for floating in try transaction.all(FloatingIP.self, "router_id = \(router.id)") {
-            guard let fixed = floating.fixedIPAddress, let port = floating.portID,
-                let address = IPAddress(fixed), subnet.cidr.contains(address),
+        let floating = try transaction.all(FloatingIP.self, "router_id = \(router.id)")
+        let forwarded = try transaction.all(PortForwarding.self, "floating_id", in: floating.map(\.id))
+        let ends = floating.map { ($0.portID, $0.fixedIPAddress) } + forwarded.map { ($0.portID, $0.fixedIPAddress) }
+        for case let (port?, fixed?) in ends {
+            guard let address = IPAddress(fixed), subnet.cidr.contains(address),
                 try transaction.count(HeldAddress.self, "port_id = \(port) AND subnet_id = \(subnet.id)") > 0
             else { continue }
             throw .neutron(

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A router's way out: the port on the external network, whose addresses and subnets say the rest.
+package struct GatewaySpec: Sendable, Hashable {
+    package var portID: String
+    /// Whether the router's IPv4 networks hide behind the gateway's address.
+    package var snat: Bool
+
+    package init(portID: String, snat: Bool = true) {
+        self.portID = portID
+        self.snat = snat
+    }
+}
+
+/// A floating address and the fixed address it stands for.
+package struct FloatingIPSpec: Sendable, Hashable {
+    package var id: String
+    package var address: IPAddress
+    package var fixedAddress: IPAddress
+    /// The port that has the fixed address.
+    package var portID: String
+    /// The MAC of the floating address's own port; used when floating addresses leave from the guest's host.
+    package var mac: MACAddress?
+
+    package init(id: String, address: IPAddress, fixedAddress: IPAddress, portID: String, mac: MACAddress? = nil) {
+        self.id = id
+        self.address = address
+        self.fixedAddress = fixedAddress
+        self.portID = portID
+        self.mac = mac
+    }
+}
+
+/// Ports of a floating address that lead to ports of an inner address. As many inner ports as outer ones, or one.
+package struct ForwardingSpec: Sendable, Hashable {
+    package var id: String
+    package var floatingID: String
+    package var address: IPAddress
+    package var ipProtocol: String
+    package var externals: ClosedRange<Int>
+    package var fixedAddress: IPAddress
+    package var internals: ClosedRange<Int>
+
+    package init(
+        id: String, floatingID: String, address: IPAddress, ipProtocol: String, externals: ClosedRange<Int>,
+        fixedAddress: IPAddress, internals: ClosedRange<Int>
+    ) {
+        self.id = id
+        self.floatingID = floatingID
+        self.address = address
+        self.ipProtocol = ipProtocol
+        self.externals = externals
+        self.fixedAddress = fixedAddress
+        self.internals = internals
+    }
+}
+
+package struct RouterSpec: TopologySpec {
+    package static let kind = TopologyKind("router")
+
+    package var id: String
+    package var generation: Int
+    package var name: String
+    package var enabled: Bool
+    /// Ids of ports of kind `routerInterface`.
+    package var interfaces: [String]
+    package var gateway: GatewaySpec?
+    package var routes: [RouteSpec]
+    package var floatingIPs: [FloatingIPSpec]
+    package var forwardings: [ForwardingSpec]
+
+    package init(
+        id: String, generation: Int = 0, name: String = "", enabled: Bool = true, interfaces: [String] = [],
+        gateway: GatewaySpec? = nil, routes: [RouteSpec] = [], floatingIPs: [FloatingIPSpec] = [],
+        forwardings: [ForwardingSpec] = []
+    ) {
+        self.forwardings = forwardings
+        self.id = id
+        self.generation = generation
+        self.name = name
+        self.enabled = enabled
+        self.interfaces = interfaces
+        self.gateway = gateway
+        self.routes = routes
+        self.floatingIPs = floatingIPs
+    }
+}
