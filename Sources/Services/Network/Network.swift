@@ -11,7 +11,9 @@ package final class NetworkService: Service {
         bodyLimit: 4 << 20,
         resources: [
             NetworkVersions.self, Network.self, Subnet.self, Port.self, Router.self, RouterInterfaces.self,
-            FloatingIP.self, PortForwarding.self, SecurityGroup.self, SecurityGroupRule.self, SubnetPool.self,
+            FloatingIP.self, PortForwarding.self, FloatingIPPools.self, SubnetPoolPrefixes.self,
+            AutoAllocatedTopology.self,
+            SecurityGroup.self, SecurityGroupRule.self, SubnetPool.self,
             AddressScope.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,

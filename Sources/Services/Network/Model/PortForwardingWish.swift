@@ -203,8 +203,8 @@ extension PortForwarding {
         }
         guard floating.routerID == nil || floating.routerID == router else {
             throw PortForwardingWish.bad(
-                "The Floating IP \(floating.id) had been set on router \(floating.routerID ?? ""), the internal Neutron "
-                    + "port \(portID) can not reach it")
+                "The Floating IP \(floating.id) had been set on router \(floating.routerID ?? ""), the internal "
+                    + "Neutron port \(portID) can not reach it")
         }
         return router
     }

@@ -4,6 +4,9 @@ extension Extensions {
     /// What routers and floating addresses can beyond the core.
     static let routing: [Entry] = [
         Entry(
+            "auto-allocated-topology", "Auto Allocated Topology Services", "Auto Allocated Topology Services.",
+            "2016-01-01T00:00:00-00:00"),
+        Entry(
             "expose-port-forwarding-in-fip", "Expose Floating IP port forwardings",
             "Expose port forwarding fields in floating IP response", "2018-06-28T16:00:00-00:00"),
         Entry(
@@ -19,5 +22,17 @@ extension Extensions {
         Entry(
             "floating-ip-port-forwarding-port-ranges", "Floating IP Port Forwarding support port ranges",
             "Add support to port ranges", "2020-07-01T10:00:00-00:00"),
+        Entry(
+            "floatingip-pools", "Floating IP Pools Extension", "Provides a floating IP pools API.",
+            "2018-03-21T10:00:00-00:00"),
+        Entry(
+            "subnet_onboard", "Subnet Onboard", "Provides support for onboarding subnets into subnet pools",
+            "2018-12-18T09:00:00-00:00"),
+        Entry(
+            "subnetpool-prefix-ops", "Subnet Pool Prefix Operations",
+            "Provides support for adjusting the prefix list of subnet pools", "2019-02-08T10:00:00-00:00"),
+        Entry(
+            "subnet-dns-publish-fixed-ip", "Subnet DNS publish fixed IP",
+            "Support choosing to publish DNS records for IPs from a subnet", "2019-05-24T10:00:00-00:00"),
     ]
 }

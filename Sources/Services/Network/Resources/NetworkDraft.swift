@@ -4,7 +4,8 @@ package import Kernel
 extension Network {
     /// A network as asked for.
     package struct Draft: PolicyTarget {
-        let projectID: String, name: String, description: String
+        var projectID: String
+        let name: String, description: String
         let adminStateUp: Bool
         private(set) var shared = false
         private(set) var external = false

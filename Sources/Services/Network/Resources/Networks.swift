@@ -204,27 +204,32 @@ extension Network {
         try await request.database.transaction { transaction throws(Fault) in
             let network = try transaction.one(Network.self, "id = \(id)", or: notFound(id))
             try network.checkConstraint(expected)
-            try FloatingIP.removeUnused(transaction, of: id, request)
-            let ports = try transaction.all(Port.self, "network_id = \(id)")
-            guard ports.allSatisfy({ DeviceOwner.goesWithNetwork.contains($0.deviceOwner) }) else {
-                let left = ports.filter { !DeviceOwner.goesWithNetwork.contains($0.deviceOwner) }.map(\.id)
-                throw .neutron(
-                    409, "NetworkInUse",
-                    "Unable to complete operation on network \(id). There are one or more ports still in use on the "
-                        + "network, id for these ports is: \(left.joined(separator: ",")).")
-            }
-            for port in ports { try port.remove(transaction, request) }
-            for subnet in try transaction.all(Subnet.self, "network_id = \(id)") {
-                try Tag.set(transaction, subnet.id, [])
-            }
-            try transaction.delete(Subnet.self, "network_id = \(id)")
-            try transaction.execute("DELETE FROM network_segments WHERE network_id = \(id)")
-            try RBACPolicy.forget(transaction, "network", id)
-            try Tag.set(transaction, id, [])
-            try transaction.delete(Network.self, "id = \(id)", or: notFound(id))
-            try transaction.touch(.network, id, request)
+            try network.remove(transaction, request)
         }
         return .empty
+    }
+
+    /// Takes it away with what is its own; ports of others keep it.
+    func remove(_ transaction: Transaction, _ request: Request) throws(Fault) {
+        try FloatingIP.removeUnused(transaction, of: id, request)
+        let ports = try transaction.all(Port.self, "network_id = \(id)")
+        guard ports.allSatisfy({ DeviceOwner.goesWithNetwork.contains($0.deviceOwner) }) else {
+            let left = ports.filter { !DeviceOwner.goesWithNetwork.contains($0.deviceOwner) }.map(\.id)
+            throw .neutron(
+                409, "NetworkInUse",
+                "Unable to complete operation on network \(id). There are one or more ports still in use on the "
+                    + "network, id for these ports is: \(left.joined(separator: ",")).")
+        }
+        for port in ports { try port.remove(transaction, request) }
+        for subnet in try transaction.all(Subnet.self, "network_id = \(id)") {
+            try Tag.set(transaction, subnet.id, [])
+        }
+        try transaction.delete(Subnet.self, "network_id = \(id)")
+        try transaction.execute("DELETE FROM network_segments WHERE network_id = \(id)")
+        try RBACPolicy.forget(transaction, "network", id)
+        try Tag.set(transaction, id, [])
+        try transaction.delete(Network.self, "id = \(id)", or: Network.notFound(id))
+        try transaction.touch(.network, id, request)
     }
 }
 

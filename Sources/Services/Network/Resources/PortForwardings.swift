@@ -42,7 +42,8 @@ extension PortForwarding: Resource {
             path, "List port forwardings of a floating IP", of: parent,
             allow: .rule("get_floatingip_port_forwarding", read), list),
         .post(
-            path, "Create port forwarding", of: parent, allow: .rule("create_floatingip_port_forwarding", edit), create),
+            path, "Create port forwarding", of: parent, allow: .rule("create_floatingip_port_forwarding", edit),
+            create),
         .get(
             path + "/{forwarding}", "Show port forwarding", of: found,
             allow: .rule("get_floatingip_port_forwarding", read),

@@ -115,7 +115,7 @@ extension RouterInterfaces {
         return (port, subnets.map(\.id))
     }
 
-    private static func plug(
+    static func plug(
         subnet id: String, _ router: Router, _ transaction: Transaction, _ request: Request
     ) throws(Fault) -> (Port, [String]) {
         let subnet = try transaction.one(

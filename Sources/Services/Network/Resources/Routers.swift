@@ -85,6 +85,23 @@ extension Router: Resource {
 // MARK: - Handlers
 
 extension Router {
+    /// A router with nothing to it yet.
+    init(_ request: Request, project: String, name: String) {
+        id = request.ids.uuid()
+        projectID = project
+        self.name = name
+        description = ""
+        adminStateUp = true
+        status = "ACTIVE"
+        enableSNAT = true
+        routes = []
+        zoneHints = []
+        tags = []
+        createdAt = request.now
+        updatedAt = request.now
+        revisionNumber = 1
+    }
+
     static func drafts(_ request: Request) async throws(Fault) -> Drafts<Draft> {
         try await Drafts(request, noun, plural) { body throws(Fault) in
             var draft = Draft(
@@ -107,11 +124,11 @@ extension Router {
             try drafts.items.mapping { draft throws(Fault) in
                 try Quotas.require(
                     "router", Router.self, project: draft.projectID, transaction, request.network.options)
-                var router = Router(
-                    id: request.ids.uuid(), projectID: draft.projectID, name: draft.name,
-                    description: draft.description, adminStateUp: draft.adminStateUp, status: "ACTIVE",
-                    enableSNAT: true, routes: [], zoneHints: draft.zoneHints, tags: draft.tags, createdAt: request.now,
-                    updatedAt: request.now, revisionNumber: 1)
+                var router = Router(request, project: draft.projectID, name: draft.name)
+                router.description = draft.description
+                router.adminStateUp = draft.adminStateUp
+                router.zoneHints = draft.zoneHints
+                router.tags = draft.tags
                 if let gateway = draft.gateway { try router.lead(to: gateway, transaction, request) }
                 try transaction.insert(router)
                 if !draft.tags.isEmpty { try Tag.set(transaction, router.id, draft.tags) }
@@ -146,19 +163,25 @@ extension Router {
         let id = found.id
         let expected = try request.constraint()
         try await request.database.transaction { transaction throws(Fault) in
-            var router = try transaction.one(Router.self, "id = \(id)", or: notFound(id))
+            let router = try transaction.one(Router.self, "id = \(id)", or: notFound(id))
             try router.checkConstraint(expected)
-            let ports = try router.ports(transaction).filter { $0.deviceOwner == DeviceOwner.routerInterface }
-            guard ports.isEmpty else {
-                let names = ports.map(\.id).joined(separator: ", ")
-                throw .neutron(409, "RouterInUse", "Router \(id) has ports still attached: \(names)")
-            }
-            try router.leaveGateway(transaction, request)
-            try Tag.set(transaction, id, [])
-            try transaction.delete(Router.self, "id = \(id)", or: notFound(id))
-            try transaction.touch(.router, id, request)
+            try router.remove(transaction, request)
         }
         return .empty
+    }
+
+    /// Takes it away with its gateways; its interfaces keep it.
+    func remove(_ transaction: Transaction, _ request: Request) throws(Fault) {
+        let ports = try ports(transaction).filter { $0.deviceOwner == DeviceOwner.routerInterface }
+        guard ports.isEmpty else {
+            let names = ports.map(\.id).joined(separator: ", ")
+            throw .neutron(409, "RouterInUse", "Router \(id) has ports still attached: \(names)")
+        }
+        var router = self
+        try router.leaveGateway(transaction, request)
+        try Tag.set(transaction, id, [])
+        try transaction.delete(Router.self, "id = \(id)", or: Router.notFound(id))
+        try transaction.touch(.router, id, request)
     }
 
     /// The router's own ports, interfaces and gateway.

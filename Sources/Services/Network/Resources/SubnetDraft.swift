@@ -96,6 +96,27 @@ extension Subnet {
 }
 
 extension Subnet.Draft {
+    /// A block of a pool, with everything else left to the cloud.
+    init(_ network: Network, _ pool: SubnetPool, name: String) {
+        self.network = network
+        projectID = network.projectID
+        self.name = name
+        description = ""
+        ipVersion = pool.ipVersion
+        cidr = nil
+        prefix = nil
+        subnetpoolID = pool.id
+        gateway = nil
+        enableDHCP = true
+        addressMode = nil
+        advertisementMode = nil
+        dnsServers = []
+        hostRoutes = []
+        pools = nil
+        dnsPublishFixedIP = false
+        tags = []
+    }
+
     func insert(_ transaction: Transaction, _ request: Request) throws(Fault) -> Subnet {
         let options = request.network.options
         try Quotas.require("subnet", Subnet.self, project: projectID, transaction, options)

@@ -194,7 +194,7 @@ extension SubnetPool {
     }
 
     /// Within an address scope no two pools hold the same address.
-    private func checkScope(
+    func checkScope(
         _ transaction: Transaction, _ request: Request, isNew: Bool = false
     ) throws(Fault) {
         guard let scopeID = addressScopeID else { return }
@@ -326,13 +326,5 @@ extension SubnetPool {
         view.put("shared", shared)
         view.put("is_default", isDefault)
         writeStandard(&view)
-    }
-}
-
-extension CIDR {
-    /// Sorted, without blocks that others hold.
-    static func joined(_ blocks: [CIDR]) -> [CIDR] {
-        let sorted = Array(Set(blocks)).sorted()
-        return sorted.filter { block in !sorted.contains { $0 != block && $0.contains(block) } }
     }
 }

@@ -21,7 +21,7 @@ package struct Subnet: Noun {
     var dnsServers: [String]
     var hostRoutes: [RouteSpec]
     var allocationPools: [AllocationPool]
-    let subnetpoolID: String?
+    var subnetpoolID: String?
     var serviceTypes: [String]
     var dnsPublishFixedIP: Bool
     package var tags: [String]
