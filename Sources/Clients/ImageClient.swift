@@ -43,6 +43,17 @@ package struct ImageClient: Sendable {
         }
     }
 
+    /// Any call in a caller's name, for those who translate another API into Image's.
+    package func document(
+        _ method: String, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
+        type: String = "application/json", requestID: String, as caller: Caller
+    ) async throws(Fault) -> JSON {
+        try await client(caller).call(method, path, query: query, body: body, type: type, requestID: requestID)
+    }
+
+    /// The members of an image's document that are properties somebody gave it.
+    package static func properties(of document: JSON) -> [String: String] { Image(document).properties }
+
     /// Streams the image's data; in one process a file's bytes come without a socket between.
     package func download(
         _ id: String, requestID: String, _ take: @escaping @Sendable ([UInt8]) async throws(Fault) -> Void

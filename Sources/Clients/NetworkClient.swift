@@ -123,9 +123,9 @@ extension NetworkClient {
 
     /// Any call, for those who translate another API into Network's.
     package func document(
-        _ method: String, _ path: String, _ body: JSON?, requestID: String
+        _ method: String, _ path: String, _ body: JSON? = nil, query: [(String, String)] = [], requestID: String
     ) async throws(Fault) -> JSON {
-        try await client.call(method, path, body: body, requestID: requestID)
+        try await client.call(method, path, query: query, body: body, requestID: requestID)
     }
 
     private func list(

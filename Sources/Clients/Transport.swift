@@ -51,9 +51,9 @@ package struct ServiceClient: Sendable {
     @discardableResult
     package func call(
         _ method: String, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
-        requestID: String
+        type content: String = "application/json", requestID: String
     ) async throws(Fault) -> JSON {
-        let response = await raw(method, path, query: query, body: body, requestID: requestID)
+        let response = await raw(method, path, query: query, body: body, type: content, requestID: requestID)
         let bytes = try await ServiceClient.collect(response)
         guard response.status < 400 else {
             throw Fault(response.status, "\(type): \(ServiceClient.message(bytes) ?? "status \(response.status)")")
@@ -68,11 +68,12 @@ package struct ServiceClient: Sendable {
 
     /// Calls and answers the response as it is, whatever its status.
     package func raw(
-        _ method: String, _ path: String, query: [(String, String)] = [], body: JSON? = nil, requestID: String
+        _ method: String, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
+        type content: String = "application/json", requestID: String
     ) async -> HTTPResponse {
         var headers = HTTPHeaders()
         if let version { headers.add("OpenStack-API-Version", version) }
-        if body != nil { headers.add("Content-Type", "application/json") }
+        if body != nil { headers.add("Content-Type", content) }
         let text = query.map { Percent.encode($0.0) + "=" + Percent.encode($0.1) }.joined(separator: "&")
         let request = HTTPRequest(
             method: method, path: base + path, query: text, headers: headers,

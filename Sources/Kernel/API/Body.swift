@@ -70,7 +70,7 @@ package struct Body {
         guard rest[name] != nil else { return nil }
         let value = try take(name, format)
         guard request.may(rule, on: target) else {
-            throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+            throw request.index.envelope.refusal(request.index.ruleName(rule))
         }
         return value
     }

@@ -36,11 +36,11 @@ package struct PolicyMatrix: Sendable {
             guard !route.isOpen else {
                 return Line(call: call, rule: "", verdicts: personas.map { _ in "open" })
             }
-            let rule = index.rulePrefix + route.ruleName
+            let rule = index.ruleName(route.ruleName)
             return Line(call: call, rule: rule, verdicts: personas.map { policy.verdict(rule, $0.caller) })
         }
         for (name, _) in index.memberRules {
-            let rule = index.rulePrefix + name
+            let rule = index.ruleName(name)
             lines.append(
                 Line(
                     call: "(judged by a handler)", rule: rule,

@@ -45,7 +45,7 @@ package final class Request: Sendable {
     private let service: any Service
     private let route: BoundRoute
     private let parameters: [(name: String, value: String)]
-    let queries: [(String, String)]
+    package let queries: [(String, String)]
 
     init(
         http: HTTPRequest, caller: Caller, version: Microversion, id: String, json: JSON?, root: String,
@@ -146,14 +146,14 @@ extension Request {
 extension Request {
     /// Whether the caller passes the rule, by its name without the service's prefix.
     package func may(_ rule: String, on target: some PolicyTarget) -> Bool {
-        provisions.policy.allows(index.rulePrefix + rule, caller, target)
+        provisions.policy.allows(index.ruleName(rule), caller, target)
     }
 
     /// The rule of the route itself, looked up when the service was opened.
     func requireRule(on target: some PolicyTarget) throws(Fault) {
         guard let handle = route.handle else { return }
         guard provisions.policy.allows(handle, caller, target) else {
-            throw index.envelope.refusal(index.rulePrefix + route.route.ruleName)
+            throw index.envelope.refusal(index.ruleName(route.route.ruleName))
         }
     }
 }

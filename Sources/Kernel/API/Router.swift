@@ -37,7 +37,7 @@ struct Router: Sendable {
 
     init(_ index: ServiceIndex, _ policy: Policy) {
         for route in index.routes {
-            let name = index.rulePrefix + route.ruleName
+            let name = index.ruleName(route.ruleName)
             let handle = route.isOpen ? nil : policy.handle(name)
             precondition(route.isOpen || handle != nil, "the policy was made without the rule \(name)")
             let path = route.path.hasPrefix("//") ? String(route.path.dropFirst()) : index.base + route.path

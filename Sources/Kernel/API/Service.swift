@@ -85,13 +85,19 @@ package struct ServiceIndex: Sendable {
     package var routes: [Route] { resources.flatMap { $0.routes } }
     package var migrations: [Migration] { resources.flatMap { $0.migrations } }
 
+    /// A rule's full name: what a route or a handler calls it after the service's prefix, but for the few that upstream
+    /// names without it, which begin with `/`.
+    package func ruleName(_ name: String) -> String {
+        name.hasPrefix("/") ? String(name.dropFirst()) : rulePrefix + name
+    }
+
     /// Every rule of the service with its default check, each once.
     package var rules: [PolicyRule] {
         var rules = baseRules.map { PolicyRule($0.key, $0.value) }
-        rules += memberRules.map { PolicyRule(rulePrefix + $0.key, $0.value, scopes: scopes) }
+        rules += memberRules.map { PolicyRule(ruleName($0.key), $0.value, scopes: scopes) }
         var places: [String: Int] = [:]
         for route in routes where !route.isOpen {
-            let name = rulePrefix + route.ruleName
+            let name = ruleName(route.ruleName)
             let path = route.path.hasPrefix("//") ? String(route.path.dropFirst()) : base + route.path
             let operation = "\(route.method) \(path)" + (route.action.map { " (\($0))" } ?? "")
             if let place = places[name] {

@@ -41,7 +41,7 @@ enum Reference {
         let path = route.path.hasPrefix("//") ? String(route.path.dropFirst()) : index.base + route.path
         let call = "`\(route.method) \(path)`" + (route.action.map { " `\($0)`" } ?? "")
         let versions = (route.since.map { " (since \($0))" } ?? "") + (route.until.map { " (until \($0))" } ?? "")
-        let rule = route.isOpen ? "open" : "`\(index.rulePrefix)\(route.ruleName)`"
+        let rule = route.isOpen ? "open" : "`\(index.ruleName(route.ruleName))`"
         let statuses = route.status.all.map(String.init).joined(separator: ", ")
         return "| \(call) | \(route.summary)\(versions) | \(rule) | \(statuses) |"
     }

@@ -13,6 +13,7 @@ package enum ComputeKinds {
             .of(RefreshServer.self, site: site),
             .of(AttachInterface.self, site: site),
             .of(DetachInterface.self, site: site),
+            .of(ChangeFixedAddress.self, site: site),
         ]
     }
 }

@@ -21,7 +21,7 @@ struct RefreshServer: Operation {
         try queue.enqueue(RefreshServer(server: server), requestID: requestID, in: transaction)
     }
 
-    private func refresh(_ site: ComputeSite) async throws(Fault) {
+    func refresh(_ site: ComputeSite) async throws(Fault) {
         guard let server = try await site.database.first(Server.self, "id = \(server) AND deleted_at IS NULL") else {
             return
         }

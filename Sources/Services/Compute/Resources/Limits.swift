@@ -22,7 +22,7 @@ enum Limits: Resource {
         if let other = request.query("tenant_id") {
             let rule = "limits:other_project"
             guard request.may(rule, on: scope) else {
-                throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+                throw request.index.envelope.refusal(request.index.ruleName(rule))
             }
             project = other
         }

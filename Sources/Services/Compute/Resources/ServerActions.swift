@@ -60,7 +60,7 @@ extension ServerActions {
     private static func unlock(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         let rule = "os-lock-server:unlock:unlock_override"
         if server.lockedBy == "admin", !request.may(rule, on: server) {
-            throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+            throw request.index.envelope.refusal(request.index.ruleName(rule))
         }
         try await change(
             server, "unlock", request, set: "locked = 0, locked_by = NULL, locked_reason = NULL")

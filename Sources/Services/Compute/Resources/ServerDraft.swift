@@ -72,9 +72,9 @@ struct ServerDraft: ProjectOwned, Asked {
         if scheduling.host != nil || scheduling.node != nil {
             let rule =
                 request.version >= "2.74" && request.json?["server"]?["host"] != nil
-                ? "compute:servers:create:requested_destination" : "servers:create:forced_host"
+                ? "/compute:servers:create:requested_destination" : "servers:create:forced_host"
             guard request.may(rule, on: self) else {
-                throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+                throw request.index.envelope.refusal(request.index.ruleName(rule))
             }
         }
     }

@@ -53,7 +53,7 @@ struct ServerQuery: ProjectOwned, Asked {
         let rule =
             request.http.path.hasSuffix("detail") ? "servers:detail:get_all_tenants" : "servers:index:get_all_tenants"
         guard request.may(rule, on: OwnScope(request)) else {
-            throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+            throw request.index.envelope.refusal(request.index.ruleName(rule))
         }
         if let project = request.query("tenant_id") ?? request.query("project_id") { return "project_id = \(project)" }
         return "1 = 1"
