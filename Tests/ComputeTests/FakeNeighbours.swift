@@ -121,6 +121,14 @@ extension FakeNetwork {
                 let port = try request.fake.run { state throws(Fault) in
                     guard var port = state.ports[id] else { throw Fault.notFound("no port") }
                     for (name, value) in request.json?["port"]?.object ?? [:] { port[name] = value }
+                    // An address that only names its subnet is drawn.
+                    let wanted = port["fixed_ips"]?.array ?? []
+                    port["fixed_ips"] = .array(
+                        wanted.map { wish in
+                            guard wish["ip_address"] == nil else { return wish }
+                            state.addresses += 1
+                            return ["subnet_id": "s1", "ip_address": .string("10.0.0.\(state.addresses)")]
+                        })
                     state.ports[id] = port
                     return port
                 }

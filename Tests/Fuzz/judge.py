@@ -44,7 +44,8 @@ def judge(asked, answer):
     wanted = [value for name, value in asked.headers if name == "Accept"]
     if route.service == "placement" and 400 <= status < 500 and wanted and "json" not in wanted[-1]:
         return None, None  # upstream tells browsers in HTML
-    if status >= 500 and not (status == 503 and answer.header("retry-after")):
+    # 501 is a service's own word for what its back end cannot do.
+    if status >= 500 and status != 501 and not (status == 503 and answer.header("retry-after")):
         return (str(status), answer.body[:300].decode("utf-8", "replace")), None
     document = None
     if answer.body:

@@ -16,8 +16,10 @@ package final class ComputeService: Service {
             ServerSecurityGroups.self, SecurityGroupProxy.self, ServerGroup.self, Aggregate.self, FlavorExtraSpecs.self,
             FlavorAccess.self,
             TenantUsages.self, ServerDiagnostics.self, Extensions.self, Migrations.self, VolumeAttachments.self,
-            RemovedCalls.self, Hosts.self, NetworkProxy.self, FloatingIPProxy.self, FixedAddresses.self, ImageProxy.self,
+            RemovedCalls.self, Hosts.self, NetworkProxy.self, FloatingIPProxy.self, FixedAddresses.self,
+            ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
+            OldConsoles.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,
         ])
 

@@ -16,7 +16,10 @@ struct ChangeFixedAddress: Operation {
     var subject: String { server }
 
     var steps: [Step<ComputeSite>] {
-        [Step("address", attempts: 5, do: change), Step("ports", attempts: 5, do: RefreshServer(server: server).refresh)]
+        [
+            Step("address", attempts: 5, do: change),
+            Step("ports", attempts: 5, do: RefreshServer(server: server).refresh),
+        ]
     }
 
     private func change(_ site: ComputeSite) async throws(Fault) {

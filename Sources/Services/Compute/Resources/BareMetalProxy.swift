@@ -6,7 +6,8 @@ import Kernel
 enum BareMetalProxy: Resource {
     static let routes: [Route] = [
         .get(
-            "/os-baremetal-nodes", "List bare metal nodes", of: Anything.from, allow: .adminOnly("os-baremetal-nodes:list"),
+            "/os-baremetal-nodes", "List bare metal nodes", of: Anything.from,
+            allow: .adminOnly("os-baremetal-nodes:list"),
             { _, _ async throws(Fault) in throw absent }, until: "2.36"),
         .get(
             "/os-baremetal-nodes/{id}", "Show a bare metal node", of: Anything.from,

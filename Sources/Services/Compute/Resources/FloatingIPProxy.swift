@@ -48,7 +48,9 @@ extension FloatingIPProxy {
     private static func create(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
         let wanted = request.json?["pool"]?.string
         let externals = try await NetworkProxy.externals(request)
-        guard let pool = wanted == nil ? externals.first : externals.first(where: { $0.id == wanted || $0.name == wanted })
+        guard
+            let pool = wanted == nil
+                ? externals.first : externals.first(where: { $0.id == wanted || $0.name == wanted })
         else {
             throw .notFound(wanted.map { "Floating IP pool not found: \($0)" } ?? "No more floating IPs available.")
         }

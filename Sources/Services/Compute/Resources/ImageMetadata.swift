@@ -10,7 +10,8 @@ enum ImageMetadata: Resource {
             path, "Add metadata to an image", of: Anything.from, allow: .anyone("images"), create, status: 200,
             until: "2.39"),
         .put(path, "Replace an image's metadata", of: Anything.from, allow: .anyone("images"), replace, until: "2.39"),
-        .get(item, "Show a metadata item of an image", of: Anything.from, allow: .anyone("images"), show, until: "2.39"),
+        .get(
+            item, "Show a metadata item of an image", of: Anything.from, allow: .anyone("images"), show, until: "2.39"),
         .put(item, "Set a metadata item of an image", of: Anything.from, allow: .anyone("images"), set, until: "2.39"),
         .delete(
             item, "Delete a metadata item of an image", of: Anything.from, allow: .anyone("images"), delete,

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Block storage's API (Cinder v3) as other rooms use it: volumes, and how they are attached. A cloud may be without
+/// that service: then nothing is found, and what would make something is refused.
+package struct BlockStorageClient: Sendable {
+    /// Without a project in its paths since 3.67; attachments are completed since 3.44.
+    private static let version = "volume 3.67"
+    private let transport: any Transport
+    private let client: ServiceClient
+
+    package init(over transport: any Transport, as caller: Caller) {
+        self.transport = transport
+        client = ServiceClient("block-storage", base: "/v3", version: Self.version, over: transport, as: caller)
+    }
+
+    /// A volume as far as guests care.
+    package struct Volume: Sendable {
+        package let id: String
+        package let name: String
+        package let status: String
+        package let size: Int
+        package let isMultiattach: Bool
+        package let isBootable: Bool
+        package let zone: String
+        /// Set while Block storage itself moves the volume to another place.
+        package let migrationStatus: String
+        /// Of the image it was made from: `hw_disk_bus`, `min_ram`.
+        package let imageProperties: [String: String]
+    }
+
+    package struct Snapshot: Sendable {
+        package let id: String
+        package let volumeID: String
+        package let size: Int
+    }
+
+    /// One server's hold on a volume.
+    package struct Attachment: Sendable {
+        package let id: String
+        package let volumeID: String
+        package let serverID: String
+        /// How a host reaches the volume, once it has said what it is: `{"driver_volume_type": "rbd", "data": {...}}`.
+        package let connection: JSON
+    }
+}
+
+// MARK: - Volumes
+
+extension BlockStorageClient {
+    /// The same API in another's name, judged by Block storage's own rules.
+    package func acting(as caller: Caller) -> BlockStorageClient { BlockStorageClient(over: transport, as: caller) }
+
+    package func volume(_ id: String, requestID: String) async throws(Fault) -> Volume? {
+        try await orNil { () async throws(Fault) in
+            Volume(try await call("GET", "/volumes/\(id)", requestID: requestID)["volume"] ?? .null)
+        }
+    }
+
+    package func snapshot(_ id: String, requestID: String) async throws(Fault) -> Snapshot? {
+        try await orNil { () async throws(Fault) in
+            let found = try await call("GET", "/snapshots/\(id)", requestID: requestID)["snapshot"] ?? .null
+            return Snapshot(
+                id: id, volumeID: found["volume_id"]?.string ?? "", size: found["size"]?.integer ?? 0)
+        }
+    }
+
+    /// Names and ids of the types a volume may have.
+    package func volumeTypes(requestID: String) async throws(Fault) -> [(id: String, name: String)] {
+        let found = try await call("GET", "/types", requestID: requestID)["volume_types"]?.array ?? []
+        return found.map { ($0["id"]?.string ?? "", $0["name"]?.string ?? "") }
+    }
+
+    package func createVolume(_ members: JSON, requestID: String) async throws(Fault) -> Volume {
+        Volume(try await call("POST", "/volumes", ["volume": members], requestID: requestID)["volume"] ?? .null)
+    }
+
+    /// Deletes a volume; one that is gone already is fine.
+    package func deleteVolume(_ id: String, requestID: String) async throws(Fault) {
+        _ = try await orNil { () async throws(Fault) in
+            try await call("DELETE", "/volumes/\(id)", requestID: requestID)
+        }
+    }
+
+    /// One of the actions that take no arguments: `os-begin_detaching`, `os-roll_detaching`.
+    package func act(_ action: String, on volume: String, requestID: String) async throws(Fault) {
+        _ = try await call(
+            "POST", "/volumes/\(volume)/action", .object([action: [:]]), requestID: requestID)
+    }
+
+    /// Says that a guest uses the new volume instead of the old one; answers the id the volume has from now on.
+    package func completeMigration(
+        from old: String, to new: String, requestID: String
+    ) async throws(Fault) -> String {
+        let body: JSON = ["os-migrate_volume_completion": ["new_volume": .string(new), "error": false]]
+        let answer = try await call("POST", "/volumes/\(old)/action", body, requestID: requestID)
+        return answer["save_volume_id"]?.string ?? new
+    }
+}
+
+// MARK: - Attachments
+
+extension BlockStorageClient {
+    /// Reserves a volume for a server: nobody else may have it from now on.
+    package func reserve(_ volume: String, for server: String, requestID: String) async throws(Fault) -> Attachment {
+        let members: JSON = [
+            "attachment": ["volume_uuid": .string(volume), "instance_uuid": .string(server), "connector": .null]
+        ]
+        return Attachment(
+            try await call("POST", "/attachments", members, requestID: requestID)["attachment"] ?? .null)
+    }
+
+    /// The holds that a server has on a volume.
+    package func attachments(
+        of volume: String, by server: String, requestID: String
+    ) async throws(Fault) -> [Attachment] {
+        let found = try await client.call(
+            "GET", "/attachments/detail", query: [("volume_id", volume), ("instance_id", server)],
+            requestID: requestID)
+        return (found["attachments"]?.array ?? []).map { Attachment($0) }
+            .filter { $0.volumeID == volume && $0.serverID == server }
+    }
+
+    /// Tells what the host is; answers how it reaches the volume.
+    package func connect(_ id: String, _ connector: JSON, requestID: String) async throws(Fault) -> Attachment {
+        let body: JSON = ["attachment": ["connector": connector]]
+        return Attachment(
+            try await call("PUT", "/attachments/\(id)", body, requestID: requestID)["attachment"] ?? .null)
+    }
+
+    /// The guest has the volume.
+    package func complete(_ id: String, requestID: String) async throws(Fault) {
+        _ = try await call("POST", "/attachments/\(id)/action", ["os-complete": [:]], requestID: requestID)
+    }
+
+    /// Lets go of a volume; a hold that is gone already is fine.
+    package func release(_ id: String, requestID: String) async throws(Fault) {
+        _ = try await orNil { () async throws(Fault) in
+            try await call("DELETE", "/attachments/\(id)", requestID: requestID)
+        }
+    }
+
+    /// Any call, for those who translate another API into Block storage's.
+    package func document(
+        _ method: String, _ path: String, _ body: JSON? = nil, query: [(String, String)] = [], requestID: String
+    ) async throws(Fault) -> JSON {
+        do throws(Fault) {
+            return try await client.call(method, path, query: query, body: body, requestID: requestID)
+        } catch {
+            throw BlockStorageClient.absent(error)
+        }
+    }
+
+    private func call(
+        _ method: String, _ path: String, _ body: JSON? = nil, requestID: String
+    ) async throws(Fault) -> JSON {
+        try await document(method, path, body, requestID: requestID)
+    }
+
+    /// A cloud without the service has none of its things.
+    private static func absent(_ fault: Fault) -> Fault {
+        guard fault.status == 503, fault.message.hasSuffix("status 503") else { return fault }
+        return .notFound("The block storage service is not part of this cloud.", code: "BlockStorageMissing")
+    }
+
+    private func orNil<Value>(_ deed: () async throws(Fault) -> Value) async throws(Fault) -> Value? {
+        do throws(Fault) {
+            return try await deed()
+        } catch {
+            if error.status == 404 { return nil }
+            throw error
+        }
+    }
+}
+
+extension BlockStorageClient.Volume {
+    init(_ json: JSON) {
+        id = json["id"]?.string ?? ""
+        name = json["name"]?.string ?? ""
+        status = json["status"]?.string ?? ""
+        size = json["size"]?.integer ?? 0
+        isMultiattach = json["multiattach"]?.bool ?? false
+        isBootable = json["bootable"]?.string.map { $0.lowercased() == "true" } ?? json["bootable"]?.bool ?? false
+        zone = json["availability_zone"]?.string ?? ""
+        migrationStatus = json["migration_status"]?.string ?? ""
+        var properties: [String: String] = [:]
+        for (name, value) in json["volume_image_metadata"]?.object ?? [:] {
+            if let text = value.string { properties[name] = text }
+        }
+        imageProperties = properties
+    }
+}
+
+extension BlockStorageClient.Attachment {
+    init(_ json: JSON) {
+        id = json["id"]?.string ?? ""
+        volumeID = json["volume_id"]?.string ?? ""
+        serverID = json["instance"]?.string ?? json["instance_uuid"]?.string ?? ""
+        connection = json["connection_info"] ?? .null
+    }
+}
