@@ -56,7 +56,7 @@ package enum Northbound {
     /// Rows of these tables stay until they are deleted; of the others, until nothing refers to them.
     static let roots: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "DHCP_Options", "DNS", "HA_Chassis_Group",
-        "Load_Balancer",
+        "Load_Balancer", "BFD",
     ]
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
@@ -77,8 +77,9 @@ package enum Northbound {
         ],
         "Logical_Router": ["name", "enabled", "options", "ports", "static_routes", "nat", "load_balancer"],
         "Logical_Router_Port": ["name", "mac", "networks", "options", "ipv6_ra_configs", "gateway_chassis"],
-        "Logical_Router_Static_Route": ["ip_prefix", "nexthop", "output_port"],
-        "NAT": ["type", "external_ip", "logical_ip", "logical_port", "external_mac", "options"],
+        "Logical_Router_Static_Route": ["ip_prefix", "nexthop", "output_port", "bfd"],
+        "NAT": ["type", "external_ip", "logical_ip", "logical_port", "external_mac", "options", "gateway_port"],
+        "BFD": ["logical_port", "dst_ip"],
         "Load_Balancer": ["name", "vips", "protocol", "options"],
         "Port_Group": ["name", "ports", "acls"],
         "ACL": ["direction", "priority", "match", "action", "log"],

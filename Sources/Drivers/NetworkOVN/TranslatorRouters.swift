@@ -3,7 +3,7 @@ import Network
 import OVSDB
 
 extension RouterSpec: Translated {
-    var uses: [Use] { (interfaces + [gateway?.portID].compactMap(\.self)).map { Use(reference: .port($0)) } }
+    var uses: [Use] { (interfaces + (gateway?.ports ?? [])).map { Use(reference: .port($0)) } }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.routerRows(self) }
 }
@@ -20,11 +20,15 @@ extension Translator {
                 "options": ["always_learn_from_arp_request": "false", "dynamic_neigh_routers": "true"],
             ], ids: ids)
         let interfaces = router.interfaces.compactMap { Attachment($0, topology) }
-        let gateway = (router.gateway?.portID).flatMap { Attachment($0, topology) }
+        let gateways = (router.gateway?.ports ?? []).compactMap { Attachment($0, topology) }
         var rows = [device] + interfaces.flatMap { portRows($0, of: router, gateway: nil) }
-        if let gateway {
-            rows += portRows(gateway, of: router, gateway: interfaces.map(\.network.mtu).min())
-            rows += defaultRoutes(router, gateway) + natRows(router, gateway, interfaces)
+        if !gateways.isEmpty {
+            let narrowest = interfaces.map(\.network.mtu).min()
+            for gateway in gateways { rows += portRows(gateway, of: router, gateway: narrowest) }
+            for gateway in router.gateway?.isShared == true ? gateways : Array(gateways.prefix(1)) {
+                rows += defaultRoutes(router, gateway)
+            }
+            rows += natRows(router, gateways, interfaces)
             rows += forwardingRows(router, switches: interfaces.map(\.network.id))
         }
         return rows + routeRows(router)
@@ -49,7 +53,7 @@ extension Translator {
 
     /// The router's end of a port. `gateway` is the smallest MTU behind the router, for its way out.
     private func portRows(_ here: Attachment, of router: RouterSpec, gateway: Int?) -> [NBRow] {
-        let isGateway = router.gateway?.portID == here.port.id
+        let isGateway = router.gateway?.ports.contains(here.port.id) == true
         var options: [String: String] = [:]
         // Larger packets from outside get an answer (fragmentation needed) instead of vanishing in the tunnel.
         if let gateway, gateway < here.network.mtu { options["gateway_mtu"] = "\(gateway)" }
@@ -103,16 +107,29 @@ extension Translator {
     // MARK: Routes
 
     private func defaultRoutes(_ router: RouterSpec, _ gateway: Attachment) -> [NBRow] {
-        gateway.places.compactMap { place in
-            guard let hop = place.subnet.gateway, hop != place.address else { return nil }
-            return NBRow(
-                "Logical_Router_Static_Route", "\(router.id) default \(place.subnet.id)",
+        let isFirst = router.gateway?.portID == gateway.port.id
+        return gateway.places.flatMap { place -> [NBRow] in
+            guard let hop = place.subnet.gateway, hop != place.address else { return [] }
+            let name = "\(router.id) default \(place.subnet.id)" + (isFirst ? "" : " \(gateway.port.id)")
+            var route = NBRow(
+                "Logical_Router_Static_Route", name,
                 [
                     "ip_prefix": .string(CIDR.everything(place.subnet.cidr.version).description),
                     "nexthop": .string(hop.description), "output_port": .string(OVNNames.routerPort(gateway.port.id)),
                 ],
                 ids: ["neutron:is_ext_gw": "true", "neutron:subnet_id": place.subnet.id],
                 in: [(OVNNames.router(router.id), "static_routes")])
+            guard router.gateway?.isWatched == true else {
+                route.references["bfd"] = .some(nil)
+                return [route]
+            }
+            let watch = NBRow(
+                "BFD", name,
+                [
+                    "logical_port": .string(OVNNames.routerPort(gateway.port.id)), "dst_ip": .string(hop.description),
+                ])
+            route.references["bfd"] = watch.key
+            return [route, watch]
         }
     }
 
@@ -130,33 +147,45 @@ extension Translator {
 
     // MARK: Address translation
 
-    private func natRows(_ router: RouterSpec, _ gateway: Attachment, _ interfaces: [Attachment]) -> [NBRow] {
+    private func natRows(_ router: RouterSpec, _ gateways: [Attachment], _ interfaces: [Attachment]) -> [NBRow] {
         let parent = [(OVNNames.router(router.id), "nat")]
         var rows: [NBRow] = []
-        let outside = gateway.places.map(\.address).first { $0.version == .v4 }
-        if router.gateway?.snat == true, let outside {
-            let inside = Set(interfaces.flatMap { $0.places.map(\.subnet.cidr) }.filter { $0.version == .v4 })
+        let inside = Set(interfaces.flatMap { $0.places.map(\.subnet.cidr) }.filter { $0.version == .v4 })
+        for gateway in gateways where router.gateway?.snat == true {
+            guard let outside = gateway.places.map(\.address).first(where: { $0.version == .v4 }) else { continue }
+            let isFirst = router.gateway?.portID == gateway.port.id
             rows += inside.map { block in
-                NBRow(
-                    "NAT", "\(router.id) snat \(block)",
+                var row = NBRow(
+                    "NAT", "\(router.id) snat \(block)" + (isFirst ? "" : " \(gateway.port.id)"),
                     [
                         "type": "snat", "external_ip": .string(outside.description),
                         "logical_ip": .string(block.description), "logical_port": .empty, "external_mac": .empty,
                     ], in: parent)
+                // With one gateway OVN finds it by itself.
+                row.references["gateway_port"] = .some(
+                    gateways.count > 1 ? OVNNames.routerPortKey(gateway.port.id) : nil)
+                return row
             }
         }
-        rows += router.floatingIPs.map { floating in
-            let mac = options.distributedFloatingIPs ? floating.mac?.description : nil
-            return NBRow(
-                "NAT", floating.id,
-                [
-                    "type": "dnat_and_snat", "external_ip": .string(floating.address.description),
-                    "logical_ip": .string(floating.fixedAddress.description),
-                    "logical_port": .string(floating.portID), "external_mac": .optional(mac),
-                ],
-                ids: ["neutron:fip_id": floating.id, "neutron:fip_port_id": floating.portID], in: parent)
-        }
-        return rows
+        return rows + router.floatingIPs.map { floatingRow($0, gateways, parent) }
+    }
+
+    private func floatingRow(
+        _ floating: FloatingIPSpec, _ gateways: [Attachment], _ parent: [(NBKey, String)]
+    ) -> NBRow {
+        let mac = options.distributedFloatingIPs ? floating.mac?.description : nil
+        var row = NBRow(
+            "NAT", floating.id,
+            [
+                "type": "dnat_and_snat", "external_ip": .string(floating.address.description),
+                "logical_ip": .string(floating.fixedAddress.description),
+                "logical_port": .string(floating.portID), "external_mac": .optional(mac),
+            ],
+            ids: ["neutron:fip_id": floating.id, "neutron:fip_port_id": floating.portID], in: parent)
+        let home = gateways.first { $0.places.contains { $0.subnet.cidr.contains(floating.address) } }
+        row.references["gateway_port"] = .some(
+            gateways.count > 1 ? home.map { OVNNames.routerPortKey($0.port.id) } : nil)
+        return row
     }
 
     // MARK: Gateway hosts

@@ -72,6 +72,11 @@ extension RouterSpec: TopologySource {
             grouping: try await database.all(
                 Port.self, "device_id", in: ids, and: "device_owner = \(DeviceOwner.routerInterface)"),
             by: \.deviceID)
+        let gateways = Dictionary(
+            grouping: try await database.all(
+                Port.self, "device_id", in: ids, and: "device_owner = \(DeviceOwner.routerGateway)"),
+            by: \.deviceID
+        ).mapValues { $0.map(\.id).sorted() }
         let floating = try await database.all(FloatingIP.self, "router_id", in: ids)
         let outer = Dictionary(
             try await database.all(Port.self, "id", in: floating.map(\.floatingPortID)).map { ($0.id, $0) }
@@ -85,7 +90,12 @@ extension RouterSpec: TopologySource {
             RouterSpec(
                 id: router.id, generation: router.revisionNumber, name: router.name, enabled: router.adminStateUp,
                 interfaces: (interfaces[router.id] ?? []).map(\.id).sorted(),
-                gateway: router.gatewayPortID.map { GatewaySpec(portID: $0, snat: router.enableSNAT) },
+                gateway: router.gatewayPortID.map {
+                    GatewaySpec(
+                        portID: $0, snat: router.enableSNAT,
+                        more: (gateways[router.id] ?? []).filter { $0 != router.gatewayPortID },
+                        isWatched: router.routeBFD, isShared: router.routeECMP)
+                },
                 routes: router.routes,
                 floatingIPs: (byRouter[router.id] ?? []).compactMap { $0.spec(outer[$0.floatingPortID]?.macAddress) }
                     .sorted { $0.id < $1.id },

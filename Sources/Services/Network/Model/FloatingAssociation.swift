@@ -118,7 +118,8 @@ struct FloatingAssociation: Sendable {
             Port.self,
             """
             network_id = \(port.networkID) AND device_owner = \(DeviceOwner.routerInterface) AND device_id IN \
-            (SELECT id FROM network_routers WHERE gateway_network_id = \(floating.floatingNetworkID)) \
+            (SELECT device_id FROM network_ports WHERE network_id = \(floating.floatingNetworkID) \
+            AND device_owner = \(DeviceOwner.routerGateway)) \
             ORDER BY created_at, id
             """
         ).filter { $0.fixedIPs.holds(subnet: subnet.id) }

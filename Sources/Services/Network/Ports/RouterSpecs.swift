@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A router's way out: the port on the external network, whose addresses and subnets say the rest.
+/// A router's ways out: ports on external networks, whose addresses and subnets say the rest.
 package struct GatewaySpec: Sendable, Hashable {
     package var portID: String
     /// Whether the router's IPv4 networks hide behind the gateway's address.
     package var snat: Bool
+    /// Ports of further gateways.
+    package var more: [String]
+    /// Whether the next hops of default routes are watched (BFD).
+    package var isWatched: Bool
+    /// Whether there is a default route through every gateway (ECMP), not through the first alone.
+    package var isShared: Bool
 
-    package init(portID: String, snat: Bool = true) {
+    package init(
+        portID: String, snat: Bool = true, more: [String] = [], isWatched: Bool = false, isShared: Bool = false
+    ) {
         self.portID = portID
         self.snat = snat
+        self.more = more
+        self.isWatched = isWatched
+        self.isShared = isShared
     }
+
+    package var ports: [String] { [portID] + more }
 }
 
 /// A floating address and the fixed address it stands for.

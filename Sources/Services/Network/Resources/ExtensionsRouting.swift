@@ -26,6 +26,23 @@ extension Extensions {
             "floatingip-pools", "Floating IP Pools Extension", "Provides a floating IP pools API.",
             "2018-03-21T10:00:00-00:00"),
         Entry(
+            "external-gateway-multihoming", "Neutron L3 External Gateway Multihoming",
+            "Allow multiple external gateway ports per router", "2023-01-18T00:00:00-00:00"),
+        Entry(
+            "enable-default-route-bfd", "Enable Default Route BFD",
+            "Enables configurable BFD behavior for default routes", "2023-02-27T00:00:00-00:00"),
+        Entry(
+            "enable-default-route-ecmp", "Enable Default Route ECMP",
+            "Enables configurable ECMP behavior for default routes", "2023-02-27T00:00:00-00:00"),
+        Entry(
+            "flavors", "Neutron Service Flavors", "Flavor specification for Neutron advanced services.",
+            "2015-09-17T10:00:00-00:00"),
+        Entry("l3-flavors", "Router Flavor Extension", "Flavor support for routers.", "2016-05-17T00:00:00-00:00"),
+        Entry("l3-ha", "HA Router extension", "Adds HA capability to routers.", "2014-04-26T00:00:00-00:00"),
+        Entry(
+            "router-enable-snat", "Exposes the router \"enable_snat\" read-only configuration flag",
+            "Exposes the router \"enable_snat\" read-only configuration flag", "2025-09-18T18:00:00-00:00"),
+        Entry(
             "subnet_onboard", "Subnet Onboard", "Provides support for onboarding subnets into subnet pools",
             "2018-12-18T09:00:00-00:00"),
         Entry(

@@ -21,10 +21,16 @@ package struct Router: Noun {
     package let createdAt: Timestamp
     package var updatedAt: Timestamp
     package var revisionNumber: Int
+    /// Whether default routes are watched (BFD), and whether every gateway has one (ECMP).
+    var routeBFD: Bool
+    var routeECMP: Bool
+    let flavorID: String?
 
     package struct Extra: Sendable {
-        let gateways: [String: Port]
+        /// The gateways' ports by router, the first one first.
+        let gateways: [String: [Port]]
         let zone: String
+        let seesHA: Bool
     }
 }
 
@@ -59,7 +65,13 @@ extension Router: Resource {
             routes TEXT NOT NULL, zone_hints TEXT NOT NULL, tags TEXT NOT NULL, created_at BIGINT NOT NULL,
             updated_at BIGINT NOT NULL, revision_number INTEGER NOT NULL);
         CREATE INDEX network_routers_by_project ON network_routers (project_id)
+        """,
         """
+        2026-11-29 network routers' default routes and flavors
+        ALTER TABLE network_routers ADD COLUMN route_bfd INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE network_routers ADD COLUMN route_ecmp INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE network_routers ADD COLUMN flavor_id VARCHAR(36)
+        """,
     ]
 
     package static let filters = Filter.standard([
@@ -67,6 +79,7 @@ extension Router: Resource {
         .other("external_gateway_info") { values in
             "gateway_network_id IN \(values.map { $0.hasPrefix("network_id=") ? String($0.dropFirst(11)) : $0 })"
         },
+        .truth("enable_snat"), .text("flavor_id"),
     ])
 
     package static func notFound(_ id: String) -> Fault {
@@ -77,7 +90,9 @@ extension Router: Resource {
         let projectID: String, name: String, description: String
         let adminStateUp: Bool
         var gateway: GatewayWish?
+        var routes = RouteWish()
         let zoneHints: [String]
+        let flavor: String?
         let tags: [String]
     }
 }
@@ -86,7 +101,10 @@ extension Router: Resource {
 
 extension Router {
     /// A router with nothing to it yet.
-    init(_ request: Request, project: String, name: String) {
+    init(_ request: Request, project: String, name: String, flavor: String? = nil) {
+        routeBFD = false
+        routeECMP = false
+        flavorID = flavor
         id = request.ids.uuid()
         projectID = project
         self.name = name
@@ -109,12 +127,12 @@ extension Router {
                 description: try body.take("description", .string()) ?? "",
                 adminStateUp: try body.take("admin_state_up", .truth) ?? true,
                 zoneHints: try body.take("availability_zone_hints", .strings(.string())) ?? [],
-                tags: try body.takeTags())
+                flavor: try body.option("flavor_id", .id), tags: try body.takeTags())
             draft.gateway = try GatewayWish.take(&body, request, "create_router", on: draft)
+            draft.routes = try RouteWish(&body, request, "create_router", on: draft)
             for hint in draft.zoneHints where hint != request.network.options.zone {
                 throw .neutron(404, "AvailabilityZoneNotFound", "AvailabilityZone \(hint) could not be found.")
             }
-            body.ignore("flavor_id")
             return draft
         }
     }
@@ -124,7 +142,9 @@ extension Router {
             try drafts.items.mapping { draft throws(Fault) in
                 try Quotas.require(
                     "router", Router.self, project: draft.projectID, transaction, request.network.options)
-                var router = Router(request, project: draft.projectID, name: draft.name)
+                if let flavor = draft.flavor { try NetworkFlavor.check(flavor, transaction) }
+                var router = Router(request, project: draft.projectID, name: draft.name, flavor: draft.flavor)
+                draft.routes.apply(to: &router)
                 router.description = draft.description
                 router.adminStateUp = draft.adminStateUp
                 router.zoneHints = draft.zoneHints
@@ -152,7 +172,7 @@ extension Router {
                 try router.check(routes, transaction)
                 router.routes = routes
             }
-            body.ignore("ha", "distributed")
+            try RouteWish(&body, request, "update_router", on: router).apply(to: &router)
             try body.end()
             try transaction.touch(.router, router.id, request)
         }
@@ -178,7 +198,7 @@ extension Router {
             throw .neutron(409, "RouterInUse", "Router \(id) has ports still attached: \(names)")
         }
         var router = self
-        try router.leaveGateway(transaction, request)
+        try router.leaveGateways(transaction, request)
         try Tag.set(transaction, id, [])
         try transaction.delete(Router.self, "id = \(id)", or: Router.notFound(id))
         try transaction.touch(.router, id, request)
@@ -226,10 +246,19 @@ extension Router {
 
 extension Router {
     package static func extra(_ request: Request, _ rows: [Router]) async throws(Fault) -> Extra {
-        let ports = try await request.database.all(Port.self, "id", in: rows.compactMap(\.gatewayPortID))
+        let ports = try await request.database.all(
+            Port.self, "device_id", in: rows.map(\.id), and: "device_owner = \(DeviceOwner.routerGateway)")
+        let first = Set(rows.compactMap(\.gatewayPortID))
         return Extra(
-            gateways: Dictionary(ports.map { ($0.id, $0) }) { first, _ in first },
-            zone: request.network.options.zone)
+            gateways: Dictionary(grouping: ports, by: \.deviceID).mapValues { ports in
+                ports.sorted {
+                    (first.contains($0.id) ? 0 : 1, $0.createdAt, $0.id) < (
+                        first.contains($1.id) ? 0 : 1, $1.createdAt, $1.id
+                    )
+                }
+            },
+            zone: request.network.options.zone,
+            seesHA: rows.first.map { request.may("get_router:ha", on: $0) } ?? false)
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -237,18 +266,21 @@ extension Router {
         view.put("name", name)
         view.put("admin_state_up", adminStateUp)
         view.put("status", status)
-        if let gatewayNetworkID, let gatewayPortID {
+        let gateways = extra.gateways[id] ?? []
+        if let gateway = gateways.first(where: { $0.id == gatewayPortID }) {
             view.nest("external_gateway_info") {
-                $0.put("network_id", gatewayNetworkID)
-                $0.list("external_fixed_ips", extra.gateways[gatewayPortID]?.fixedIPs.entries ?? []) {
-                    $0.put("subnet_id", $1.subnetID)
-                    $0.put("ip_address", $1.address.description)
-                }
+                gateway.writeGateway(&$0)
                 $0.put("enable_snat", enableSNAT)
             }
         } else {
             view.put("external_gateway_info", String?.none)
         }
+        view.list("external_gateways", gateways) { $1.writeGateway(&$0) }
+        view.put("enable_snat", enableSNAT)
+        view.put("enable_default_route_bfd", routeBFD)
+        view.put("enable_default_route_ecmp", routeECMP)
+        if extra.seesHA { view.put("ha", true) }
+        view.put("flavor_id", flavorID)
         view.list("routes", routes) {
             $0.put("destination", $1.destination.description)
             $0.put("nexthop", $1.nextHop.description)
@@ -256,5 +288,15 @@ extension Router {
         view.put("availability_zone_hints", zoneHints)
         view.put("availability_zones", [extra.zone])
         writeStandard(&view)
+    }
+}
+
+extension Port {
+    fileprivate func writeGateway(_ view: inout View) {
+        view.put("network_id", networkID)
+        view.list("external_fixed_ips", fixedIPs.entries) {
+            $0.put("subnet_id", $1.subnetID)
+            $0.put("ip_address", $1.address.description)
+        }
     }
 }
