@@ -29,14 +29,14 @@ package struct ImageClient: Sendable {
         package var guestProperties: [String: String] { properties }
     }
 
-    private func client(_ caller: Caller) -> ServiceClient {
-        ServiceClient("image", base: "/v2", over: transport, as: caller)
+    func client(_ caller: Caller?) -> ServiceClient {
+        ServiceClient("image", base: "/v2", over: transport, as: caller ?? self.caller)
     }
 
     /// The image as a caller sees it; nil when it is not there for them.
     package func find(_ id: String, requestID: String, as caller: Caller? = nil) async throws(Fault) -> Image? {
         do throws(Fault) {
-            return Image(try await client(caller ?? self.caller).call("GET", "/images/\(id)", requestID: requestID))
+            return Image(try await client(caller).call("GET", "/images/\(id)", requestID: requestID))
         } catch {
             if error.status == 404 { return nil }
             throw error

@@ -74,10 +74,17 @@ package struct ServiceClient: Sendable {
         var headers = HTTPHeaders()
         if let version { headers.add("OpenStack-API-Version", version) }
         if body != nil { headers.add("Content-Type", content) }
+        return await send(
+            method, path, query: query, headers, body.map { HTTPBody(bytes: $0.bytes()) } ?? .empty,
+            requestID: requestID)
+    }
+
+    func send(
+        _ method: String, _ path: String, query: [(String, String)] = [], _ headers: HTTPHeaders, _ body: HTTPBody,
+        requestID: String
+    ) async -> HTTPResponse {
         let text = query.map { Percent.encode($0.0) + "=" + Percent.encode($0.1) }.joined(separator: "&")
-        let request = HTTPRequest(
-            method: method, path: base + path, query: text, headers: headers,
-            body: body.map { HTTPBody(bytes: $0.bytes()) } ?? .empty)
+        let request = HTTPRequest(method: method, path: base + path, query: text, headers: headers, body: body)
         return await transport.send(type, request, as: caller, requestID: requestID)
     }
 

@@ -172,6 +172,7 @@ struct Rooms: Sendable {
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }
+            group.addTask { await ServerKeeper(compute).run() }
             group.addTask {
                 await Worker(
                     queue, name: "apus", kinds: ComputeKinds.all(compute) + ImageKinds.all(image), log: log,

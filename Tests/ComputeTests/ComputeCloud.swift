@@ -12,6 +12,7 @@ struct ComputeCloud {
     let cloud: TestCloud
     let room: ComputeService
     let network: FakeNetwork
+    let images: FakeImages
     let hosts: [String: FakeHypervisor]
 
     static let image = FakeImages.id
@@ -27,10 +28,10 @@ struct ComputeCloud {
             facts.hostName = name
             drivers[name] = FakeHypervisor(host: facts, clock: clock)
         }
-        let (hosts, network, held) = (drivers, FakeNetwork(), Held())
+        let (hosts, network, images, held) = (drivers, FakeNetwork(), FakeImages(), Held())
         cloud = try await TestCloud(
             clock: clock, ids: ids, log: Log(sink: .stderr, level: .error, clock: MachineClock()),
-            rooms: { _ in FakeImages() }, { _ in network },
+            rooms: { _ in images }, { _ in network },
             { PlacementService(database: $0.database, clock: $0.clock, ids: $0.ids, log: $0.log) },
             { parts in
                 let room = ComputeService(
@@ -43,6 +44,7 @@ struct ComputeCloud {
             })
         room = try #require(held.room.withLock { $0 })
         self.network = network
+        self.images = images
         self.hosts = hosts
         if count > 0 { try await HostReporter(room).report() }
     }

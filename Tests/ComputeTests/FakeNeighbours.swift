@@ -2,31 +2,6 @@
 import Kernel
 import Synchronization
 
-/// Image's API as far as Compute calls it: one image that everybody may boot from.
-final class FakeImages: Service {
-    static let id = "11111111-1111-4111-8111-111111111111"
-
-    static let index = ServiceIndex(
-        type: "image", name: "glance", title: "Image", port: 9292, mount: "/image", base: "/v2",
-        versions: .none, envelope: .plain, wording: .nova, resources: [Routes.self])
-
-    enum Routes: Resource {
-        static let routes: [Route] = [
-            .open("GET", "/images/{id}", "Show an image") { request async throws(Fault) in
-                guard request["id"] == FakeImages.id else { throw .notFound("No such image.") }
-                return .json([
-                    "id": .string(FakeImages.id), "name": "tiny", "status": "active", "disk_format": "qcow2",
-                    "size": 4096, "virtual_size": 1_048_576, "min_disk": 0, "min_ram": 64, "checksum": "c",
-                    "hw_disk_bus": "virtio",
-                ])
-            },
-            .open("GET", "/images/{id}/file", "Download an image") { _ in
-                .body(.bytes([UInt8](repeating: 7, count: 4096)), type: "application/octet-stream")
-            },
-        ]
-    }
-}
-
 /// Network's API as far as Compute calls it: networks that are there from the start, and ports that come and go.
 final class FakeNetwork: Service {
     static let index = ServiceIndex(
@@ -171,11 +146,11 @@ extension Request {
 }
 
 extension VersionHistory {
-    fileprivate static let none = VersionHistory("fake", ["1.0": "All there is."])
+    static let none = VersionHistory("fake", ["1.0": "All there is."])
 }
 
 extension Envelope {
-    fileprivate static let plain = Envelope(
+    static let plain = Envelope(
         pageLinks: .none, refusal: { .forbidden("no: \($0)") },
         document: { fault, _, _ in ["error": ["message": .string(fault.message)]] })
 }

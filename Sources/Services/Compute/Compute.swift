@@ -20,6 +20,7 @@ package final class ComputeService: Service {
             ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
             OldConsoles.self,
+            ServerRebuild.self, ServerRescue.self, ServerImages.self, ServerShelving.self, DeferredDelete.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,
         ])
 

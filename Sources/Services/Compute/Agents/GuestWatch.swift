@@ -86,7 +86,10 @@ package struct GuestWatch: Sendable {
         }
     }
 
-    /// What the row lacks; nil when it is true already. A server in ERROR stays there: only its power is written.
+    private static let lasting: Set<VMState> = [.error, .rescued, .resized, .shelved, .shelvedOffloaded, .softDelete]
+
+    /// What the row lacks; nil when it is true already. Of a server whose state says
+    /// more than whether its guest runs (ERROR, RESCUE, ...) only the power is written.
     private static func change(
         _ server: Server, _ state: GuestState?, _ host: String, _ now: Timestamp
     ) throws(Fault) -> SQL? {
@@ -105,7 +108,7 @@ package struct GuestWatch: Sendable {
                 details: "seen while comparing guests with servers", at: now)
             return "vm_state = 'error', power_state = 0, fault = \(try ServerFault.text(fault))"
         }
-        let vmState = server.vmState == .error ? .error : wanted.0
+        let vmState = GuestWatch.lasting.contains(server.vmState) ? server.vmState : wanted.0
         guard server.vmState != vmState || server.powerState != wanted.1.rawValue else { return nil }
         return "vm_state = \(vmState), power_state = \(wanted.1.rawValue)"
     }

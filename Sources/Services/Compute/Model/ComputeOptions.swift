@@ -24,6 +24,7 @@ package struct ComputeOptions: Options {
     package var reservedDiskMiB = 0
     package var quota = QuotaLimits()
     package var scheduler = SchedulerOptions()
+    package var life = LifeOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
     package var consoleURL = "http://127.0.0.1:6080"
 
@@ -56,6 +57,7 @@ package struct ComputeOptions: Options {
             help: "How long the address of a console may be used to connect.")
         quota = QuotaLimits(&read)
         scheduler = SchedulerOptions(&read)
+        life = LifeOptions(&read)
     }
 
     private mutating func readRatios(_ read: inout OptionReader) {

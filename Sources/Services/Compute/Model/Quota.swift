@@ -81,7 +81,8 @@ struct QuotaUsage: Sendable {
         let row = try transaction.rows(
             """
             SELECT COUNT(*) AS instances, COALESCE(SUM(vcpus), 0) AS cores, COALESCE(SUM(memory_mb), 0) AS ram
-            FROM compute_servers WHERE project_id = \(project) AND deleted_at IS NULL
+            FROM compute_servers
+            WHERE project_id = \(project) AND deleted_at IS NULL AND vm_state <> 'soft-delete'
             """
         ).first
         return QuotaUsage(

@@ -139,6 +139,10 @@ extension ComputeSite {
     /// The server's image, fetched through Image's API when the host does not have it yet.
     func imageSource(_ server: Server) async throws(Fault) -> ImageSource? {
         guard let id = server.imageID else { return nil }
+        return try await imageSource(of: id)
+    }
+
+    func imageSource(of id: String) async throws(Fault) -> ImageSource {
         guard let image = try await room.images.find(id, requestID: requestID) else {
             throw .notFound("Image \(id) could not be found.")
         }

@@ -14,6 +14,16 @@ package enum ComputeKinds {
             .of(AttachInterface.self, site: site),
             .of(DetachInterface.self, site: site),
             .of(ChangeFixedAddress.self, site: site),
+            .of(RebuildServer.self, site: site),
+            .of(RescueServer.self, site: site),
+            .of(UnrescueServer.self, site: site),
+            .of(SnapshotServer.self, site: site),
+            .of(ShelveServer.self, site: site),
+            .of(OffloadServer.self, site: site),
+            .of(UnshelveServer.self, site: site),
+            .of(SoftDeleteServer.self, site: site),
+            .of(RestoreServer.self, site: site),
+            .of(CrashDump.self, site: site),
         ]
     }
 }

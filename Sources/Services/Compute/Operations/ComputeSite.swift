@@ -34,8 +34,8 @@ package struct ComputeSite: Sendable {
                 Server.self,
                 set: """
                     vm_state = 'error', power_state = 0, fault = \(text), generation = generation + 1,
-                    updated_at = \(now), task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
-                    """,
+                    updated_at = \(now)
+                    """ + ", " + Self.taskDone,
                 where: "id = \(id) AND deleted_at IS NULL")
             if clearHost {
                 _ = try transaction.update(Server.self, set: "host = NULL, node = NULL", where: "id = \(id)")

@@ -17,6 +17,7 @@ struct DeleteServer: Operation {
             Step("destroy", attempts: 30, budget: .seconds(120), do: destroy),
             Step("ports", attempts: 30, do: disconnect),
             Step("release", attempts: 30, do: release),
+            Step("image", attempts: 30, do: forgetImage),
             Step("forget", attempts: 30, do: forget),
         ]
     }
@@ -25,21 +26,29 @@ struct DeleteServer: Operation {
     static func start(_ server: Server, _ request: Request) async throws(Fault) {
         let (queue, requestID, now, userID) = (request.compute.queue, request.id, request.now, request.caller.userID)
         try await request.database.transaction { transaction throws(Fault) in
-            let isFirst =
-                try transaction.update(
-                    Server.self,
-                    set: "task_state = 'deleting', generation = generation + 1, updated_at = \(now)",
-                    where: """
-                        id = \(server.id) AND deleted_at IS NULL
-                        AND (task_state IS NULL OR task_state <> 'deleting' OR vm_state = 'error')
-                        """) == 1
-            guard isFirst else { return }
-            try transaction.insert(
-                InstanceAction("delete", on: server, by: userID, requestID: requestID, at: now),
-                or: .conflict("The request \(requestID) was used before."))
-            try queue.cancel(subject: server.id, in: transaction)
-            try queue.enqueue(DeleteServer(server: server.id), requestID: requestID, in: transaction)
+            try start(server, by: userID, requestID, now, queue, transaction)
         }
+    }
+
+    /// The same within a transaction, for what no request asks for.
+    static func start(
+        _ server: Server, by user: String, _ requestID: String, _ now: Timestamp, _ queue: OperationQueue,
+        _ transaction: Transaction
+    ) throws(Fault) {
+        let isFirst =
+            try transaction.update(
+                Server.self,
+                set: "task_state = 'deleting', generation = generation + 1, updated_at = \(now)",
+                where: """
+                    id = \(server.id) AND deleted_at IS NULL
+                    AND (task_state IS NULL OR task_state <> 'deleting' OR vm_state = 'error')
+                    """) == 1
+        guard isFirst else { return }
+        try transaction.insert(
+            InstanceAction("delete", on: server, by: user, requestID: requestID, at: now),
+            or: .conflict("The request \(requestID) was used before."))
+        try queue.cancel(subject: server.id, in: transaction)
+        try queue.enqueue(DeleteServer(server: server.id), requestID: requestID, in: transaction)
     }
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {
@@ -54,6 +63,12 @@ struct DeleteServer: Operation {
 
     private func release(_ site: ComputeSite) async throws(Fault) {
         try await site.room.placement.release(server, requestID: site.requestID)
+    }
+
+    /// A shelved server's disk is an image that nobody needs any more.
+    private func forgetImage(_ site: ComputeSite) async throws(Fault) {
+        guard let image = try await site.server(server).shelvedImage else { return }
+        try await site.room.images.delete(image, requestID: site.requestID)
     }
 
     private func forget(_ site: ComputeSite) async throws(Fault) {

@@ -4,8 +4,8 @@ import Kernel
 
 /// A server's ports in Network: made or taken at boot, given back at delete. Both may be repeated.
 struct ServerWiring {
-    private let room: ComputeService
-    private let requestID: String
+    let room: ComputeService
+    let requestID: String
 
     init(_ room: ComputeService, requestID: String) {
         self.room = room

@@ -20,15 +20,21 @@ package actor FakeHypervisor: Hypervisor {
         }
     }
 
-    private struct Guest {
+    struct Guest {
         var spec: GuestSpec
         var state: GuestState
         var console: [UInt8] = []
         var isOurs = true
+        /// What it is rescued with, while it is.
+        var rescue: GuestRescueDisk?
+        var password: String?
+        var crashDumps = 0
     }
 
     private var host: HostResources
-    private var guestsByID: [String: Guest] = [:]
+    var guestsByID: [String: Guest] = [:]
+    /// Copies of disks by name.
+    var snapshots: [String: [UInt8]] = [:]
     private var watchers: [Int: AsyncStream<GuestEvent>.Continuation] = [:]
     private var watchersEver = 0
     private var trouble: Trouble
@@ -193,6 +199,7 @@ extension FakeHypervisor: GuestAgent {
             guard guest.spec.properties["hw_qemu_guest_agent"] != "no" else {
                 throw .conflict("QEMU guest agent is not connected", code: "InstanceAgentNotEnabled")
             }
+            guestsByID[server]?.password = password
         }
     }
 }
@@ -214,18 +221,18 @@ extension FakeHypervisor: GuestResizing {
 // MARK: - Inside
 
 extension FakeHypervisor {
-    private func reachable() throws(Fault) {
+    func reachable() throws(Fault) {
         if isUnreachable { throw .unavailable("Hypervisor \(host.hostName) cannot be reached.") }
     }
 
-    private func ours(_ server: String) throws(Fault) -> Guest {
+    func ours(_ server: String) throws(Fault) -> Guest {
         guard let guest = guestsByID[server] else { throw .guestNotFound(server) }
         guard guest.isOurs else { throw .guestNotOurs(server) }
         return guest
     }
 
     /// Runs a changing call with the trouble that is drawn for it. Nothing suspends between looking and doing.
-    private func change(_ body: () throws(Fault) -> Void) async throws(Fault) {
+    func change(_ body: () throws(Fault) -> Void) async throws(Fault) {
         let draw = trouble.draw()
         if draw.delay > .zero {
             do { try await clock.sleep(draw.delay) } catch { throw .unavailable("The call was cancelled.") }
@@ -236,14 +243,14 @@ extension FakeHypervisor {
         if draw.fails { throw .unavailable("Hypervisor \(host.hostName) did not answer (fake).") }
     }
 
-    private func start(_ server: String, as kind: GuestEvent.Kind) {
+    func start(_ server: String, as kind: GuestEvent.Kind) {
         if kind != .resumed, let title = guestsByID[server]?.spec.title {
             write("fake: \(title) starts\nfake: disk\nfake: network\nfake: ready\n", toConsoleOf: server)
         }
         enter(.running, server, as: kind)
     }
 
-    private func enter(_ state: GuestState, _ server: String, as kind: GuestEvent.Kind) {
+    func enter(_ state: GuestState, _ server: String, as kind: GuestEvent.Kind) {
         guestsByID[server]?.state = state
         tell(GuestEvent(server: server, kind: kind, state: state))
     }

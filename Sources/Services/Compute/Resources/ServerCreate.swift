@@ -106,25 +106,7 @@ extension ServerCreate {
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Can not find requested image")
         }
-        guard image.status == "active" else { throw .badRequest("Image \(id) is not active.") }
-        if image.minRAM > flavor.memoryMB {
-            throw .badRequest("Flavor's memory is too small for requested image.")
-        }
-        if flavor.diskGB > 0 {
-            let disk = flavor.diskGB << 30
-            if image.minDisk > flavor.diskGB {
-                throw .badRequest(
-                    "Flavor's disk is smaller than the minimum size specified in image metadata. "
-                        + "Flavor disk is \(disk) bytes, minimum size is \(image.minDisk << 30) bytes."
-                )
-            }
-            if max(image.virtualSize, image.size) > disk {
-                throw .badRequest(
-                    "Flavor's disk is too small for requested image. Flavor disk is \(disk) bytes, "
-                        + "image is \(max(image.virtualSize, image.size)) bytes."
-                )
-            }
-        }
+        try image.admits(flavor.snapshot)
         return image
     }
 

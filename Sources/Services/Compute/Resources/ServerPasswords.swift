@@ -29,12 +29,27 @@ enum ServerPasswords: Resource {
         let password = try body.need("adminPass", .text)
         try body.end()
         try server.refuseIfLocked(request)
-        try server.require([.active], "changePassword")
+        try server.admit(.changePassword)
         let driver = try request.compute.hosts.find(server.host ?? "")
         guard let agent = driver as? any GuestAgent else {
             throw .conflict("Set admin password is not supported.")
         }
-        try await agent.changePassword(of: server.id, user: "root", to: password)
+        let user = server.imageProperties["os_admin_user"]
+        let isWindows = server.imageProperties["os_type"] == "windows"
+        let action = InstanceAction(
+            ActionRule.changePassword.name, on: server, by: request.caller.userID, requestID: request.id,
+            at: request.now)
+        try await request.database.transaction { transaction throws(Fault) in try transaction.insert(action) }
+        var failure: Fault?
+        do throws(Fault) {
+            try await agent.changePassword(
+                of: server.id, user: user ?? (isWindows ? "Administrator" : "root"), to: password)
+        } catch { failure = error }
+        let (now, id, message) = (request.clock.now(), request.id, failure?.message)
+        try await request.database.transaction { transaction throws(Fault) in
+            try InstanceAction.finish(server.id, id, message, now, transaction)
+        }
+        if let failure { throw failure }
         return .empty
     }
 }

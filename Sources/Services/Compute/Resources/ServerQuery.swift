@@ -82,6 +82,11 @@ struct ServerQuery: ProjectOwned, Asked {
 
     private static func states(_ request: Request, _ parts: inout [SQL]) throws(Fault) {
         let statuses = request.queryAll("status")
+        // One that is to be deleted later is shown to whoever looks for such ones.
+        let asksForSoft = statuses.contains { $0.uppercased() == "SOFT_DELETED" }
+        if !asksForSoft, request.query("vm_state") != VMState.softDelete.rawValue {
+            parts.append("vm_state <> 'soft-delete'")
+        }
         if !statuses.isEmpty {
             var states: [String] = []
             for status in statuses {

@@ -59,6 +59,13 @@ struct Server: Record {
     var launchedAt: Timestamp?
     var terminatedAt: Timestamp?
     var deletedAt: Timestamp?
+    /// The image a shelved server comes back from, and since when it is shelved.
+    var shelvedImage: String?
+    var shelvedAt: Timestamp?
+    /// Since when it is marked to be deleted later.
+    var softDeletedAt: Timestamp?
+    /// Certificates that an image's signature must lead to.
+    var trustedCertificates: [String]?
 
     var status: String { ServerStatus.of(vmState, taskState) }
     var instanceName: String { GuestSpec.instanceName(number) }
@@ -104,7 +111,15 @@ extension Server: Resource, ProjectOwned {
         CREATE INDEX compute_servers_host ON compute_servers (host, deleted_at);
         CREATE INDEX compute_servers_created ON compute_servers (created_at, id);
         CREATE INDEX compute_servers_name ON compute_servers (name)
+        """,
         """
+        2026-11-30 compute servers that are shelved or deleted later
+        ALTER TABLE compute_servers ADD COLUMN shelved_image VARCHAR(36);
+        ALTER TABLE compute_servers ADD COLUMN shelved_at BIGINT;
+        ALTER TABLE compute_servers ADD COLUMN soft_deleted_at BIGINT;
+        ALTER TABLE compute_servers ADD COLUMN trusted_certificates TEXT;
+        CREATE INDEX compute_servers_state ON compute_servers (vm_state, deleted_at)
+        """,
     ]
 
     /// The server the path names, as far as the caller may know of it. Administrators see every project's.
@@ -185,7 +200,7 @@ extension Server {
 
     static func delete(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         try server.refuseIfLocked(request)
-        try await DeleteServer.start(server, request)
+        try await server.delete(request)
         return .empty
     }
 
@@ -226,7 +241,7 @@ extension Server {
         flavor(&view, rights)
         view.put("created", createdAt)
         view.put("updated", updatedAt)
-        addresses(&view)
+        addresses(&view, isShort: isUpdate && view.version < "2.75")
         view.put("accessIPv4", accessIP4)
         view.put("accessIPv6", accessIP6)
         view.put("OS-DCF:diskConfig", diskConfig)
@@ -236,7 +251,7 @@ extension Server {
         view.put("locked_reason", lockedReason, since: "2.73")
         view.put("description", description, since: "2.19")
         view.put("tags", tags, since: "2.26")
-        view.put("trusted_image_certificates", [String]?.none, since: "2.63")
+        view.put("trusted_image_certificates", trustedCertificates, since: "2.63")
         view.put("pinned_availability_zone", scheduling.zone, since: "2.96")
         if let fault, vmState == .error || vmState == .deleted { self.fault(fault, rights, &view) }
     }
@@ -280,8 +295,8 @@ extension Server {
         }
     }
 
-    func addresses(_ view: inout View) {
-        view.nest("addresses") { self.labelled(&$0) }
+    func addresses(_ view: inout View, isShort: Bool = false) {
+        view.nest("addresses") { self.labelled(&$0, isShort: isShort) }
     }
 
     /// `{"private": [{"addr": ..., "version": 4, ...}]}`, networks in the order of their ports.

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// Makes a server's guest anew from an image, on the host and with the ports it has.
+struct RebuildServer: Operation {
+    static let kind = "compute.rebuild"
+
+    let server: String
+    /// The image it was made from before, when the new one is another: the host must suit that one too.
+    var oldImage: String?
+    let keepsEphemeral: Bool
+    let wasStopped: Bool
+
+    var subject: String { server }
+    var deadline: Duration { .seconds(1800) }
+
+    var steps: [Step<ComputeSite>] {
+        var steps: [Step<ComputeSite>] = []
+        if oldImage != nil { steps.append(Step("schedule", attempts: 1, do: suit)) }
+        steps.append(Step("rebuild", attempts: 2, budget: .seconds(900), do: rebuild))
+        if wasStopped { steps.append(Step("stop", do: stop)) }
+        return steps
+    }
+
+    private func suit(_ site: ComputeSite) async throws(Fault) {
+        let server = try await site.server(server)
+        guard let host = server.host else { throw .conflict("Instance \(server.id) has no host.") }
+        var task = SchedulingTask([server])
+        task.purpose = .rebuild(on: host)
+        task.excluded = [:]
+        let decision = try await Scheduler(site.room, requestID: site.requestID).choose(task)
+        guard decision.missing.isEmpty else { throw decision.fault }
+    }
+
+    private func rebuild(_ site: ComputeSite) async throws(Fault) {
+        try await site.mark(server, .rebuildSpawning)
+        let row = try await site.server(server)
+        let guest = try await site.room.guest(for: row)
+        let image = try await site.imageSource(row)
+        try await site.ability((any GuestRebuilding).self, of: row, to: "rebuild")
+            .rebuild(guest, image: image, keepsEphemeral: keepsEphemeral)
+    }
+
+    private func stop(_ site: ComputeSite) async throws(Fault) {
+        let row = try await site.server(server)
+        try await site.hypervisor(of: row).power(server, .stop(grace: .zero))
+    }
+
+    func succeeded(_ site: ComputeSite) async throws(Fault) {
+        let (state, power): (VMState, GuestState) = wasStopped ? (.stopped, .shutdown) : (.active, .running)
+        try await site.settle(
+            server,
+            set: """
+                vm_state = \(state), power_state = \(power.rawValue), progress = 100, fault = NULL,
+                launched_at = \(site.clock.now())
+                """)
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        if step == "schedule", let oldImage {
+            // Nothing was done yet: what the server is made of is what it was.
+            _ = try await site.database.update(
+                Server.self, set: "image_id = \(oldImage)", where: "id = \(server) AND deleted_at IS NULL")
+        }
+        try await site.fail(server, fault, step: step)
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// `createImage` and `createBackup`: a server's root disk as an image.
+enum ServerImages: Resource {
+    static let routes: [Route] = [
+        .action(
+            ServerActions.path, "createImage", "Create an image of a server", of: Server.visible,
+            allow: .member("servers:create_image"), createImage),
+        .action(
+            ServerActions.path, "createBackup", "Back a server up", of: Server.visible,
+            allow: .member("os-create-backup"), createBackup),
+    ]
+
+    static let migrations: [Migration] = [SnapshotIntent.migration]
+
+    private static func createImage(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
+        var body = try request.body("createImage")
+        let name = try body.need("name", .name)
+        let metadata = try body.take("metadata", .pairs()) ?? [:]
+        try body.end()
+        try await checkQuota(metadata, request)
+        try server.admit(.createImage)
+        let image = try await SnapshotIntent.reserve(name, of: server, type: "snapshot", metadata, request)
+        try await SnapshotIntent.keeping(image, request) { () async throws(Fault) in
+            try await server.begin(.createImage, request) { row, transaction throws(Fault) in
+                try SnapshotIntent.settle(image, transaction)
+                return ActionStart(.imageSnapshotPending, work: SnapshotServer(server: row.id, image: image))
+            }
+        }
+        return reply(image, request, hasLocation: true)
+    }
+
+    private static func createBackup(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
+        var body = try request.body("createBackup")
+        let name = try body.need("name", .name)
+        let type = try body.need("backup_type", .text)
+        let rotation = try body.need("rotation", .integer(0...Int(Int32.max)))
+        var metadata = try body.take("metadata", .pairs()) ?? [:]
+        try body.end()
+        try await checkQuota(metadata, request)
+        try server.admit(.createBackup)
+        metadata["backup_type"] = type
+        let image = try await SnapshotIntent.reserve(name, of: server, type: "backup", metadata, request)
+        try await SnapshotIntent.keeping(image, request) { () async throws(Fault) in
+            try await server.begin(.createBackup, request) { row, transaction throws(Fault) in
+                try SnapshotIntent.settle(image, transaction)
+                return ActionStart(
+                    .imageBackup,
+                    work: SnapshotServer(server: row.id, image: image, backup: type, rotation: rotation))
+            }
+        }
+        return reply(image, request, hasLocation: rotation > 0)
+    }
+
+    /// Since 2.45 the body says which image, before that the address of it.
+    private static func reply(_ image: String, _ request: Request, hasLocation: Bool) -> Reply {
+        if request.version >= "2.45" { return .bare { $0.put("image_id", image) } }
+        return hasLocation ? Reply.empty.header("Location", request.endpoint + "/images/" + image) : .empty
+    }
+
+    /// Until 2.39 an image's metadata was limited like a server's.
+    private static func checkQuota(_ metadata: [String: String], _ request: Request) async throws(Fault) {
+        guard request.version < "2.39" else { return }
+        let (quota, project) = (request.compute.options.quota, request.caller.projectID ?? "")
+        let limit = try await request.database.transaction { transaction throws(Fault) in
+            try quota.limit("metadata_items", project, transaction)
+        }
+        guard limit < 0 || metadata.count <= limit else { throw .forbidden("Image metadata limit exceeded") }
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// `rebuild`: the same server, made anew from an image.
+enum ServerRebuild: Resource {
+    static let routes: [Route] = [
+        .action(
+            ServerActions.path, "rebuild", "Rebuild a server", of: Server.visible, allow: .member("servers:rebuild"),
+            rebuild)
+    ]
+
+    private static func rebuild(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
+        let draft = try RebuildDraft(request, server)
+        try server.refuseIfLocked(request)
+        try server.admit(.rebuild)
+        let key = try await key(draft, request)
+        guard let image = try await request.compute.images.find(draft.image, requestID: request.id, as: request.caller)
+        else { throw .badRequest("Cannot find image for rebuild") }
+        try image.admits(server.flavor)
+        let changes = try changes(draft, server, image, key, request)
+        let isOther = server.imageID != draft.image
+        try await server.begin(.rebuild, request) { row, transaction throws(Fault) in
+            if let metadata = draft.metadata {
+                let limit = try request.compute.options.quota.limit("metadata_items", row.projectID, transaction)
+                guard limit < 0 || metadata.count <= limit else {
+                    throw .forbidden("Quota exceeded for metadata_items: Requested \(metadata.count), limit \(limit)")
+                }
+            }
+            return ActionStart(
+                .rebuilding, also: changes,
+                work: RebuildServer(
+                    server: row.id, oldImage: isOther ? row.imageID : nil, keepsEphemeral: draft.keepsEphemeral,
+                    wasStopped: row.vmState == .stopped))
+        }
+        return try await reply(server.id, draft, request)
+    }
+
+    /// What the row says from now on: a rebuild that fails does not take it back, as upstream's does not.
+    private static func changes(
+        _ draft: RebuildDraft, _ server: Server, _ image: ImageClient.Image, _ key: Keypair?, _ request: Request
+    ) throws(Fault) -> SQL {
+        var changes: [SQL] = [
+            "image_id = \(image.id)", "image_properties = \(try JSON.column(image.guestProperties))", "progress = 0",
+            "admin_password = \(draft.password)",
+        ]
+        var scheduling = server.scheduling
+        scheduling.imageFormat = image.diskFormat
+        changes.append("scheduling = \(try JSON.column(scheduling))")
+        if let name = draft.name { changes.append("name = \(name)") }
+        if let text = draft.description { changes.append("description = \(text)") }
+        if let metadata = draft.metadata { changes.append("metadata = \(try JSON.column(metadata))") }
+        if draft.key != nil { changes.append("key_name = \(key?.name), key_public = \(key?.publicKey)") }
+        if let userData = draft.userData { changes.append("user_data = \(userData)") }
+        if let hostname = draft.hostname { changes.append("hostname = \(hostname)") }
+        if let config = draft.diskConfig { changes.append("disk_config = \(config)") }
+        if let address = draft.accessIP4 { changes.append("access_ip4 = \(address)") }
+        if let address = draft.accessIP6 { changes.append("access_ip6 = \(address)") }
+        if let certificates = draft.certificates {
+            var text: String?
+            if let certificates { text = try JSON.column(certificates) }
+            changes.append("trusted_certificates = \(text)")
+        }
+        return changes.joined(", ")
+    }
+
+    private static func key(_ draft: RebuildDraft, _ request: Request) async throws(Fault) -> Keypair? {
+        guard let name = draft.key ?? nil else { return nil }
+        return try await request.database.one(
+            Keypair.self, "user_id = \(request.caller.userID) AND name = \(name)",
+            or: .badRequest("Invalid key_name provided."))
+    }
+
+    private static func reply(_ id: String, _ draft: RebuildDraft, _ request: Request) async throws(Fault) -> Reply {
+        let server = try await request.database.one(Server.self, "id = \(id)", or: .serverNotFound(id))
+        let groups = try await ServerGroup.holding(id, request.database)
+        let sights = try await HostSights.all(request, of: [server.host])
+        let showsPassword = request.compute.options.life.showsPasswords
+        return .object("server") { view in
+            server.details(&view, zones: sights, isUpdate: true)
+            if view.version < "2.75" { view.put("key_name", server.keyName, since: "2.54") }
+            view.put("server_groups", groups, since: "2.71")
+            if showsPassword { view.put("adminPass", draft.password) }
+            view.put("user_data", server.userData, since: "2.57")
+        }.header("Location", request.endpoint + "/servers/" + id)
+    }
+}
+
+// MARK: - Wire
+
+/// A rebuild as asked for: what is not named stays.
+struct RebuildDraft: Sendable {
+    let image: String
+    let password: String
+    let name: String?
+    let description: String??
+    let metadata: [String: String]?
+    let key: String??
+    let userData: String??
+    let hostname: String?
+    let certificates: [String]??
+    let keepsEphemeral: Bool
+    let diskConfig: String?
+    let accessIP4: String?
+    let accessIP6: String?
+
+    init(_ request: Request, _ server: Server) throws(Fault) {
+        var body = try request.body("rebuild")
+        image = try body.need("imageRef", .imageReference)
+        password = try body.take("adminPass", .text(0...255)) ?? ServerDraft.password(request.ids)
+        name = try body.take("name", .name)
+        description = try body.patch("description", .text(0...255), since: "2.19")
+        metadata = try body.take("metadata", .pairs())
+        key = try body.patch("key_name", .text(1...255), since: "2.54")
+        userData = try body.patch("user_data", .userData, since: "2.57")
+        hostname = try body.take("hostname", request.version >= "2.94" ? .fqdn : .hostname, since: "2.90")
+        certificates = try body.patch("trusted_image_certificates", .certificates, since: "2.63")
+        keepsEphemeral = try body.take("preserve_ephemeral", .bool) ?? false
+        diskConfig = try body.take("OS-DCF:diskConfig", .oneOf("AUTO", "MANUAL"))
+        accessIP4 = try RebuildDraft.address("accessIPv4", 4, &body)
+        accessIP6 = try RebuildDraft.address("accessIPv6", 6, &body)
+        if request.version < "2.57" { body.ignore("personality") }
+        body.ignore("auto_disk_config")
+        try body.end()
+        if certificates != nil {
+            let rule = "servers:rebuild:trusted_certs"
+            guard request.may(rule, on: server) else {
+                throw request.index.envelope.refusal(request.index.rulePrefix + rule)
+            }
+        }
+    }
+
+    private static func address(_ name: String, _ version: Int, _ body: inout Body) throws(Fault) -> String? {
+        guard let text = try body.take(name, .text(0...45)) else { return nil }
+        return try ServerCreate.address(text, version: version, &body, name)
+    }
+}
+
+extension Format where Value == String {
+    /// An image's id.
+    static var imageReference: Format {
+        text(0...255).map { text throws(Misfit) in
+            guard Hex.isUUID(text) else { throw Misfit("'\(text)' is not a 'uuid'") }
+            return text
+        }
+    }
+
+    /// User data: base64, up to 64 KiB of it.
+    static var userData: Format {
+        text(0...65_535).map { text throws(Misfit) in
+            guard Base64.decode(text) != nil else { throw Misfit("'\(text.prefix(40))' is not a 'base64'") }
+            return text
+        }
+    }
+}
+
+extension Format where Value == [String] {
+    /// Names of certificates that signatures must lead to: 1 to 50, each once.
+    static var certificates: Format {
+        Format<[String]>.list(.text(1...255), 1...50).map { names throws(Misfit) in
+            guard Set(names).count == names.count else { throw Misfit("\(names) has non-unique elements") }
+            return names
+        }
+    }
+}

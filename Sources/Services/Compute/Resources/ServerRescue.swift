@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// `rescue` and `unrescue`: a server booted from another disk, its own beside it, until it is mended.
+enum ServerRescue: Resource {
+    static let routes: [Route] = [
+        .action(
+            ServerActions.path, "rescue", "Rescue a server", of: Server.visible, allow: .member("os-rescue"), rescue,
+            status: 200),
+        .action(
+            ServerActions.path, "unrescue", "Unrescue a server", of: Server.visible, allow: .member("os-unrescue"),
+            unrescue),
+    ]
+
+    private static func rescue(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
+        var password: String?
+        var named: String?
+        if request.json?["rescue"]?.isNull != true {
+            var body = try request.body("rescue")
+            password = try body.take("adminPass", .text(0...255))
+            named = try body.take("rescue_image_ref", .imageReference)
+            try body.end()
+        }
+        try server.refuseIfLocked(request)
+        try server.admit(.rescue)
+        if let named {
+            guard let image = try await request.compute.images.find(named, requestID: request.id, as: request.caller),
+                image.status == "active", image.properties["img_block_device_mapping"] == nil
+            else { throw .badRequest("Requested rescue image '\(named)' is not supported") }
+        }
+        let (image, given) = (named ?? server.imageID, password ?? ServerDraft.password(request.ids))
+        try await server.begin(.rescue, request) { row, _ in
+            ActionStart(
+                .rescuing, also: "admin_password = \(given)", work: RescueServer(server: row.id, image: image))
+        }
+        guard request.compute.options.life.showsPasswords else { return .bare { _ in } }
+        return .bare { $0.put("adminPass", given) }
+    }
+
+    private static func unrescue(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
+        try await server.begin(.unrescue, request) { row, _ in
+            ActionStart(.unrescuing, work: UnrescueServer(server: row.id))
+        }
+        return .empty
+    }
+}
