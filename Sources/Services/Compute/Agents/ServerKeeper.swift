@@ -2,8 +2,8 @@
 internal import Clients
 internal import Kernel
 
-/// Does what is due: deletes servers whose time to be restored is over, takes shelved ones off their hosts, ends rescues
-/// that last too long, and lets images go that were reserved right before a crash.
+/// Does what is due: deletes servers whose time to be restored is over, takes shelved ones off their hosts, ends
+/// rescues that last too long, and lets images go that were reserved right before a crash.
 package struct ServerKeeper: Sendable {
     private let room: ComputeService
     private let interval: Duration

@@ -19,12 +19,6 @@ enum ServerActions: Resource {
         .action(
             path, "trigger_crash_dump", "Trigger a crash dump in a server", of: Server.visible,
             allow: .member("servers:trigger_crash_dump"), crashDump, since: "2.17"),
-        .action(
-            path, "injectNetworkInfo", "Tell a server of its networks again", of: Server.visible,
-            allow: .adminOnly("os-admin-actions:inject_network_info"), injectNetworkInfo),
-        .action(
-            path, "resetNetwork", "Gone: reset a server's networking", of: Server.visible,
-            allow: .adminOnly("os-admin-actions:reset_network"), resetNetwork),
     ]
 
     static let path = "/servers/{server_id}/action"
@@ -85,20 +79,6 @@ extension ServerActions {
     private static func crashDump(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         try await server.begin(.crashDump, request) { row, _ in ActionStart(work: CrashDump(server: row.id)) }
         return .empty
-    }
-
-    /// Guests ask DHCP and the metadata service; all there is to do is to look at the ports again.
-    private static func injectNetworkInfo(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
-        try server.refuseIfLocked(request)
-        let (queue, requestID) = (request.compute.queue, request.id)
-        try await request.database.transaction { transaction throws(Fault) in
-            try RefreshServer.enqueue(server.id, queue, requestID, transaction)
-        }
-        return .empty
-    }
-
-    private static func resetNetwork(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
-        throw Fault(410, "The resource is gone.")
     }
 
     /// A change of the row alone, with its line in the actions log.
