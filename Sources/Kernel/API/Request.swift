@@ -100,6 +100,9 @@ extension Request {
     /// Every value of a query parameter that may be repeated.
     package func queryAll(_ name: String) -> [String] { queries.filter { $0.0 == name }.map(\.1) }
 
+    /// The names of all query parameters, as they come.
+    package var queryNames: [String] { queries.map(\.0) }
+
     package func header(_ name: String) -> String? { http.headers[name] }
 
     /// A yes or no in the query, in any of oslo's spellings; `present` is what the bare name means.

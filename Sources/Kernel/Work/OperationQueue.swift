@@ -49,12 +49,18 @@ package final class OperationQueue: Sendable {
 
     /// Asks the unfinished operations on a subject to stop: the step that runs is cancelled, those done are undone.
     package func cancel(subject: String, in transaction: Transaction) throws(Fault) {
-        let running = try transaction.all(
-            OperationRecord.self, "subject = \(subject) AND state IN ('queued', 'running')")
+        try cancel("subject = \(subject) AND state IN ('queued', 'running')", transaction)
+    }
+
+    /// The same for those of one kind only.
+    package func cancel(subject: String, kind: String, in transaction: Transaction) throws(Fault) {
+        try cancel("subject = \(subject) AND kind = \(kind) AND state IN ('queued', 'running')", transaction)
+    }
+
+    private func cancel(_ which: SQL, _ transaction: Transaction) throws(Fault) {
+        let running = try transaction.all(OperationRecord.self, which)
         guard !running.isEmpty else { return }
-        _ = try transaction.update(
-            OperationRecord.self, set: "cancel_requested = 1",
-            where: "subject = \(subject) AND state IN ('queued', 'running')")
+        _ = try transaction.update(OperationRecord.self, set: "cancel_requested = 1", where: which)
         transaction.afterCommit { [weak self] in
             self?.cancellations.withLock { wakes in
                 for record in running { wakes[record.id]?.signal() }

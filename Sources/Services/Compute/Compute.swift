@@ -15,12 +15,13 @@ package final class ComputeService: Service {
             ServerMetadata.self, ServerTags.self, ServerAddresses.self, ServerInterfaces.self, ServerPasswords.self,
             ServerSecurityGroups.self, SecurityGroupProxy.self, ServerGroup.self, Aggregate.self, FlavorExtraSpecs.self,
             FlavorAccess.self,
-            TenantUsages.self, ServerDiagnostics.self, Extensions.self, Migrations.self, VolumeAttachments.self,
+            TenantUsages.self, ServerDiagnostics.self, Extensions.self, VolumeAttachments.self,
             RemovedCalls.self, Hosts.self, NetworkProxy.self, FloatingIPProxy.self, FixedAddresses.self,
             ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
             OldConsoles.self,
             ServerRebuild.self, ServerRescue.self, ServerImages.self, ServerShelving.self, DeferredDelete.self,
+            ServerMigration.self, ServerMoves.self, ServerEvacuations.self, LiveMigrations.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,
         ])
 

@@ -14,6 +14,7 @@ package struct Auditor: Sendable {
         case providerWithoutHost = "provider_without_host"
         case hostWithoutProvider = "host_without_provider"
         case unknownGuest = "unknown_guest"
+        case guestElsewhere = "guest_elsewhere"
         case guestMissing = "guest_missing"
     }
 
@@ -69,8 +70,10 @@ package struct Auditor: Sendable {
         let servers = try await room.database.all(Server.self, "deleted_at IS NULL")
         let busy = try await room.database.rows(
             "SELECT subject FROM \(raw: OperationRecord.table) WHERE state IN ('queued', 'running', 'undoing')")
+        let migrations = try await room.database.all(
+            ServerMigration.self, "status NOT IN \(ServerMigration.Status.closed.map(\.rawValue)) ORDER BY number")
         let facts = AuditFacts(
-            hosts: hosts, servers: servers, busy: Set(busy.compactMap { $0.text("subject") }),
+            hosts: hosts, servers: servers, migrations: migrations, busy: Set(busy.compactMap { $0.text("subject") }),
             providers: try await room.placement.providers(requestID: requestID))
         var found = try await guests(facts)
         var held: [String: PlacementClient.Way] = [:]
@@ -99,6 +102,8 @@ package struct Auditor: Sendable {
 struct AuditFacts: Sendable {
     let hosts: [ComputeHost]
     let servers: [Server]
+    /// Those that are not over: each holds what its server had.
+    let migrations: [ServerMigration]
     /// What operations are at work on.
     let busy: Set<String>
     let providers: [String: PlacementClient.Provider]
@@ -106,7 +111,7 @@ struct AuditFacts: Sendable {
     /// Whether anything is being done to a server, so that its books are not closed.
     func isMoving(_ server: Server) -> Bool {
         server.taskState != nil || server.vmState == .building || busy.contains(server.id)
-            || busy.contains(server.reservationID) || server.vmState == .resized
+            || busy.contains(server.reservationID)
     }
 }
 
@@ -117,7 +122,9 @@ extension Auditor {
         var found: [Drift] = []
         let byID = Dictionary(facts.servers.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let hostIDs = Dictionary(facts.hosts.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
-        for (consumer, way) in held.sorted(by: { $0.key < $1.key }) where byID[consumer] == nil {
+        let moving = Set(facts.migrations.map(\.id))
+        for (consumer, way) in held.sorted(by: { $0.key < $1.key })
+        where byID[consumer] == nil && !moving.contains(consumer) {
             guard !facts.busy.contains(consumer) else { continue }
             found.append(
                 Drift(
@@ -127,24 +134,39 @@ extension Auditor {
         for server in facts.servers where !facts.isMoving(server) {
             guard let host = server.host, let root = hostIDs[host] else { continue }
             let wanted = ResourceRequest(server.flavor, image: server.imageProperties).amounts
-            guard let way = held[server.id] else {
-                found.append(
-                    Drift(
-                        kind: .serverWithoutAllocation, subject: server.id, host: host,
-                        detail: "takes \(Auditor.text(wanted)), and Placement holds nothing for it",
-                        remedy: "claim that on \(host)"))
-                continue
-            }
-            let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
-            guard Auditor.sums(way) != wanted || roots != [root] else { continue }
-            found.append(
-                Drift(
-                    kind: .wrongAmounts, subject: server.id, host: host,
-                    detail: "takes \(Auditor.text(wanted)) on \(host), Placement holds "
-                        + "\(Auditor.text(Auditor.sums(way))) on \(name(of: way, facts))",
-                    remedy: "hold what it takes, on \(host)"))
+            found += compare(held[server.id], wanted, of: server.id, on: host, root, facts)
+        }
+        for migration in facts.migrations where migration.status == .finished {
+            guard let server = byID[migration.serverID], !facts.isMoving(server), let root = hostIDs[migration.source]
+            else { continue }
+            let wanted = ResourceRequest(migration.oldFlavor, image: server.imageProperties).amounts
+            found += compare(held[migration.id], wanted, of: migration.id, on: migration.source, root, facts)
         }
         return found
+    }
+
+    /// What a consumer holds against what it takes.
+    private func compare(
+        _ way: PlacementClient.Way?, _ wanted: [String: Int], of consumer: String, on host: String, _ root: String,
+        _ facts: AuditFacts
+    ) -> [Drift] {
+        guard let way else {
+            return [
+                Drift(
+                    kind: .serverWithoutAllocation, subject: consumer, host: host,
+                    detail: "takes \(Auditor.text(wanted)), and Placement holds nothing for it",
+                    remedy: "claim that on \(host)")
+            ]
+        }
+        let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
+        guard Auditor.sums(way) != wanted || roots != [root] else { return [] }
+        return [
+            Drift(
+                kind: .wrongAmounts, subject: consumer, host: host,
+                detail: "takes \(Auditor.text(wanted)) on \(host), Placement holds "
+                    + "\(Auditor.text(Auditor.sums(way))) on \(name(of: way, facts))",
+                remedy: "hold what it takes, on \(host)")
+        ]
     }
 
     private func inventory(_ host: ComputeHost) async throws(Fault) -> [Drift] {
@@ -201,6 +223,15 @@ extension Auditor {
                         kind: .unknownGuest, subject: id, host: name,
                         detail: "a guest that no server is known for; it is left alone", remedy: ""))
             }
+            let movers = Set(facts.migrations.map(\.serverID))
+            for server in facts.servers where server.host != name && guests[server.id] != nil {
+                guard !facts.isMoving(server), !movers.contains(server.id) else { continue }
+                found.append(
+                    Drift(
+                        kind: .guestElsewhere, subject: server.id, host: name,
+                        detail: "\(server.name) is on \(server.host ?? "no host"), and this host has a guest of it",
+                        remedy: "remove it if a move has left it"))
+            }
             for server in byHost[name] ?? [] where !facts.isMoving(server) && guests[server.id] == nil {
                 guard ![.error, .shelvedOffloaded].contains(server.vmState) else { continue }
                 found.append(
@@ -252,18 +283,22 @@ extension Auditor {
             guard let host = try await room.database.first(ComputeHost.self, "id = \(drift.subject)") else { return }
             try await HostReporter(room).publish(host)
         case .providerWithoutHost: try await room.placement.deleteProvider(drift.subject, requestID: requestID)
+        case .guestElsewhere: try await MoveKeeper(room).clean(drift.host)
         case .unknownGuest, .guestMissing: return
         }
     }
 
     /// Makes Placement hold for a server what it takes, where it is.
     private func hold(_ id: String) async throws(Fault) {
+        let migration = try await room.database.first(ServerMigration.self, "id = \(id) AND status = 'finished'")
+        let serverID = migration?.serverID ?? id
         let server = try await room.database.one(
-            Server.self, "id = \(id) AND deleted_at IS NULL AND task_state IS NULL", or: .serverNotFound(id))
+            Server.self, "id = \(serverID) AND deleted_at IS NULL AND task_state IS NULL",
+            or: .serverNotFound(serverID))
         let host = try await room.database.one(
-            ComputeHost.self, "name = \(server.host ?? "") AND deleted_at IS NULL",
+            ComputeHost.self, "name = \(migration?.source ?? server.host ?? "") AND deleted_at IS NULL",
             or: .conflict("Instance \(id) has no host."))
-        let request = ResourceRequest(server.flavor, image: server.imageProperties)
+        let request = ResourceRequest(migration?.oldFlavor ?? server.flavor, image: server.imageProperties)
         guard request.groups.keys.allSatisfy(\.isEmpty) else {
             throw .conflict("The flavor asks for parts of the host; which ones the guest has is not known.")
         }

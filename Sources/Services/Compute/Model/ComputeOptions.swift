@@ -12,6 +12,10 @@ package struct ComputeOptions: Options {
     package var consoleTokenTTL = Duration.seconds(600)
     /// How long a guest may take to shut down before it is cut off.
     package var graceOfStop = Duration.seconds(60)
+    /// Whether a server that is resized may stay where it is. Upstream's default is no; a cloud of one host needs yes.
+    package var allowsResizeToSameHost = true
+    /// How long a resize waits for its confirmation before it confirms itself; zero waits for ever.
+    package var resizeConfirmWindow = Duration.zero
     /// Set for good, or nil: then a new host begins with the initial ratio, and what Placement is told later stays.
     package var cpuRatio: Double?
     package var memoryRatio: Double?
@@ -48,6 +52,12 @@ package struct ComputeOptions: Options {
         graceOfStop = read.duration(
             "shutdown_timeout", default: graceOfStop,
             help: "How long a guest may take to shut down before it is cut off.")
+        allowsResizeToSameHost = read.bool(
+            "allow_resize_to_same_host", default: allowsResizeToSameHost,
+            help: "Whether a server that is resized may stay on its host.")
+        resizeConfirmWindow = read.duration(
+            "resize_confirm_window", default: resizeConfirmWindow,
+            help: "How long after a resize it confirms itself; 0 waits for ever.")
         read.section("api")
         maxLimit = read.int(
             "max_limit", default: maxLimit, in: 1...Int.max, help: "The most items in one answer of the compute API.")

@@ -36,6 +36,11 @@ enum ComputeRules {
         "os-lock-server:unlock:unlock_override": "rule:context_is_admin",
         "os-instance-actions:events": "rule:context_is_admin",
         "os-instance-actions:events:details": "rule:context_is_admin",
+        "os-migrations:index:all_projects": "rule:context_is_admin",
+        "os-migrations:index:host": "rule:context_is_admin",
+        "servers:migrations:index:host": "rule:context_is_admin",
+        "os-migrate-server:migrate:host": "rule:context_is_admin",
+        "os-migrate-server:migrate_live:host": "rule:context_is_admin",
         "limits:other_project": "rule:context_is_admin",
         "os-server-groups:index:all_projects": "rule:context_is_admin",
     ]

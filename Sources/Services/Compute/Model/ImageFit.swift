@@ -6,6 +6,11 @@ extension ImageClient.Image {
     /// Refuses an image that cannot be booted from, or not in a size.
     func admits(_ flavor: FlavorSnapshot) throws(Fault) {
         guard status == "active" else { throw .badRequest("Image \(id) is not active.") }
+        try fit(flavor)
+    }
+
+    /// Refuses a size that is too small for the image. A flavor without a disk takes the image's.
+    func fit(_ flavor: FlavorSnapshot) throws(Fault) {
         guard minRAM <= flavor.memoryMiB else { throw .badRequest("Flavor's memory is too small for requested image.") }
         guard flavor.diskGiB > 0 else { return }
         let disk = flavor.diskGiB << 30

@@ -24,6 +24,12 @@ package enum ComputeKinds {
             .of(SoftDeleteServer.self, site: site),
             .of(RestoreServer.self, site: site),
             .of(CrashDump.self, site: site),
+            .of(MoveServer.self, site: site),
+            .of(ConfirmMove.self, site: site),
+            .of(RevertMove.self, site: site),
+            .of(LiveMigrateServer.self, site: site),
+            .of(HastenMigration.self, site: site),
+            .of(EvacuateServer.self, site: site),
         ]
     }
 }

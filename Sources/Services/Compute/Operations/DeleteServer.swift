@@ -53,6 +53,7 @@ struct DeleteServer: Operation {
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
+        try await MoveKeeper(site.room).forget(server, site)
         guard server.host != nil else { return }
         try await site.hypervisor(of: server).destroy(server.id)
     }

@@ -29,17 +29,27 @@ package actor FakeHypervisor: Hypervisor {
         var rescue: GuestRescueDisk?
         var password: String?
         var crashDumps = 0
+        /// What its root disk holds, in short: kept when the guest moves, another when the disk is made anew.
+        var disk = ""
+        /// Whether it is awaited from another host.
+        var isExpected = false
     }
 
-    private var host: HostResources
+    private(set) var host: HostResources
     var guestsByID: [String: Guest] = [:]
     /// Copies of disks by name.
     var snapshots: [String: [UInt8]] = [:]
+    /// Guests as they were before they were resized.
+    var kept: [String: Guest] = [:]
+    var departures: [String: Departure] = [:]
+    /// How long a guest that runs takes to change hosts.
+    var journey = Duration.zero
+    private var disksEver = 0
     private var watchers: [Int: AsyncStream<GuestEvent>.Continuation] = [:]
     private var watchersEver = 0
     private var trouble: Trouble
     private var isUnreachable = false
-    private let clock: any WallClock
+    let clock: any WallClock
 
     package init(host: HostResources = .fake(), trouble: Trouble = Trouble(), clock: any WallClock = MachineClock()) {
         self.host = host
@@ -68,7 +78,9 @@ package actor FakeHypervisor: Hypervisor {
                 if guest.state == .shutdown || guest.state == .crashed { start(spec.server, as: .started) }
                 return
             }
-            guestsByID[spec.server] = Guest(spec: spec, state: .shutdown)
+            disksEver += 1
+            guestsByID[spec.server] = Guest(
+                spec: spec, state: .shutdown, disk: "\(host.hostName) \(spec.server) \(disksEver)")
             start(spec.server, as: .started)
         }
     }
@@ -108,6 +120,7 @@ package actor FakeHypervisor: Hypervisor {
             guard let guest = guestsByID[server] else { return }
             guard guest.isOurs else { throw .guestNotOurs(server) }
             guestsByID[server] = nil
+            kept[server] = nil
             tell(GuestEvent(server: server, kind: .destroyed, state: .none))
         }
     }
@@ -255,7 +268,7 @@ extension FakeHypervisor {
         tell(GuestEvent(server: server, kind: kind, state: state))
     }
 
-    private func tell(_ event: GuestEvent) {
+    func tell(_ event: GuestEvent) {
         for (id, watcher) in watchers {
             if case .terminated = watcher.yield(event) { watchers[id] = nil }
         }

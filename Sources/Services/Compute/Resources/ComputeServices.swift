@@ -112,6 +112,15 @@ extension ComputeServices {
                     "Unable to delete compute service that is hosting instances. Migrate or delete the instances first."
                 )
             }
+            let closed = ServerMigration.Status.closed.map(\.rawValue) + ["done"]
+            let moves = try transaction.count(
+                ServerMigration.self,
+                "(source = \(host.name) OR dest = \(host.name)) AND status NOT IN \(closed)")
+            guard moves == 0 else {
+                throw .conflict(
+                    "Unable to delete compute service that has in-progress migrations. Complete the migrations or "
+                        + "delete the instances first.")
+            }
             for var aggregate in try transaction.all(Aggregate.self) where aggregate.hosts.contains(host.name) {
                 aggregate.hosts.removeAll { $0 == host.name }
                 try transaction.replace(

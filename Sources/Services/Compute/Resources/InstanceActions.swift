@@ -114,7 +114,8 @@ extension InstanceAction: Resource {
             let (at, event) = item
             let next = events.dropFirst(at + 1).first
             let isError = next?.what == "failed" || next?.what == "retried"
-            view.put("event", "compute_\(event.step)")
+            // What upstream's conductor does has that name; the rest is done by its compute service.
+            view.put("event", event.step.hasPrefix("conductor_") ? event.step : "compute_\(event.step)")
             view.put("start_time", event.at.iso8601Naive)
             view.put("finish_time", next?.at.iso8601Naive)
             view.put("result", next.map { _ in isError ? "Error" : "Success" })

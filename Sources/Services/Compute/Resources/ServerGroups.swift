@@ -222,12 +222,21 @@ extension ServerGroup {
         }
     }
 
+    /// Where a group's servers are, and where those go, or may go back to, that are being moved.
     private static func members(of group: String) -> SQL {
-        """
-        SELECT s.id AS id, s.host AS host FROM compute_servers s
-        JOIN compute_server_group_members m ON m.server_id = s.id
-        WHERE m.group_id = \(group) AND s.deleted_at IS NULL AND s.host IS NOT NULL
-        """
+        let closed = ServerMigration.Status.closed.map(\.rawValue)
+        let moving: SQL = "m.group_id = \(group) AND s.deleted_at IS NULL AND g.status NOT IN \(closed)"
+        return """
+            SELECT s.id AS id, s.host AS host FROM compute_servers s
+            JOIN compute_server_group_members m ON m.server_id = s.id
+            WHERE m.group_id = \(group) AND s.deleted_at IS NULL AND s.host IS NOT NULL
+            UNION SELECT s.id AS id, g.dest AS host FROM compute_servers s
+            JOIN compute_server_group_members m ON m.server_id = s.id
+            JOIN compute_migrations g ON g.server_id = s.id WHERE \(sql: moving) AND g.dest IS NOT NULL
+            UNION SELECT s.id AS id, g.source AS host FROM compute_servers s
+            JOIN compute_server_group_members m ON m.server_id = s.id
+            JOIN compute_migrations g ON g.server_id = s.id WHERE \(sql: moving) AND g.kind <> 'evacuation'
+            """
     }
 
     private static func hosts(of rows: [Row], besides: [String]) -> [String] {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// Makes a server anew on another host because its own is down. What is left on that one is cleaned when it is back.
+struct EvacuateServer: Operation {
+    static let kind = "compute.evacuate"
+
+    let server: String
+    let migration: String
+    let placing: MovePlacing
+
+    var subject: String { server }
+    var deadline: Duration { .seconds(3600) }
+
+    var steps: [Step<ComputeSite>] {
+        [
+            Step("conductor_rebuild_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
+            Step("rebuild_instance", attempts: 2, budget: .seconds(900), do: rebuild, undo: tearDown),
+            Step("finish_evacuation", do: finish),
+        ]
+    }
+
+    private func place(_ site: ComputeSite) async throws(Fault) {
+        try await placing.place(site, migration, then: .preMigrating)
+    }
+
+    private func unplace(_ site: ComputeSite) async throws(Fault) { try await placing.undo(site, migration) }
+
+    private func rebuild(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
+        let there = try site.room.hosts.find(dest)
+        try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
+        var moved = server
+        moved.host = dest
+        try await site.note(nil, .rebuildSpawning, migration)
+        try await there.boot(try await site.room.guest(for: moved), image: try await site.imageSource(server))
+        if migration.newState == .stopped { try await there.power(server.id, .stop(grace: .zero)) }
+    }
+
+    private func tearDown(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        guard let dest = migration.dest, server.host != dest else { return }
+        let there = try site.room.hosts.find(dest)
+        try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server.id) }
+        try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
+    }
+
+    private func finish(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        let (now, request) = (site.clock.now(), site.requestID)
+        let isStopped = migration.newState == .stopped
+        let power: GuestState = isStopped ? .shutdown : .running
+        let state: VMState = isStopped ? .stopped : .active
+        try await site.database.transaction { transaction throws(Fault) in
+            guard try ServerMigration.enter(.done, migration.id, from: [.preMigrating], now, transaction) else {
+                return
+            }
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    host = \(migration.dest), node = \(migration.dest), vm_state = \(state),
+                    power_state = \(power.rawValue), launched_at = \(now), updated_at = \(now), progress = 100,
+                    fault = NULL, generation = generation + 1,
+                    task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
+                    """,
+                where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try InstanceAction.finish(migration.serverID, request, nil, now, transaction)
+        }
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard migration.status != .done else { return }
+        // Upstream: its host is down and nobody else takes it.
+        try await site.endMove(
+            migration.id, migration.dest == nil ? .error : .failed, fault, step: step, vmState: .error)
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// Moves a server to another host while it runs. Until it has arrived it can be given up, and then it runs on where it
+/// was; once it has, it is only settled in.
+struct LiveMigrateServer: Operation {
+    static let kind = "compute.live-migrate"
+
+    let server: String
+    let migration: String
+    let placing: MovePlacing
+
+    var subject: String { server }
+    var deadline: Duration { .seconds(86_400) }
+
+    var steps: [Step<ComputeSite>] {
+        [
+            Step("conductor_live_migrate_instance", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
+            Step("pre_live_migration", attempts: 2, budget: .seconds(600), do: prepare, undo: unprepare),
+            Step("live_migration", attempts: 2, budget: .seconds(43_200), do: travel, undo: giveUp),
+            Step("post_live_migration", attempts: 10, budget: .seconds(300), do: settle),
+        ]
+    }
+
+    private func place(_ site: ComputeSite) async throws(Fault) {
+        if placing.isForced, let target = placing.target {
+            let server = try await site.server(server)
+            if server.host != nil, let refusal = try await LiveChecks(site.room).refusal(server, to: target) {
+                throw refusal
+            }
+        }
+        try await placing.place(site, migration, then: .queued)
+    }
+
+    private func unplace(_ site: ComputeSite) async throws(Fault) {
+        guard try await !hasArrived(site) else { return }
+        try await placing.undo(site, migration)
+    }
+
+    private func prepare(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        try await site.note(.preparing, nil, migration)
+        _ = try await expect(migration, site)
+    }
+
+    private func expect(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) -> ArrivalPlace {
+        let (here, there) = (try site.liveMover(migration.source), try site.liveMover(migration.dest))
+        let guest = try await site.room.guest(for: try await site.server(server))
+        return try await there.expect(guest, disks: try await here.disks(of: server))
+    }
+
+    private func unprepare(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard try await !hasArrived(site), let dest = migration.dest else { return }
+        let there = try site.mover(dest)
+        try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server) }
+    }
+
+    // MARK: - Under way
+
+    private func travel(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard migration.status != .postMigrating else { return }
+        let here = try site.liveMover(migration.source)
+        if try await here.state(of: server) != nil {
+            let place = try await expect(migration, site)
+            try await site.note(.running, nil, migration)
+            let (database, clock, id) = (site.database, site.clock, migration.id)
+            try await here.depart(server, to: place) { progress in
+                guard let text = try? ServerMigration.text(progress) else { return }
+                _ = try? await database.update(
+                    ServerMigration.self, set: "progress = \(text), updated_at = \(clock.now())", where: "id = \(id)")
+            }
+        }
+        try await noteArrival(site, migration)
+    }
+
+    /// From here on the server is where it went.
+    private func noteArrival(_ site: ComputeSite, _ migration: ServerMigration) async throws(Fault) {
+        let now = site.clock.now()
+        try await site.database.transaction { transaction throws(Fault) in
+            try ServerMigration.enter(.postMigrating, migration.id, now, transaction)
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    host = \(migration.dest), node = \(migration.dest), updated_at = \(now),
+                    generation = generation + 1
+                    """,
+                where: "id = \(migration.serverID) AND deleted_at IS NULL")
+        }
+    }
+
+    private func hasArrived(_ site: ComputeSite) async throws(Fault) -> Bool {
+        let status = try await site.migration(migration).status
+        return status == .postMigrating || status == .completed
+    }
+
+    private func giveUp(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard try await !hasArrived(site), let dest = migration.dest else { return }
+        let (here, there) = (try site.liveMover(migration.source), try site.liveMover(dest))
+        // It may have arrived without anybody having written it down.
+        var isGone = false
+        try await site.ifAlive(migration.source) { () async throws(Fault) in
+            isGone = try await here.state(of: server) == nil
+        }
+        guard isGone, try await there.state(of: server) != nil else { return }
+        try await noteArrival(site, migration)
+    }
+
+    // MARK: - Arrived
+
+    private func settle(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        guard migration.status == .postMigrating, let dest = migration.dest else { return }
+        try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
+        let guest = try await site.room.guest(for: server)
+        let state: GuestState = migration.oldPower == GuestState.paused.rawValue ? .paused : .running
+        try await site.liveMover(dest).arrive(guest, as: state)
+        let here = try site.mover(migration.source)
+        try await site.ifAlive(migration.source) { () async throws(Fault) in try await here.destroy(server.id) }
+        try await site.room.placement.release(migration.id, requestID: site.requestID)
+        let (now, request) = (site.clock.now(), site.requestID)
+        try await site.database.transaction { transaction throws(Fault) in
+            try ServerMigration.enter(.completed, migration.id, now, transaction)
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    power_state = \(state.rawValue), updated_at = \(now), generation = generation + 1,
+                    task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
+                    """,
+                where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try InstanceAction.finish(migration.serverID, request, nil, now, transaction)
+        }
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        switch migration.status {
+        case .completed: return
+        case .postMigrating where step == "post_live_migration":
+            // It lives over there, but is not settled in: somebody has to look.
+            try await site.endMove(migration.id, .error, fault, step: step, vmState: .error)
+        case .postMigrating: try await settle(site)
+        case .accepted: try await site.endMove(migration.id, .error, fault, step: step)
+        default:
+            let isGivenUp = fault.message.hasPrefix("The operation was cancelled")
+            try await site.endMove(migration.id, isGivenUp ? .cancelled : .failed, fault, step: step)
+        }
+    }
+}
+
+/// Lets a live migration end at once, at whatever cost to the guest.
+struct HastenMigration: Operation {
+    static let kind = "compute.hasten-migration"
+
+    let server: String
+    let migration: String
+
+    /// Not the server: the migration's own operation is at work on that.
+    var subject: String { migration }
+
+    var steps: [Step<ComputeSite>] { [Step("live_migration_force_complete", attempts: 1, do: hasten)] }
+
+    private func hasten(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard migration.status == .running else { return }
+        try await site.liveMover(migration.source).hasten(server)
+    }
+
+    func succeeded(_ site: ComputeSite) async throws(Fault) { try await site.finish(server, nil) }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        try await site.finish(server, fault.message)
+    }
+}

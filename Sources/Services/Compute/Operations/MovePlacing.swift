@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// Finds the host that a server moves to, and claims it.
+struct MovePlacing: Codable, Sendable {
+    /// The only host that will do; nil leaves the choice to the scheduler.
+    var target: String?
+    /// Whether the target is taken without asking the scheduler's filters.
+    var isForced = false
+    /// A host that will not do, with the reason.
+    var excluded: [String: String] = [:]
+
+    /// - Parameter status: what the migration is after this.
+    func place(
+        _ site: ComputeSite, _ id: String, then status: ServerMigration.Status
+    ) async throws(Fault) {
+        let migration = try await site.migration(id)
+        guard migration.dest == nil else { return }
+        let server = try await site.server(migration.serverID)
+        try await site.holdSource(migration)
+        // A run that ended between its claim and its record has left one.
+        if try await site.room.placement.holding(migration.id, requestID: site.requestID) != nil {
+            try await site.room.placement.release(server.id, requestID: site.requestID)
+        }
+        let (host, claim, decision) = try await choose(site, server, migration)
+        try await site.room.placement.claim([claim], requestID: site.requestID)
+        do throws(Fault) {
+            try await record(host, decision, migration, status, site)
+        } catch {
+            try await site.room.placement.release(server.id, requestID: site.requestID)
+            throw error
+        }
+    }
+
+    /// Gives back what was claimed and held.
+    func undo(_ site: ComputeSite, _ id: String) async throws(Fault) {
+        try await site.returnSource(try await site.migration(id))
+    }
+
+    private func choose(
+        _ site: ComputeSite, _ server: Server, _ migration: ServerMigration
+    ) async throws(Fault) -> (ComputeHost, PlacementClient.Claim, Decision?) {
+        if isForced, let target {
+            let host = try await site.database.one(
+                ComputeHost.self, "name = \(target) AND deleted_at IS NULL", or: .computeHostNotFound(target))
+            let amounts = ResourceRequest(migration.newFlavor, image: server.imageProperties).amounts
+            let claim = PlacementClient.Claim(
+                consumer: server.id, allocations: [host.id: amounts], project: server.projectID, user: server.userID)
+            return (host, claim, nil)
+        }
+        let task = self.task(server, migration)
+        let decision = try await Scheduler(site.room, requestID: site.requestID).choose(task)
+        guard decision.missing.isEmpty, let choice = decision.choices.first, let claim = decision.claims.first else {
+            try await site.database.transaction { transaction throws(Fault) in try decision.record(transaction) }
+            throw decision.fault
+        }
+        return (choice.host, claim, decision)
+    }
+
+    /// The question to the scheduler.
+    func task(_ server: Server, _ migration: ServerMigration) -> SchedulingTask {
+        var task = SchedulingTask([server])
+        task.flavor = migration.newFlavor
+        task.purpose = .move
+        task.excluded = excluded
+        task.request.tried = nil
+        task.request.host = target
+        task.request.node = nil
+        task.request.isForced = nil
+        return task
+    }
+
+    private func record(
+        _ host: ComputeHost, _ decision: Decision?, _ migration: ServerMigration, _ status: ServerMigration.Status,
+        _ site: ComputeSite
+    ) async throws(Fault) {
+        let now = site.clock.now()
+        try await site.database.transaction { transaction throws(Fault) in
+            if let decision {
+                try ServerGroup.admit(migration.serverID, on: host.name, transaction)
+                try decision.record(transaction)
+            }
+            _ = try transaction.update(
+                ServerMigration.self,
+                set: """
+                    dest = \(host.name), dest_ip = \(host.resources.hostIP), status = \(status), updated_at = \(now)
+                    """,
+                where: "id = \(migration.id)")
+        }
+    }
+}
+
+extension Fault {
+    static func computeHostNotFound(_ host: String) -> Fault {
+        .badRequest("Compute host \(host) could not be found.")
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// Resizes a server, or moves it while it is down: to another host as a rule, on its own if that is allowed and best.
+/// What it was is kept until somebody confirms or reverts.
+struct MoveServer: Operation {
+    static let kind = "compute.move"
+
+    let server: String
+    let migration: String
+    let placing: MovePlacing
+
+    var subject: String { server }
+    var deadline: Duration { .seconds(21_600) }
+
+    /// Upstream's names for the events.
+    var steps: [Step<ComputeSite>] {
+        [
+            Step("conductor_migrate_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
+            Step("prep_resize", do: prepare),
+            Step("resize_instance", budget: .seconds(7200), do: transfer, undo: takeBack),
+            Step("finish_resize", budget: .seconds(900), do: finish, undo: unfinish),
+        ]
+    }
+
+    // MARK: - Where to
+
+    private func place(_ site: ComputeSite) async throws(Fault) {
+        try await placing.place(site, migration, then: .preMigrating)
+    }
+
+    private func unplace(_ site: ComputeSite) async throws(Fault) { try await placing.undo(site, migration) }
+
+    private func prepare(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        _ = try await site.mover(migration.dest).resources()
+        try await site.note(.migrating, .resizeMigrating, migration)
+    }
+
+    // MARK: - The guest and its disks
+
+    private func transfer(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        let (here, there) = (try site.mover(migration.source), try site.mover(migration.dest))
+        guard migration.newFlavor.diskGiB == 0 || migration.newFlavor.diskGiB >= migration.oldFlavor.diskGiB,
+            migration.newFlavor.ephemeralGiB >= migration.oldFlavor.ephemeralGiB
+        else { throw .badRequest("Instance rollback performed due to: Resize error: Unable to resize disk down.") }
+        let state = try await here.state(of: server.id)
+        if state == .running || state == .paused {
+            try await here.power(server.id, .stop(grace: site.room.options.graceOfStop))
+        }
+        if migration.staysOnHost {
+            try await here.keepDisks(of: server.id)
+        } else {
+            let guest = try await site.room.guest(for: server)
+            try await there.receive(guest, disks: try await here.disks(of: server.id))
+        }
+        try await site.note(.postMigrating, .resizeMigrated, migration)
+    }
+
+    private func takeBack(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        let here = try site.mover(migration.source)
+        if migration.staysOnHost {
+            let guest = try await site.room.guest(for: server)
+            try await site.ifAlive(migration.source) { () async throws(Fault) in
+                try await site.restore(guest, on: here)
+            }
+        } else if let dest = migration.dest {
+            let there = try site.mover(dest)
+            try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server.id) }
+        }
+        guard migration.oldState == .active else { return }
+        try await site.ifAlive(migration.source) { () async throws(Fault) in
+            try await site.wake(server.id, on: here)
+        }
+    }
+
+    // MARK: - The other size, or the other host
+
+    private func finish(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        guard migration.status != .finished else { return }
+        try await site.note(nil, .resizeFinish, migration)
+        let there = try site.mover(migration.dest)
+        if let dest = migration.dest, !migration.staysOnHost {
+            try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
+        }
+        var resized = server
+        resized.flavor = migration.newFlavor
+        resized.host = migration.dest
+        let state = try await there.state(of: server.id)
+        if state == .shutdown || state == .crashed {
+            try await there.resize(try await site.room.guest(for: resized))
+        }
+        if migration.oldState == .active { try await there.power(server.id, .start) }
+        try await commit(migration, site)
+    }
+
+    private func commit(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) {
+        let (now, request) = (site.clock.now(), site.requestID)
+        let flavor = migration.newFlavor
+        let text = try ServerMigration.text(flavor)
+        let power: GuestState = migration.oldState == .active ? .running : .shutdown
+        try await site.database.transaction { transaction throws(Fault) in
+            guard try ServerMigration.enter(.finished, migration.id, from: [.postMigrating], now, transaction) else {
+                return
+            }
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    host = \(migration.dest), node = \(migration.dest), flavor = \(text), vcpus = \(flavor.vcpus),
+                    memory_mb = \(flavor.memoryMiB), vm_state = 'resized', power_state = \(power.rawValue),
+                    launched_at = \(now), updated_at = \(now), progress = 100, fault = NULL,
+                    generation = generation + 1,
+                    task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
+                    """,
+                where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try InstanceAction.finish(migration.serverID, request, nil, now, transaction)
+        }
+    }
+
+    private func unfinish(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        try await site.becomeOld(migration, .migrating)
+        guard !migration.staysOnHost else { return }
+        try await ServerWiring(site.room, requestID: site.requestID).bind(
+            try await site.server(server), to: migration.source)
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        try await site.endMove(migration, .error, fault, step: step)
+    }
+}
+
+extension ComputeSite {
+    /// Gives a server the host and size it had before a move.
+    func becomeOld(_ migration: ServerMigration, _ status: ServerMigration.Status) async throws(Fault) {
+        let (now, flavor) = (clock.now(), migration.oldFlavor)
+        let text = try ServerMigration.text(flavor)
+        try await database.transaction { transaction throws(Fault) in
+            try ServerMigration.enter(status, migration.id, now, transaction)
+            _ = try transaction.update(
+                Server.self,
+                set: """
+                    host = \(migration.source), node = \(migration.source), flavor = \(text),
+                    vcpus = \(flavor.vcpus), memory_mb = \(flavor.memoryMiB),
+                    vm_state = CASE WHEN vm_state = 'resized' THEN \(migration.oldState) ELSE vm_state END,
+                    updated_at = \(now), generation = generation + 1
+                    """,
+                where: "id = \(migration.serverID) AND deleted_at IS NULL")
+        }
+    }
+
+    /// Switches a guest off and gives it the disks and the size that were kept for it.
+    func restore(_ guest: GuestSpec, on host: any Hypervisor & GuestMigration) async throws(Fault) {
+        let state = try await host.state(of: guest.server)
+        if state == .running || state == .paused { try await host.power(guest.server, .stop(grace: .zero)) }
+        try await host.restoreDisks(guest)
+    }
+
+    /// Starts a guest that is down.
+    func wake(_ server: String, on host: any Hypervisor) async throws(Fault) {
+        let state = try await host.state(of: server)
+        if state == .shutdown || state == .crashed { try await host.power(server, .start) }
+    }
+}
+
+extension ServerWiring {
+    /// Binds a server's ports to another host.
+    func bind(_ server: Server, to host: String) async throws(Fault) {
+        for port in try await room.network.ports([("device_id", server.id)], requestID: requestID)
+        where port.host != host {
+            try await room.network.updatePort(port.id, ["binding:host_id": .string(host)], requestID: requestID)
+        }
+    }
+}
