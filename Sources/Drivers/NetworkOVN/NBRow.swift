@@ -56,7 +56,7 @@ package enum Northbound {
     /// Rows of these tables stay until they are deleted; of the others, until nothing refers to them.
     static let roots: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "DHCP_Options", "DNS", "HA_Chassis_Group",
-        "Load_Balancer", "BFD",
+        "Load_Balancer", "BFD", "Address_Set",
     ]
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
@@ -67,7 +67,7 @@ package enum Northbound {
     ]
     static let named: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "Logical_Switch_Port", "Logical_Router_Port",
-        "Gateway_Chassis", "HA_Chassis_Group",
+        "Gateway_Chassis", "HA_Chassis_Group", "Address_Set",
     ]
     static let tables: [String: [String]] = [
         "Logical_Switch": ["name", "other_config", "ports", "dns_records", "load_balancer"],
@@ -82,6 +82,7 @@ package enum Northbound {
         "BFD": ["logical_port", "dst_ip"],
         "Load_Balancer": ["name", "vips", "protocol", "options"],
         "Port_Group": ["name", "ports", "acls"],
+        "Address_Set": ["name", "addresses"],
         "ACL": ["direction", "priority", "match", "action", "log"],
         "DHCP_Options": ["cidr", "options"],
         "DNS": ["records"],

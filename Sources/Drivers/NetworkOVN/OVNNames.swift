@@ -10,6 +10,10 @@ enum OVNNames {
     static func group(_ id: String) -> String { "pg_" + String(id.map { $0 == "-" ? "_" : $0 }) }
     /// The address set that northd derives from a port group's members.
     static func members(_ groupID: String, _ version: IPVersion) -> String { "$\(group(groupID))_\(version.word)" }
+    /// The blocks of an address group; like the names of groups, it is used in match expressions.
+    static func addressSet(_ id: String, _ version: IPVersion) -> String {
+        "as_" + String(id.map { $0 == "-" ? "_" : $0 }) + "_\(version.word)"
+    }
     static let dropGroup = "neutron_pg_drop"
     static let dropKey = NBKey("Port_Group", dropGroup)
 

@@ -39,7 +39,7 @@ extension Translator {
                 "name": .string(port.id), "type": .string(port.kind.type), "enabled": .bool(port.enabled),
                 "addresses": .strings(addresses(port)),
                 "port_security": isSecured ? .strings(permitted(port)) : .empty,
-                "options": .strings(port.host.map { ["requested-chassis": $0] } ?? [:]),
+                "options": .strings(chassisOptions(port)),
                 "parent_name": .optional(port.subport?.parent), "tag_request": .optional(port.subport?.tag),
             ],
             ids: identity(port, network), in: parents)
@@ -51,6 +51,13 @@ extension Translator {
             row.references["ha_chassis_group"] = standby.first?.key
         }
         return [row] + rows
+    }
+
+    /// While a server moves, both hosts claim its port, and the new one stays silent until the guest speaks there.
+    private func chassisOptions(_ port: PortSpec) -> [String: String] {
+        guard let host = port.host else { return [:] }
+        guard let next = port.movingTo, next != host else { return ["requested-chassis": host] }
+        return ["requested-chassis": "\(host),\(next)", "activation-strategy": "rarp"]
     }
 
     private func identity(_ port: PortSpec, _ network: SwitchSpec) -> [String: String] {

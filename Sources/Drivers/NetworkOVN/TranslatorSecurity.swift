@@ -3,6 +3,12 @@ import Network
 import OVSDB
 
 extension SecurityGroupSpec: Translated {
+    /// A match that names a set which is not there would be no match at all.
+    var uses: [Use] {
+        let groups = rules.compactMap { if case .addressGroup(let id) = $0.remote { id } else { nil } }
+        return Set(groups).map { Use(reference: TopologyReference(AddressGroupSpec.kind, $0), presenceOnly: true) }
+    }
+
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.groupRows(self) }
 }
 
@@ -67,6 +73,9 @@ extension Translator {
             guard block.version == rule.version else { return nil }
             parts.append("\(field) == \(block)")
         case .group(let remote): parts.append("\(field) == \(OVNNames.members(remote, rule.version))")
+        case .addressGroup(let id):
+            guard graph.translated(TopologyReference(AddressGroupSpec.kind, id)) != nil else { return nil }
+            parts.append("\(field) == $\(OVNNames.addressSet(id, rule.version))")
         case .addresses(let blocks):
             let fitting = blocks.filter { $0.version == rule.version }.map(\.description).sorted()
             guard !fitting.isEmpty else { return nil }

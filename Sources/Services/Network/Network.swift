@@ -17,6 +17,7 @@ package final class NetworkService: Service {
             AutoAllocatedTopology.self,
             SecurityGroup.self, SecurityGroupRule.self, SubnetPool.self,
             AddressScope.self,
+            AddressGroup.self, Trunk.self, PortBinding.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
         ])

@@ -104,6 +104,9 @@ package struct NetworkSync: Sendable {
             set: "status = \(status), revision_number = revision_number + 1, updated_at = \(now)",
             where: "id = \(event.portID) AND status <> \(status) AND device_owner NOT LIKE 'network:%'")
         guard changed > 0 else { return }
+        try await database.update(
+            Trunk.self, set: "status = \(status), revision_number = revision_number + 1, updated_at = \(now)",
+            where: "port_id = \(event.portID) AND status <> \(status)")
         await tell(
             event.portID, event.isUp ? "network-vif-plugged" : "network-vif-unplugged",
             requestID: "req-" + service.ids.uuid())

@@ -15,7 +15,7 @@ package struct TopologyReader: Sendable {
 
     /// Every kind that there is.
     static let sources: [any TopologySource.Type] = [
-        SwitchSpec.self, SecurityGroupSpec.self, RouterSpec.self, PortSpec.self,
+        SwitchSpec.self, AddressGroupSpec.self, SecurityGroupSpec.self, RouterSpec.self, PortSpec.self,
     ]
 
     /// All that should be.
@@ -123,7 +123,15 @@ extension SecurityGroupSpec: TopologySource {
 
 extension PortSpec: TopologySource {
     static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [PortSpec] {
-        try await reader.rows(Port.self, ids).map(\.spec)
+        let ports = try await reader.rows(Port.self, ids)
+        let moving = try await PortBinding.moves(reader.database, ids)
+        let inside = try await Subport.specs(reader.database, ids)
+        return ports.map { port in
+            var spec = port.spec
+            spec.subport = inside[port.id]
+            spec.movingTo = spec.host == nil ? nil : port.profile["migrating_to"]?.string ?? moving[port.id]
+            return spec
+        }
     }
 }
 
@@ -199,7 +207,8 @@ extension SecurityGroupRule {
         SecurityRuleSpec(
             id: id, direction: direction == "ingress" ? .ingress : .egress, version: ethertype == "IPv6" ? .v6 : .v4,
             ipProtocol: ipProtocol == "ipv6-icmp" ? "icmpv6" : ipProtocol, portMin: portRangeMin, portMax: portRangeMax,
-            remote: remoteGroupID.map { .group($0) } ?? remoteIPPrefix.flatMap { CIDR(loose: $0) }.map { .prefix($0) }
+            remote: remoteAddressGroupID.map { .addressGroup($0) } ?? remoteGroupID.map { .group($0) }
+                ?? remoteIPPrefix.flatMap { CIDR(loose: $0) }.map { .prefix($0) }
                 ?? .anyone)
     }
 }

@@ -18,7 +18,7 @@ package struct NetworkOptions: Options {
     package var pageMaximum = 0
     package var quotas: [String: Int] = [
         "network": 100, "subnet": 100, "port": 500, "router": 10, "floatingip": 50, "security_group": 10,
-        "security_group_rule": 100, "subnetpool": -1, "rbac_policy": 10,
+        "security_group_rule": 100, "subnetpool": -1, "rbac_policy": 10, "trunk": -1,
     ]
 
     package init() {}

@@ -51,6 +51,8 @@ enum NetworkRules {
         "shared_security_group": "field:security_groups:shared=True",
         "shared_subnetpools": "field:subnetpools:shared=True",
         "shared_address_scopes": "field:address_scopes:shared=True",
+        "shared_address_groups": "field:address_groups:shared=True",
+        "shared_qos_policy": "field:policies:shared=True",
     ]
 
     /// Rules on single members.

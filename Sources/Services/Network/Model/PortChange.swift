@@ -31,17 +31,18 @@ struct PortChange {
         port.vnicType = members.vnicType ?? port.vnicType
         port.profile = members.profile ?? port.profile
         if let dhcp = members.dhcp { port.extraDHCPOptions = PortRules.merge(dhcp, into: port.extraDHCPOptions) }
-        try bind(&port)
+        try bind(&port, transaction)
         try move(&port, transaction)
         try secure(&port, transaction)
         try transaction.touch(.port, port.id, request)
     }
 
     /// A port that changes hosts is down until its new host says otherwise.
-    private func bind(_ port: inout Port) throws(Fault) {
+    private func bind(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
         guard let host = members.host, host != port.host else { return }
         port.host = host
         if !DeviceOwner.isOwn(port.deviceOwner) { port.status = "DOWN" }
+        try SubportRules.follow(port, transaction, request)
     }
 
     private func move(_ port: inout Port, _ transaction: Transaction) throws(Fault) {

@@ -41,6 +41,10 @@ struct PortMembers: Sendable {
         "binding:host_id", "binding:profile", "binding:vnic_type",
     ]
 
+    static let vnicTypes: Format<String> = .among(
+        "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
+        "accelerator-direct", "accelerator-direct-physical", "remote-managed")
+
     init() {}
 
     init(_ body: inout Body) throws(Fault) {
@@ -63,9 +67,7 @@ struct PortMembers: Sendable {
         if body.has("binding:host_id") { host = try body.option("binding:host_id", .string()) ?? "" }
         vnicType = try body.take(
             "binding:vnic_type",
-            .among(
-                "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
-                "accelerator-direct", "accelerator-direct-physical", "remote-managed"))
+            PortMembers.vnicTypes)
         if body.has("binding:profile") { profile = try body.option("binding:profile", .object) ?? JSONObject() }
         body.ignore(
             "qos_policy_id", "propagate_uplink_status", "data_plane_status", "numa_affinity_policy", "device_profile")

@@ -174,6 +174,8 @@ package struct PortSpec: TopologySpec {
     package var enabled: Bool
     /// The host that shall claim the port; nil leaves it to whoever plugs it.
     package var host: String?
+    /// Where its server is moving to; both hosts claim it meanwhile.
+    package var movingTo: String?
     package var dnsName: String
     package var dhcpExtras: [DHCPExtra]
     package var deviceID: String
@@ -183,7 +185,8 @@ package struct PortSpec: TopologySpec {
     package init(
         id: String, generation: Int = 0, networkID: String, name: String = "", kind: PortKind = .guest,
         mac: MACAddress, addresses: [FixedAddress] = [], allowedPairs: [AddressPair] = [], portSecurity: Bool = true,
-        securityGroupIDs: [String] = [], enabled: Bool = true, host: String? = nil, dnsName: String = "",
+        securityGroupIDs: [String] = [], enabled: Bool = true, host: String? = nil, movingTo: String? = nil,
+        dnsName: String = "",
         dhcpExtras: [DHCPExtra] = [], deviceID: String = "", deviceOwner: String = "", subport: SubportSpec? = nil
     ) {
         self.id = id
@@ -198,6 +201,7 @@ package struct PortSpec: TopologySpec {
         self.securityGroupIDs = securityGroupIDs
         self.enabled = enabled
         self.host = host
+        self.movingTo = movingTo
         self.dnsName = dnsName
         self.dhcpExtras = dhcpExtras
         self.deviceID = deviceID
@@ -219,7 +223,9 @@ package enum RemotePeer: Sendable, Hashable {
     case prefix(CIDR)
     /// The members of a security group.
     case group(String)
-    /// An address group's blocks, spelled out.
+    /// The blocks of an address group.
+    case addressGroup(String)
+    /// Blocks, spelled out.
     case addresses([CIDR])
 }
 

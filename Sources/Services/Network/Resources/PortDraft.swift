@@ -137,6 +137,7 @@ extension Port {
     func remove(_ transaction: Transaction, _ request: Request) throws(Fault) {
         try FloatingIP.release(transaction, port: id, keeping: nil, request)
         try transaction.delete(HeldAddress.self, "port_id = \(id)")
+        try transaction.delete(PortBinding.self, "port_id = \(id)")
         try transaction.execute("DELETE FROM network_port_groups WHERE port_id = \(id)")
         if !tags.isEmpty { try Tag.set(transaction, id, []) }
         try transaction.delete(Port.self, "id = \(id)")

@@ -44,6 +44,14 @@ package struct Port: Noun {
         let binding: (type: Bool, details: Bool, host: Bool, profile: Bool)
         let bridge: String
         let domain: String
+        /// What is inside the ports that are trunks.
+        let trunks: [String: Carried]
+    }
+
+    /// A trunk's content, as its port shows it.
+    struct Carried: Sendable {
+        let trunk: String
+        let inside: [(subport: Subport, mac: String)]
     }
 }
 
@@ -179,6 +187,7 @@ extension Port {
                     409, "ServicePortInUse",
                     "Port \(id) cannot be deleted directly via the port API: has device owner \(port.deviceOwner).")
             }
+            try SubportRules.checkDeletable(id, transaction)
             try port.remove(transaction, request)
         }
         return .empty
@@ -195,7 +204,8 @@ extension Port {
         let options = request.network.options
         return Extra(
             binding: (sees("vif_type"), sees("vif_details"), sees("host_id"), sees("profile")),
-            bridge: options.integrationBridge, domain: options.dnsDomain)
+            bridge: options.integrationBridge, domain: options.dnsDomain,
+            trunks: try await Trunk.carried(request.database, rows))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -223,6 +233,7 @@ extension Port {
             $0.put("ip_version", $1.ipVersion)
         }
         writeBinding(&view, extra)
+        if let carried = extra.trunks[id] { carried.write(&view) }
         view.put("dns_name", dnsName)
         view.put("dns_domain", dnsDomain)
         view.list("dns_assignment", fixedIPs.entries) { view, ip in
@@ -241,15 +252,20 @@ extension Port {
         view.put("binding:vnic_type", vnicType)
         if extra.binding.profile { view.put("binding:profile", JSON.object(profile)) }
         if extra.binding.host { view.put("binding:host_id", host) }
-        if extra.binding.type { view.put("binding:vif_type", host.isEmpty ? "unbound" : "ovs") }
+        if extra.binding.type { view.put("binding:vif_type", isPlugged ? "ovs" : "unbound") }
         guard extra.binding.details else { return }
-        view.nest("binding:vif_details") {
-            guard !host.isEmpty else { return }
-            $0.put("port_filter", true)
-            $0.put("connectivity", "l2")
-            $0.put("bridge_name", extra.bridge)
-            $0.put("datapath_type", "system")
-            $0.nest("bound_drivers") { $0.put("0", "ovn") }
-        }
+        view.nest("binding:vif_details") { if isPlugged { writeDetails(&$0, extra) } }
+    }
+
+    /// Whether a host has it.
+    var isPlugged: Bool { !host.isEmpty }
+
+    /// How a host plugs it.
+    func writeDetails(_ view: inout View, _ extra: Extra) {
+        view.put("port_filter", true)
+        view.put("connectivity", "l2")
+        view.put("bridge_name", extra.bridge)
+        view.put("datapath_type", "system")
+        view.nest("bound_drivers") { $0.put("0", "ovn") }
     }
 }

@@ -50,6 +50,7 @@ extension Quotas: Resource {
         ("floatingip", FloatingIP.table), ("network", Network.table), ("port", Port.table),
         ("rbac_policy", RBACPolicy.table), ("router", Router.table), ("security_group", SecurityGroup.table),
         ("security_group_rule", SecurityGroupRule.table), ("subnet", Subnet.table), ("subnetpool", SubnetPool.table),
+        ("trunk", Trunk.table),
     ]
 }
 

@@ -37,6 +37,7 @@ package struct RBACPolicy: Noun {
     private static let actions: [String: [String]] = [
         "network": ["access_as_shared", "access_as_external"], "security_group": ["access_as_shared"],
         "subnetpool": ["access_as_shared"], "address_scope": ["access_as_shared"],
+        "address_group": ["access_as_shared"],
     ]
 }
 
@@ -115,7 +116,8 @@ extension RBACPolicy {
     static func drafts(_ request: Request) async throws(Fault) -> Drafts<Draft> {
         try await Drafts(request, noun, plural) { body throws(Fault) in
             let project = try body.takeProject(request)
-            let type = try body.need("object_type", .among("network", "security_group", "subnetpool", "address_scope"))
+            let type = try body.need(
+                "object_type", .among("address_group", "address_scope", "network", "security_group", "subnetpool"))
             let object = try body.need("object_id", .string())
             let action = try body.need("action", .string())
             guard actions[type]?.contains(action) == true else {
@@ -169,6 +171,7 @@ extension RBACPolicy {
         case "security_group": SecurityGroup.table
         case "subnetpool": SubnetPool.table
         case "address_scope": AddressScope.table
+        case "address_group": AddressGroup.table
         default: Network.table
         }
     }
@@ -226,6 +229,8 @@ extension RBACPolicy {
                     (SELECT port_id FROM network_port_groups WHERE security_group_id = \(objectID))
                     """
                 ]
+            case ("address_group", _):
+                ["network_security_group_rules WHERE remote_address_group_id = \(objectID)"]
             case ("address_scope", _): ["network_subnetpools WHERE address_scope_id = \(objectID)"]
             default: ["network_subnets WHERE subnetpool_id = \(objectID)"]
             }

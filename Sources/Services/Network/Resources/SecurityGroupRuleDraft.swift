@@ -13,6 +13,7 @@ extension SecurityGroupRule {
         let portMax: Int?
         let prefix: String?
         let remoteGroup: String?
+        let remoteAddressGroup: String?
         let description: String
 
         init(_ request: Request, _ body: inout Body) async throws(Fault) {
@@ -24,13 +25,18 @@ extension SecurityGroupRule {
             description = try body.option("description", .string()) ?? ""
             prefix = try Draft.prefix(&body, ethertype)
             remoteGroup = try body.option("remote_group_id", .string(36))
-            guard prefix == nil || remoteGroup == nil else {
+            remoteAddressGroup = try body.option("remote_address_group_id", .string(36))
+            guard [prefix, remoteGroup, remoteAddressGroup].compactMap(\.self).count < 2 else {
                 throw .invalidInput(
                     "Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.",
                     type: "SecurityGroupMultipleRemoteEntites")
             }
             if let remoteGroup { _ = try await Draft.group(remoteGroup, request) }
-            body.ignore("remote_address_group_id")
+            if let remoteAddressGroup {
+                _ = try await request.database.one(
+                    AddressGroup.self, "id = \(remoteAddressGroup) AND (\(sql: request.scope(AddressGroup.self)))",
+                    or: AddressGroup.notFound(remoteAddressGroup))
+            }
             var name = try Draft.ipProtocol(&body)
             if ethertype == "IPv6" {
                 // The IPv4 names of ICMP mean IPv6's there, as they always did.

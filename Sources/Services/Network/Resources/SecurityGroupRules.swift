@@ -19,6 +19,7 @@ package struct SecurityGroupRule: Noun {
     let portRangeMax: Int?
     let remoteIPPrefix: String?
     let remoteGroupID: String?
+    let remoteAddressGroupID: String?
     package var description: String
     package var tags: [String]
     package let createdAt: Timestamp
@@ -43,6 +44,7 @@ package struct SecurityGroupRule: Noun {
         portRangeMax = nil
         remoteIPPrefix = nil
         remoteGroupID = from
+        remoteAddressGroupID = nil
         description = ""
         tags = []
         createdAt = request.now
@@ -62,6 +64,7 @@ package struct SecurityGroupRule: Noun {
         portRangeMax = draft.portMax
         remoteIPPrefix = draft.prefix
         remoteGroupID = draft.remoteGroup
+        remoteAddressGroupID = draft.remoteAddressGroup
         description = draft.description
         tags = []
         createdAt = request.now
@@ -101,12 +104,18 @@ extension SecurityGroupRule: Resource {
         CREATE INDEX network_rules_by_group ON network_security_group_rules (security_group_id);
         CREATE INDEX network_rules_by_remote ON network_security_group_rules (remote_group_id);
         CREATE INDEX network_rules_by_project ON network_security_group_rules (project_id)
+        """,
         """
+        2026-11-29 network security group rules on address groups
+        ALTER TABLE network_security_group_rules ADD COLUMN remote_address_group_id VARCHAR(36);
+        CREATE INDEX network_rules_by_address_group ON network_security_group_rules (remote_address_group_id)
+        """,
     ]
 
     package static let filters = Filter.standard([
         .text("security_group_id"), .text("direction"), .text("ethertype"), .text("protocol", "ip_protocol"),
         .number("port_range_min"), .number("port_range_max"), .text("remote_ip_prefix"), .text("remote_group_id"),
+        .text("remote_address_group_id"),
     ])
 
     package static func scope(_ project: String) -> SQL { "project_id = \(project) OR group_project_id = \(project)" }
@@ -190,6 +199,7 @@ extension SecurityGroupRule {
             && ipProtocol.map(IPProtocol.canonical) == other.ipProtocol.map(IPProtocol.canonical)
             && portRangeMin == other.portRangeMin && portRangeMax == other.portRangeMax
             && everything(remoteIPPrefix) == everything(other.remoteIPPrefix) && remoteGroupID == other.remoteGroupID
+            && remoteAddressGroupID == other.remoteAddressGroupID
     }
 }
 
@@ -213,7 +223,7 @@ extension SecurityGroupRule {
         view.put("remote_ip_prefix", remoteIPPrefix)
         view.put("normalized_cidr", remoteIPPrefix.flatMap { CIDR(loose: $0)?.description })
         view.put("remote_group_id", remoteGroupID)
-        view.put("remote_address_group_id", String?.none)
+        view.put("remote_address_group_id", remoteAddressGroupID)
         view.put("belongs_to_default_sg", extra.defaults.contains(securityGroupID))
         writeStandard(&view)
     }
