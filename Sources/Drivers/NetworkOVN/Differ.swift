@@ -155,7 +155,7 @@ package struct Differ {
     }
 
     private static let maps: Set<String> = [
-        "options", "external_ids", "other_config", "records", "ipv6_ra_configs", "vips",
+        "options", "external_ids", "other_config", "records", "ipv6_ra_configs", "vips", "bandwidth", "action",
     ]
 
     // MARK: - Links

@@ -60,7 +60,7 @@ package enum Northbound {
     ]
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
-        "Logical_Switch": ["ports", "dns_records", "load_balancer"],
+        "Logical_Switch": ["ports", "dns_records", "load_balancer", "qos_rules"],
         "Logical_Router": ["ports", "static_routes", "nat", "load_balancer"],
         "Port_Group": ["ports", "acls"], "Logical_Router_Port": ["gateway_chassis"],
         "HA_Chassis_Group": ["ha_chassis"],
@@ -70,7 +70,8 @@ package enum Northbound {
         "Gateway_Chassis", "HA_Chassis_Group", "Address_Set",
     ]
     static let tables: [String: [String]] = [
-        "Logical_Switch": ["name", "other_config", "ports", "dns_records", "load_balancer"],
+        "Logical_Switch": ["name", "other_config", "ports", "dns_records", "load_balancer", "qos_rules"],
+        "QoS": ["direction", "priority", "match", "bandwidth", "action"],
         "Logical_Switch_Port": [
             "name", "type", "options", "parent_name", "tag_request", "addresses", "port_security", "enabled",
             "dhcpv4_options", "dhcpv6_options", "ha_chassis_group", "up",

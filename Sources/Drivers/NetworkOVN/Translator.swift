@@ -31,6 +31,7 @@ package struct Translator: Sendable {
 
 extension SwitchSpec: Translated {
     static let parts: [Piece.Part] = [.whole, .names]
+    var uses: [Use] { Use.qos(qosPolicyID) }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] {
         part == .names ? translator.nameRows(self) : translator.networkRows(self)

@@ -5,6 +5,7 @@ import OVSDB
 extension PortSpec: Translated {
     var uses: [Use] {
         [Use(reference: .network(networkID))]
+            + Use.qos(qosPolicyID)
             + Set(securityGroupIDs).map { Use(reference: .securityGroup($0), presenceOnly: true) }
     }
     var feeds: [Piece] { dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)] }
@@ -39,7 +40,7 @@ extension Translator {
                 "name": .string(port.id), "type": .string(port.kind.type), "enabled": .bool(port.enabled),
                 "addresses": .strings(addresses(port)),
                 "port_security": isSecured ? .strings(permitted(port)) : .empty,
-                "options": .strings(chassisOptions(port)),
+                "options": .strings(chassisOptions(port).merging(qosOptions(port, network)) { $1 }),
                 "parent_name": .optional(port.subport?.parent), "tag_request": .optional(port.subport?.tag),
             ],
             ids: identity(port, network), in: parents)
@@ -50,7 +51,7 @@ extension Translator {
             rows += standby
             row.references["ha_chassis_group"] = standby.first?.key
         }
-        return [row] + rows
+        return [row] + rows + qosRows(port, network)
     }
 
     /// While a server moves, both hosts claim its port, and the new one stays silent until the guest speaks there.

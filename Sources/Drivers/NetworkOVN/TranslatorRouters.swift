@@ -3,7 +3,10 @@ import Network
 import OVSDB
 
 extension RouterSpec: Translated {
-    var uses: [Use] { (interfaces + (gateway?.ports ?? [])).map { Use(reference: .port($0)) } }
+    var uses: [Use] {
+        (interfaces + (gateway?.ports ?? [])).map { Use(reference: .port($0)) }
+            + Use.qos(gateway?.qosPolicyID) + floatingIPs.flatMap { Use.qos($0.qosPolicyID) }
+    }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.routerRows(self) }
 }
@@ -30,6 +33,7 @@ extension Translator {
             }
             rows += natRows(router, gateways, interfaces)
             rows += forwardingRows(router, switches: interfaces.map(\.network.id))
+            for gateway in gateways.prefix(1) { rows += gatewayQoSRows(router, gateway.port, gateway.network) }
         }
         return rows + routeRows(router)
     }

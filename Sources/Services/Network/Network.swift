@@ -17,7 +17,7 @@ package final class NetworkService: Service {
             AutoAllocatedTopology.self,
             SecurityGroup.self, SecurityGroupRule.self, SubnetPool.self,
             AddressScope.self,
-            AddressGroup.self, Trunk.self, PortBinding.self,
+            AddressGroup.self, Trunk.self, PortBinding.self, QoSPolicy.self, QoSRule.self, QoSRuleTypes.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
         ])

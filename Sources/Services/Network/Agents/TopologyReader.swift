@@ -15,7 +15,8 @@ package struct TopologyReader: Sendable {
 
     /// Every kind that there is.
     static let sources: [any TopologySource.Type] = [
-        SwitchSpec.self, AddressGroupSpec.self, SecurityGroupSpec.self, RouterSpec.self, PortSpec.self,
+        SwitchSpec.self, AddressGroupSpec.self, QoSPolicySpec.self, SecurityGroupSpec.self, RouterSpec.self,
+        PortSpec.self,
     ]
 
     /// All that should be.
@@ -55,11 +56,13 @@ extension SwitchSpec: TopologySource {
         let metadata = Dictionary(
             try await database.all(Port.self, "device_id", in: ids.map(MetadataPorts.device)).map { ($0.networkID, $0) }
         ) { first, _ in first }
+        let policies = try await QoSBinding.policies(database, of: ids)
         return networks.map { network in
             SwitchSpec(
                 id: network.id, generation: network.revisionNumber, name: network.name, mtu: network.mtu,
                 provider: network.provider, isExternal: network.external, dnsDomain: network.dnsDomain,
-                subnets: (subnets[network.id] ?? []).map { $0.spec(metadata[network.id]) })
+                subnets: (subnets[network.id] ?? []).map { $0.spec(metadata[network.id]) },
+                qosPolicyID: policies[network.id])
         }
     }
 }
@@ -86,6 +89,7 @@ extension RouterSpec: TopologySource {
             grouping: try await database.all(
                 PortForwarding.self, "floating_id", in: floating.filter { $0.portID == nil }.map(\.id)),
             by: \.floatingID)
+        let policies = try await QoSBinding.policies(database, of: ids + floating.map(\.id))
         return routers.map { router in
             RouterSpec(
                 id: router.id, generation: router.revisionNumber, name: router.name, enabled: router.adminStateUp,
@@ -94,11 +98,12 @@ extension RouterSpec: TopologySource {
                     GatewaySpec(
                         portID: $0, snat: router.enableSNAT,
                         more: (gateways[router.id] ?? []).filter { $0 != router.gatewayPortID },
-                        isWatched: router.routeBFD, isShared: router.routeECMP)
+                        isWatched: router.routeBFD, isShared: router.routeECMP, qosPolicyID: policies[router.id])
                 },
                 routes: router.routes,
-                floatingIPs: (byRouter[router.id] ?? []).compactMap { $0.spec(outer[$0.floatingPortID]?.macAddress) }
-                    .sorted { $0.id < $1.id },
+                floatingIPs: (byRouter[router.id] ?? []).compactMap {
+                    $0.spec(outer[$0.floatingPortID]?.macAddress, policies[$0.id])
+                }.sorted { $0.id < $1.id },
                 forwardings: (byRouter[router.id] ?? []).flatMap { address in
                     (forwardings[address.id] ?? []).compactMap { $0.spec(on: address.floatingIPAddress) }
                 }.sorted { $0.id < $1.id })
@@ -125,10 +130,12 @@ extension PortSpec: TopologySource {
     static func read(_ reader: TopologyReader, _ ids: [String]?) async throws(Fault) -> [PortSpec] {
         let ports = try await reader.rows(Port.self, ids)
         let moving = try await PortBinding.moves(reader.database, ids)
+        let policies = try await QoSBinding.policies(reader.database, of: ports.map(\.id))
         let inside = try await Subport.specs(reader.database, ids)
         return ports.map { port in
             var spec = port.spec
             spec.subport = inside[port.id]
+            spec.qosPolicyID = policies[port.id]
             spec.movingTo = spec.host == nil ? nil : port.profile["migrating_to"]?.string ?? moving[port.id]
             return spec
         }
@@ -185,11 +192,12 @@ extension Port {
 }
 
 extension FloatingIP {
-    func spec(_ mac: MACAddress?) -> FloatingIPSpec? {
+    func spec(_ mac: MACAddress?, _ policy: String?) -> FloatingIPSpec? {
         guard let address = IPAddress(floatingIPAddress), let fixed = fixedIPAddress.flatMap({ IPAddress($0) }),
             let portID
         else { return nil }
-        return FloatingIPSpec(id: id, address: address, fixedAddress: fixed, portID: portID, mac: mac)
+        return FloatingIPSpec(
+            id: id, address: address, fixedAddress: fixed, portID: portID, mac: mac, qosPolicyID: policy)
     }
 }
 

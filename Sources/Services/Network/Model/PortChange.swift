@@ -34,6 +34,7 @@ struct PortChange {
         try bind(&port, transaction)
         try move(&port, transaction)
         try secure(&port, transaction)
+        try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
         try transaction.touch(.port, port.id, request)
     }
 

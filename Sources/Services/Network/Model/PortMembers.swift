@@ -19,6 +19,7 @@ struct PortMembers: Sendable {
     var host: String?
     var vnicType: String?
     var profile: JSONObject?
+    var qosPolicy: String??
     var tags: [String] = []
     /// The members that were there, for their rules.
     private(set) var said: [String] = []
@@ -69,8 +70,9 @@ struct PortMembers: Sendable {
             "binding:vnic_type",
             PortMembers.vnicTypes)
         if body.has("binding:profile") { profile = try body.option("binding:profile", .object) ?? JSONObject() }
+        qosPolicy = try body.patch("qos_policy_id", .id)
         body.ignore(
-            "qos_policy_id", "propagate_uplink_status", "data_plane_status", "numa_affinity_policy", "device_profile")
+            "propagate_uplink_status", "data_plane_status", "numa_affinity_policy", "device_profile")
     }
 
     /// Judges the rule of every member that was said.

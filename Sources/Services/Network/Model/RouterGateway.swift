@@ -7,6 +7,7 @@ struct GatewayWish: Sendable {
     let network: String?
     let snat: Bool?
     let fixedIPs: [AskedIP]?
+    var qosPolicy: String??
 
     /// Reads `external_gateway_info` and judges the rules on what it holds; nil when it was not there.
     static func take(
@@ -49,7 +50,7 @@ struct GatewayWish: Sendable {
             asked = (asked ?? []) + [ip]
         }
         fixedIPs = asked
-        info.ignore("qos_policy_id")
+        qosPolicy = try info.patch("qos_policy_id", .id)
         try info.end()
     }
 }
@@ -59,6 +60,7 @@ extension Router {
     mutating func lead(to wish: GatewayWish, _ transaction: Transaction, _ request: Request) throws(Fault) {
         guard let networkID = wish.network else { return try leaveGateway(transaction, request) }
         let network = try wish.check(networkID, transaction, request)
+        try QoSBinding.set(transaction, "router", id, to: wish.qosPolicy, request)
         enableSNAT = wish.snat ?? (gatewayNetworkID == networkID ? enableSNAT : true)
         if gatewayNetworkID == networkID, let gatewayPortID {
             guard let asked = wish.fixedIPs else { return }
@@ -113,6 +115,7 @@ extension Router {
         gatewayPortID = next?.id
         gatewayNetworkID = next?.networkID
         if next == nil { enableSNAT = true }
+        if next == nil { try QoSBinding.forget(transaction, id) }
     }
 
     mutating func leaveGateways(_ transaction: Transaction, _ request: Request) throws(Fault) {

@@ -11,15 +11,18 @@ package struct GatewaySpec: Sendable, Hashable {
     package var isWatched: Bool
     /// Whether there is a default route through every gateway (ECMP), not through the first alone.
     package var isShared: Bool
+    package var qosPolicyID: String?
 
     package init(
-        portID: String, snat: Bool = true, more: [String] = [], isWatched: Bool = false, isShared: Bool = false
+        portID: String, snat: Bool = true, more: [String] = [], isWatched: Bool = false, isShared: Bool = false,
+        qosPolicyID: String? = nil
     ) {
         self.portID = portID
         self.snat = snat
         self.more = more
         self.isWatched = isWatched
         self.isShared = isShared
+        self.qosPolicyID = qosPolicyID
     }
 
     package var ports: [String] { [portID] + more }
@@ -34,13 +37,18 @@ package struct FloatingIPSpec: Sendable, Hashable {
     package var portID: String
     /// The MAC of the floating address's own port; used when floating addresses leave from the guest's host.
     package var mac: MACAddress?
+    package var qosPolicyID: String?
 
-    package init(id: String, address: IPAddress, fixedAddress: IPAddress, portID: String, mac: MACAddress? = nil) {
+    package init(
+        id: String, address: IPAddress, fixedAddress: IPAddress, portID: String, mac: MACAddress? = nil,
+        qosPolicyID: String? = nil
+    ) {
         self.id = id
         self.address = address
         self.fixedAddress = fixedAddress
         self.portID = portID
         self.mac = mac
+        self.qosPolicyID = qosPolicyID
     }
 }
 

@@ -33,10 +33,12 @@ package struct SwitchSpec: TopologySpec {
     /// `example.org.`; empty for none.
     package var dnsDomain: String
     package var subnets: [SubnetSpec]
+    /// What the traffic of its ports is under that have no policy of their own.
+    package var qosPolicyID: String?
 
     package init(
         id: String, generation: Int = 0, name: String = "", mtu: Int = 1442, provider: SwitchProvider = .overlay,
-        isExternal: Bool = false, dnsDomain: String = "", subnets: [SubnetSpec] = []
+        isExternal: Bool = false, dnsDomain: String = "", subnets: [SubnetSpec] = [], qosPolicyID: String? = nil
     ) {
         self.id = id
         self.generation = generation
@@ -46,6 +48,7 @@ package struct SwitchSpec: TopologySpec {
         self.isExternal = isExternal
         self.dnsDomain = dnsDomain
         self.subnets = subnets
+        self.qosPolicyID = qosPolicyID
     }
 
     package func subnet(_ id: String) -> SubnetSpec? { subnets.first { $0.id == id } }
@@ -181,13 +184,15 @@ package struct PortSpec: TopologySpec {
     package var deviceID: String
     package var deviceOwner: String
     package var subport: SubportSpec?
+    package var qosPolicyID: String?
 
     package init(
         id: String, generation: Int = 0, networkID: String, name: String = "", kind: PortKind = .guest,
         mac: MACAddress, addresses: [FixedAddress] = [], allowedPairs: [AddressPair] = [], portSecurity: Bool = true,
         securityGroupIDs: [String] = [], enabled: Bool = true, host: String? = nil, movingTo: String? = nil,
         dnsName: String = "",
-        dhcpExtras: [DHCPExtra] = [], deviceID: String = "", deviceOwner: String = "", subport: SubportSpec? = nil
+        dhcpExtras: [DHCPExtra] = [], deviceID: String = "", deviceOwner: String = "", subport: SubportSpec? = nil,
+        qosPolicyID: String? = nil
     ) {
         self.id = id
         self.generation = generation
@@ -207,6 +212,7 @@ package struct PortSpec: TopologySpec {
         self.deviceID = deviceID
         self.deviceOwner = deviceOwner
         self.subport = subport
+        self.qosPolicyID = qosPolicyID
     }
 }
 

@@ -27,6 +27,8 @@ package struct FloatingIP: Noun {
     package struct Extra: Sendable {
         let ports: [String: Port]
         let forwardings: [String: [PortForwarding]]
+        /// By floating address and by network.
+        let policies: [String: String]
     }
 }
 
@@ -82,6 +84,7 @@ extension FloatingIP: Resource {
         let association: FloatingAssociation
         let dnsName: String, dnsDomain: String
         let tags: [String]
+        let qosPolicy: String??
     }
 }
 
@@ -103,8 +106,8 @@ extension FloatingIP {
                 projectID: project, network: network, description: try body.take("description", .string()) ?? "",
                 address: address, subnet: try body.option("subnet_id", .id),
                 association: try FloatingAssociation(&body), dnsName: try body.take("dns_name", .string()) ?? "",
-                dnsDomain: try body.take("dns_domain", .string()) ?? "", tags: try body.takeTags())
-            body.ignore("qos_policy_id")
+                dnsDomain: try body.take("dns_domain", .string()) ?? "", tags: try body.takeTags(),
+                qosPolicy: try body.patch("qos_policy_id", .id))
             return draft
         }
     }
@@ -150,6 +153,7 @@ extension FloatingIP {
             revisionNumber: 0)
         try draft.association.apply(to: &floating, transaction, request)
         try transaction.insert(floating)
+        try QoSBinding.set(transaction, "floatingip", id, to: draft.qosPolicy, request)
         if !draft.tags.isEmpty { try Tag.set(transaction, id, draft.tags) }
         return floating
     }
@@ -159,7 +163,13 @@ extension FloatingIP {
             var body = try request.body("floatingip")
             let association = try FloatingAssociation(&body)
             floating.description = try body.take("description", .string()) ?? floating.description
-            body.ignore("qos_policy_id")
+            if let policy = try body.patch("qos_policy_id", .id) {
+                try QoSBinding.set(transaction, "floatingip", floating.id, to: policy, request)
+                if let router = floating.routerID {
+                    try Router.bump(transaction, router, at: request.now)
+                    try transaction.touch(.router, router, request)
+                }
+            }
             for name in ["floating_network_id", "floating_ip_address", "router_id", "status", "dns_name", "dns_domain"]
             where body.peek(name) != nil {
                 throw .httpBadRequest("Cannot update read-only attribute \(name)")
@@ -182,6 +192,7 @@ extension FloatingIP {
             try floating.checkUnforwarded(transaction)
             try transaction.delete(FloatingIP.self, "id = \(id)", or: notFound(id))
             try Tag.set(transaction, id, [])
+            try QoSBinding.forget(transaction, id)
             if let port = try transaction.first(Port.self, "id = \(floating.floatingPortID)") {
                 try port.remove(transaction, request)
             }
@@ -250,7 +261,9 @@ extension FloatingIP {
         let forwardings = try await request.database.all(PortForwarding.self, "floating_id", in: rows.map(\.id))
         return Extra(
             ports: Dictionary(ports.map { ($0.id, $0) }) { first, _ in first },
-            forwardings: Dictionary(grouping: forwardings.sorted { $0.id < $1.id }, by: \.floatingID))
+            forwardings: Dictionary(grouping: forwardings.sorted { $0.id < $1.id }, by: \.floatingID),
+            policies: try await QoSBinding.policies(
+                request.database, of: rows.flatMap { [$0.id, $0.floatingNetworkID] }))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -263,6 +276,8 @@ extension FloatingIP {
         view.put("status", status)
         view.put("dns_name", dnsName)
         view.put("dns_domain", dnsDomain)
+        view.put("qos_policy_id", extra.policies[id])
+        view.put("qos_network_policy_id", extra.policies[floatingNetworkID])
         if let portID, let port = extra.ports[portID] {
             view.nest("port_details") {
                 $0.put("name", port.name)

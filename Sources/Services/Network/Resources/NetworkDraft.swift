@@ -18,6 +18,7 @@ extension Network {
         let dnsDomain: String
         let zoneHints: [String]
         let tags: [String]
+        let qosPolicy: String?
 
         init(_ request: Request, _ body: inout Body) throws(Fault) {
             try body.refuseReadOnly("id", "status", "subnets", "created_at", "updated_at", "revision_number")
@@ -29,6 +30,7 @@ extension Network {
             dnsDomain = try body.take("dns_domain", .string()) ?? ""
             zoneHints = try body.take("availability_zone_hints", .strings(.string())) ?? []
             tags = try body.takeTags()
+            qosPolicy = try body.option("qos_policy_id", .id)
             shared = try body.take("shared", .truth, rule: "create_network:shared", on: self) ?? false
             external =
                 try body.take("router:external", .truth, rule: "create_network:router:external", on: self) ?? false
@@ -43,7 +45,7 @@ extension Network {
             segmentationID = try body.take(
                 "provider:segmentation_id", .whole(0...(1 << 24)), rule: "create_network:provider:segmentation_id",
                 on: self)
-            body.ignore("vlan_transparent", "qos_policy_id")
+            body.ignore("vlan_transparent")
             for hint in zoneHints where hint != request.network.options.zone {
                 throw .neutron(404, "AvailabilityZoneNotFound", "AvailabilityZone \(hint) could not be found.")
             }
@@ -111,6 +113,9 @@ extension Network.Draft {
             physicalNetwork: physicalNetwork, segmentationID: segment, dnsDomain: dnsDomain, zoneHints: zoneHints,
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)
         try transaction.insert(network)
+        var policy = qosPolicy
+        if policy == nil { policy = try QoSBinding.standard(transaction, project: projectID) }
+        if let policy { try QoSBinding.set(transaction, "network", id, to: policy, request) }
         if shared {
             try RBACPolicy.open(transaction, "network", id, "access_as_shared", project: projectID, request)
         }

@@ -34,6 +34,7 @@ package struct Network: Noun {
         let scopes: [String: (v4: String?, v6: String?)]
         let provider: (type: Bool, physical: Bool, id: Bool)
         let zone: String
+        let policies: [String: String]
     }
 }
 
@@ -165,7 +166,8 @@ extension Network {
             guard try body.take(name, .any, rule: "update_network:\(name)", on: self) != nil else { continue }
             throw .invalidInput("Plugin does not support updating provider attributes")
         }
-        body.ignore("vlan_transparent", "qos_policy_id")
+        try QoSBinding.set(transaction, "network", id, to: try body.patch("qos_policy_id", .id), request)
+        body.ignore("vlan_transparent")
     }
 
     /// Writes the policies that `shared` and `router:external` stand for.
@@ -227,6 +229,7 @@ extension Network {
         try transaction.delete(Subnet.self, "network_id = \(id)")
         try transaction.execute("DELETE FROM network_segments WHERE network_id = \(id)")
         try RBACPolicy.forget(transaction, "network", id)
+        try QoSBinding.forget(transaction, id)
         try Tag.set(transaction, id, [])
         try transaction.delete(Network.self, "id = \(id)", or: Network.notFound(id))
         try transaction.touch(.network, id, request)
@@ -256,7 +259,8 @@ extension Network {
         return Extra(
             subnets: ids, scopes: scopes,
             provider: (sees("network_type"), sees("physical_network"), sees("segmentation_id")),
-            zone: request.network.options.zone)
+            zone: request.network.options.zone,
+            policies: try await QoSBinding.policies(request.database, of: rows.map(\.id)))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -271,6 +275,7 @@ extension Network {
         view.put("mtu", mtu)
         view.put("port_security_enabled", portSecurityEnabled)
         view.put("dns_domain", dnsDomain)
+        view.put("qos_policy_id", extra.policies[id])
         view.put("availability_zone_hints", zoneHints)
         view.put("availability_zones", [extra.zone])
         view.put("ipv4_address_scope", extra.scopes[id]?.v4)

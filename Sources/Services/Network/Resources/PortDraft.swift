@@ -87,6 +87,7 @@ extension Port.Draft {
         port.profile = members.profile ?? JSONObject()
         port.tags = members.tags
         try port.insert(transaction, request)
+        try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
         return port
     }
 }
@@ -137,6 +138,7 @@ extension Port {
     func remove(_ transaction: Transaction, _ request: Request) throws(Fault) {
         try FloatingIP.release(transaction, port: id, keeping: nil, request)
         try transaction.delete(HeldAddress.self, "port_id = \(id)")
+        try QoSBinding.forget(transaction, id)
         try transaction.delete(PortBinding.self, "port_id = \(id)")
         try transaction.execute("DELETE FROM network_port_groups WHERE port_id = \(id)")
         if !tags.isEmpty { try Tag.set(transaction, id, []) }

@@ -46,6 +46,8 @@ package struct Port: Noun {
         let domain: String
         /// What is inside the ports that are trunks.
         let trunks: [String: Carried]
+        /// By port and by network.
+        let policies: [String: String]
     }
 
     /// A trunk's content, as its port shows it.
@@ -205,7 +207,8 @@ extension Port {
         return Extra(
             binding: (sees("vif_type"), sees("vif_details"), sees("host_id"), sees("profile")),
             bridge: options.integrationBridge, domain: options.dnsDomain,
-            trunks: try await Trunk.carried(request.database, rows))
+            trunks: try await Trunk.carried(request.database, rows),
+            policies: try await QoSBinding.policies(request.database, of: rows.flatMap { [$0.id, $0.networkID] }))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -233,6 +236,8 @@ extension Port {
             $0.put("ip_version", $1.ipVersion)
         }
         writeBinding(&view, extra)
+        view.put("qos_policy_id", extra.policies[id])
+        view.put("qos_network_policy_id", extra.policies[networkID])
         if let carried = extra.trunks[id] { carried.write(&view) }
         view.put("dns_name", dnsName)
         view.put("dns_domain", dnsDomain)

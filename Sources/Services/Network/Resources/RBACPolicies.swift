@@ -37,7 +37,7 @@ package struct RBACPolicy: Noun {
     private static let actions: [String: [String]] = [
         "network": ["access_as_shared", "access_as_external"], "security_group": ["access_as_shared"],
         "subnetpool": ["access_as_shared"], "address_scope": ["access_as_shared"],
-        "address_group": ["access_as_shared"],
+        "address_group": ["access_as_shared"], "qos_policy": ["access_as_shared"],
     ]
 }
 
@@ -117,7 +117,8 @@ extension RBACPolicy {
         try await Drafts(request, noun, plural) { body throws(Fault) in
             let project = try body.takeProject(request)
             let type = try body.need(
-                "object_type", .among("address_group", "address_scope", "network", "security_group", "subnetpool"))
+                "object_type",
+                .among("address_group", "address_scope", "network", "qos_policy", "security_group", "subnetpool"))
             let object = try body.need("object_id", .string())
             let action = try body.need("action", .string())
             guard actions[type]?.contains(action) == true else {
@@ -172,6 +173,7 @@ extension RBACPolicy {
         case "subnetpool": SubnetPool.table
         case "address_scope": AddressScope.table
         case "address_group": AddressGroup.table
+        case "qos_policy": QoSPolicy.table
         default: Network.table
         }
     }
@@ -192,9 +194,7 @@ extension RBACPolicy {
     static func delete(_ request: Request, _ policy: RBACPolicy) async throws(Fault) -> Reply {
         try await request.database.transaction { transaction throws(Fault) in
             guard try !policy.isNeeded(transaction) else {
-                throw .neutron(
-                    409, "RbacPolicyInUse",
-                    "RBAC policy on object \(policy.objectID) cannot be removed because other objects depend on it.")
+                throw inUse(policy.objectID)
             }
             try transaction.delete(RBACPolicy.self, "id = \(policy.id)", or: notFound(policy.id))
             try settle(transaction, policy.objectType, policy.objectID, request)
@@ -229,6 +229,10 @@ extension RBACPolicy {
                     (SELECT port_id FROM network_port_groups WHERE security_group_id = \(objectID))
                     """
                 ]
+            case ("qos_policy", _):
+                ["network_ports", "network_networks", "network_floating_ips", "network_routers"].map {
+                    "\(raw: $0) WHERE id IN (SELECT object_id FROM network_qos_bindings WHERE policy_id = \(objectID))"
+                }
             case ("address_group", _):
                 ["network_security_group_rules WHERE remote_address_group_id = \(objectID)"]
             case ("address_scope", _): ["network_subnetpools WHERE address_scope_id = \(objectID)"]
@@ -269,6 +273,22 @@ extension RBACPolicy {
                 id: request.ids.uuid(), projectID: project, objectType: type, objectID: id, action: action,
                 targetProject: "*", description: "", tags: [], createdAt: request.now, updatedAt: request.now,
                 revisionNumber: 0))
+    }
+
+    /// Shuts everybody out again, as `shared` false asks, but for those who are in already.
+    static func closeUnlessNeeded(_ transaction: Transaction, _ type: String, _ id: String) throws(Fault) {
+        for policy in try transaction.all(
+            RBACPolicy.self, "object_type = \(type) AND object_id = \(id) AND target_project = '*'")
+        {
+            guard try !policy.isNeeded(transaction) else { throw inUse(id) }
+        }
+        try close(transaction, id, "access_as_shared")
+    }
+
+    private static func inUse(_ id: String) -> Fault {
+        .neutron(
+            409, "RbacPolicyInUse",
+            "RBAC policy on object \(id) cannot be removed because other objects depend on it.")
     }
 
     static func close(_ transaction: Transaction, _ id: String, _ action: String) throws(Fault) {

@@ -31,6 +31,7 @@ package struct Router: Noun {
         let gateways: [String: [Port]]
         let zone: String
         let seesHA: Bool
+        let policies: [String: String]
     }
 }
 
@@ -258,7 +259,8 @@ extension Router {
                 }
             },
             zone: request.network.options.zone,
-            seesHA: rows.first.map { request.may("get_router:ha", on: $0) } ?? false)
+            seesHA: rows.first.map { request.may("get_router:ha", on: $0) } ?? false,
+            policies: try await QoSBinding.policies(request.database, of: rows.map(\.id)))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -271,6 +273,7 @@ extension Router {
             view.nest("external_gateway_info") {
                 gateway.writeGateway(&$0)
                 $0.put("enable_snat", enableSNAT)
+                $0.put("qos_policy_id", extra.policies[id])
             }
         } else {
             view.put("external_gateway_info", String?.none)
