@@ -76,6 +76,7 @@ let package = Package(
             name: "Engines", dependencies: ["Base", "Config", "CLinux"], path: "Sources/Drivers/Engines",
             swiftSettings: strict),
         driver("NetworkOVN", "Network", "OVSDB"),
+        driver("RoutingBIRD", "Network"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
         driver("IdentityLDAP", "Identity", "CLDAP"),
         driver("FederationSAML", "Identity", "CXmlSec"),
@@ -90,7 +91,7 @@ let package = Package(
                 "ImageImports",
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
-                "IdentityLDAP", "FederationSAML",
+                "IdentityLDAP", "FederationSAML", "RoutingBIRD",
             ],
             path: "Sources/apus", swiftSettings: strict),
 
@@ -116,6 +117,7 @@ let package = Package(
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
+        tests("RoutingBIRDTests", "RoutingBIRD", "Network", "Kernel"),
         tests("EnginesTests", "Engines", "Base"),
         tests("Tidy", "Base"),
     ]

@@ -10,6 +10,7 @@ import Kernel
 import Network
 import NetworkOVN
 import Placement
+import RoutingBIRD
 
 /// The one list: what this binary holds.
 enum Cloud {
@@ -32,7 +33,7 @@ enum Cloud {
         ComputeOptions.self,
         LibvirtOptions.self,
         NetworkOptions.self, PlacementOptions.self, ImportOptions.self,
-        OVNOptions.self, EngineOptions.self,
+        OVNOptions.self, BIRDOptions.self, EngineOptions.self,
     ]
 
     /// Every table, kernel's and rooms'.

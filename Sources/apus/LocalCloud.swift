@@ -190,6 +190,9 @@ final class LocalCloud: Sendable {
 
     /// Gives everything back. Guests are kept running for the next start.
     func close() async {
+        do throws(Fault) { try await rooms.advertiser.speak([]) } catch {
+            Terminal.complain("BGP sessions could not be ended: \(error.message)")
+        }
         if let engines {
             do throws(Fault) { try await engines.stop(guests: .end) } catch {
                 Terminal.complain("the engines could not all be stopped: \(error.message)")

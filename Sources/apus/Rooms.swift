@@ -13,6 +13,7 @@ import Network
 import NetworkOVN
 import OVSDB
 import Placement
+import RoutingBIRD
 
 /// The rooms of one cloud, each with the drivers it was given.
 struct Rooms: Sendable {
@@ -24,6 +25,8 @@ struct Rooms: Sendable {
     let queue: OperationQueue
     /// The OVN back end's own loop; nil with the made-up network.
     let ovn: OVNNetworkBackend?
+    /// What speaks BGP to the world outside.
+    let advertiser: any RouteAdvertiser
     /// Real guests' driver; nil with made-up hosts.
     let libvirt: LibvirtHypervisor?
 
@@ -66,6 +69,7 @@ struct Rooms: Sendable {
         network = NetworkService(
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
             caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
+        advertiser = Rooms.advertiser(ground)
         libvirt = Rooms.libvirt(ground)
         let hosts = libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) } ?? Rooms.fakes(ground.settings.up.hosts)
         var computing = options[ComputeOptions.self]
@@ -118,6 +122,18 @@ struct Rooms: Sendable {
             log: ground.log)
     }
 
+    /// Speaks from where the floating addresses are reached.
+    private static func advertiser(_ ground: Ground) -> any RouteAdvertiser {
+        guard ground.settings.network == .ovn, let engines = ground.engines else {
+            return FakeRouteAdvertiser(host: "fake-1")
+        }
+        let isApart = engines.options.external == .namespace
+        return BIRDAdvertiser(
+            host: engines.options.chassisName, folder: ground.directory.path + "/bgp",
+            in: isApart ? Surroundings(network: engines.paths.externalNamespace) : .own,
+            options: ground.settings.configuration[BIRDOptions.self], pool: ground.pool)
+    }
+
     private static func fakes(_ count: Int) -> HypervisorHosts {
         var hosts: [String: any Hypervisor] = [:]
         for number in 1...count { hosts["fake-\(number)"] = FakeHypervisor(host: .fake("fake-\(number)")) }
@@ -165,6 +181,7 @@ struct Rooms: Sendable {
             if let libvirt { group.addTask { await libvirt.run() } }
             group.addTask { await KeyWatch(identity).run() }
             group.addTask { await network.sync.run() }
+            group.addTask { await RouteAnnouncer(network, advertiser).run() }
             group.addTask { await ImageJanitor(image).run() }
             group.addTask { await ImageLocationHasher(image).run() }
             group.addTask { await ImageScrubber(image).run() }

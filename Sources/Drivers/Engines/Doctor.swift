@@ -44,7 +44,7 @@ package struct Doctor: Sendable {
     }
 
     func examine() -> [Check] {
-        var checks = [privilege(), programs()]
+        var checks = [privilege(), programs(), extras()]
         checks += kernel()
         checks += [memory(), disk()]
         let paths: EnginePaths
@@ -87,6 +87,19 @@ package struct Doctor: Sendable {
         return .fail(
             "programs", "not installed: \(missing.map(\.program).joined(separator: ", "))",
             "apt-get install --no-install-recommends \(packages)")
+    }
+
+    /// What only some features need: a cloud runs without.
+    static let optionalPackages: [(program: String, package: String, need: String)] = [
+        ("bird", "bird2", "BGP speakers")
+    ]
+
+    private func extras() -> Check {
+        let missing = Self.optionalPackages.filter { Subprocess.locate($0.program) == nil }
+        guard !missing.isEmpty else { return .ok("extras", "all \(Self.optionalPackages.count) are installed") }
+        let needs = missing.map { "\($0.need) (\($0.program))" }.joined(separator: ", ")
+        let packages = missing.map(\.package).joined(separator: " ")
+        return .warn("extras", "not to be had here: \(needs)", "apt-get install --no-install-recommends \(packages)")
     }
 
     // MARK: - Kernel

@@ -20,6 +20,7 @@ package final class NetworkService: Service {
             AddressGroup.self, Trunk.self, PortBinding.self, QoSPolicy.self, QoSRule.self, QoSRuleTypes.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
+            BGPSpeaker.self, BGPPeer.self, BGPAssociations.self, BGPAgent.self,
         ])
 
     package let database: Database
@@ -31,6 +32,8 @@ package final class NetworkService: Service {
     let compute: ServiceClient
     /// Rings when something was written that the back end does not know yet.
     let dirty = Wake()
+    /// Rings when BGP speakers changed.
+    let announce = Wake()
 
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, transport: any Transport,

@@ -50,6 +50,14 @@ package enum Extensions: Resource {
         Entry(
             "availability_zone", "Availability Zone", "The availability zone extension.", "2015-01-01T10:00:00-00:00"),
         Entry(
+            "bgp", "Neutron BGP Dynamic Routing Extension",
+            "Discover and advertise routes for Neutron prefixes dynamically via BGP", "2016-05-10T15:37:00-00:00"),
+        Entry(
+            "bgp_4byte_asn", "BGP 4-byte AS numbers", "Support bgp 4-byte AS number", "2017-09-07T00:00:00-00:00"),
+        Entry(
+            "bgp_dragent_scheduler", "BGP Dynamic Routing Agent Scheduler", "Schedules BgpSpeakers on BgpDrAgent",
+            "2015-07-30T10:00:00-00:00"),
+        Entry(
             "binding", "Port Binding", "Expose port bindings of a virtual port to external application",
             "2014-02-03T10:00:00-00:00"),
         Entry(
