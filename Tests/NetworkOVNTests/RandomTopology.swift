@@ -44,12 +44,20 @@ struct RandomTopology {
     }
 
     private mutating func object() -> TopologyObject {
-        switch some(10) {
+        switch some(11) {
+        case 10: TopologyObject(mirror(some(2)))
         case 0, 1: .network(network(some(3)))
         case 2...5: .port(port(some(8)))
         case 6, 7: .router(router(some(2)))
         default: .securityGroup(group(some(3)))
         }
+    }
+
+    /// It never changes, so its number alone says what it is.
+    private func mirror(_ n: Int) -> TapMirrorSpec {
+        TapMirrorSpec(
+            id: "m\(n)", portID: "p\(n)", tunnels: n == 0 ? [.ingress: 7] : [.ingress: 8, .egress: 9],
+            remote: .v4(192, 0, 2, 7), type: n == 0 ? .gre : .erspan)
     }
 
     private mutating func network(_ n: Int) -> SwitchSpec {

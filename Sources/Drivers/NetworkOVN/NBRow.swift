@@ -56,14 +56,14 @@ package enum Northbound {
     /// Rows of these tables stay until they are deleted; of the others, until nothing refers to them.
     static let roots: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "DHCP_Options", "DNS", "HA_Chassis_Group",
-        "Load_Balancer", "BFD", "Address_Set",
+        "Load_Balancer", "BFD", "Address_Set", "Mirror",
     ]
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
         "Logical_Switch": ["ports", "dns_records", "load_balancer", "qos_rules"],
         "Logical_Router": ["ports", "static_routes", "nat", "load_balancer"],
         "Port_Group": ["ports", "acls"], "Logical_Router_Port": ["gateway_chassis"],
-        "HA_Chassis_Group": ["ha_chassis"],
+        "HA_Chassis_Group": ["ha_chassis"], "Logical_Switch_Port": ["mirror_rules"],
     ]
     static let named: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "Logical_Switch_Port", "Logical_Router_Port",
@@ -74,8 +74,9 @@ package enum Northbound {
         "QoS": ["direction", "priority", "match", "bandwidth", "action"],
         "Logical_Switch_Port": [
             "name", "type", "options", "parent_name", "tag_request", "addresses", "port_security", "enabled",
-            "dhcpv4_options", "dhcpv6_options", "ha_chassis_group", "up",
+            "dhcpv4_options", "dhcpv6_options", "ha_chassis_group", "up", "mirror_rules",
         ],
+        "Mirror": ["name", "filter", "sink", "type", "index"],
         "Logical_Router": ["name", "enabled", "options", "ports", "static_routes", "nat", "load_balancer"],
         "Logical_Router_Port": ["name", "mac", "networks", "options", "ipv6_ra_configs", "gateway_chassis"],
         "Logical_Router_Static_Route": ["ip_prefix", "nexthop", "output_port", "bfd"],

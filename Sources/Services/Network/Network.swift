@@ -20,7 +20,7 @@ package final class NetworkService: Service {
             AddressGroup.self, Trunk.self, PortBinding.self, QoSPolicy.self, QoSRule.self, QoSRuleTypes.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
-            BGPSpeaker.self, BGPPeer.self, BGPAssociations.self, BGPAgent.self,
+            BGPSpeaker.self, BGPPeer.self, BGPAssociations.self, BGPAgent.self, TapMirror.self,
         ])
 
     package let database: Database

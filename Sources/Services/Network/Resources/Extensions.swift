@@ -58,6 +58,13 @@ package enum Extensions: Resource {
             "bgp_dragent_scheduler", "BGP Dynamic Routing Agent Scheduler", "Schedules BgpSpeakers on BgpDrAgent",
             "2015-07-30T10:00:00-00:00"),
         Entry(
+            "tap-mirror", "Tap as a Service GRE or ERSPAN mirror",
+            "Neutron Tap as a Service extension for GRE or ERSPAN mirroring.", "2023-05-05T11:45:00-00:00"),
+        Entry(
+            "tap-mirror-both-direction", "Tap as a Service mirror with BOTH direction support",
+            "Neutron Tap as a Service extension mirroring with support for BOTH direction.",
+            "2025-12-15T11:45:00-00:00"),
+        Entry(
             "binding", "Port Binding", "Expose port bindings of a virtual port to external application",
             "2014-02-03T10:00:00-00:00"),
         Entry(

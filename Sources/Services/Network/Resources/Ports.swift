@@ -191,6 +191,7 @@ extension Port {
             }
             try SubportRules.checkDeletable(id, transaction)
             try port.remove(transaction, request)
+            try TapMirror.forget(port: id, transaction, request)
         }
         return .empty
     }
