@@ -146,6 +146,8 @@ struct Rooms: Sendable {
         var settings = options.settings(
             ownURI: engines.paths.libvirtURI, dataDirectory: ground.directory.path + "/guests",
             hostName: engines.options.chassisName, probed: .tcg)
+        let life = ground.settings.configuration[ComputeOptions.self].life
+        (settings.hasSerialConsoles, settings.hasSPICE) = (life.hasSerialConsoles, life.hasSPICE)
         if options.connectionURI == nil { settings.outputDirectory = engines.paths.guestOutput }
         // The engines find it out beside everything else; only the first guest may have to wait for it.
         let probe: AcceleratorFinder = { () async throws(Fault) in

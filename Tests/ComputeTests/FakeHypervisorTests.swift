@@ -16,6 +16,11 @@ struct FakeHypervisorTests {
         try await part.run(on: FakeHypervisor(), Self.spec(), image: nil)
     }
 
+    @Test("It rebuilds, rescues and copies guests", arguments: GuestLifeConformance.allCases)
+    func life(_ part: GuestLifeConformance) async throws {
+        try await part.run(on: FakeHypervisor(), Self.spec(), image: nil)
+    }
+
     @Test("An instance's name is its number in eight hexadecimal digits")
     func name() {
         #expect(GuestSpec.instanceName(42) == "instance-0000002a")

@@ -53,7 +53,7 @@ struct SchedulingSimulation {
     }
 
     /// A process that works until it dies; the last one until nothing is left to do.
-    private static func live(
+    static func live(
         _ cloud: ComputeCloud, _ name: String, for time: Duration?, _ clock: SimulatedClock
     ) async throws {
         let worker = Worker(

@@ -50,6 +50,22 @@ struct LibvirtHypervisorTests {
         }
     }
 
+    @Test("It rebuilds, rescues and copies guests", .timeLimit(.minutes(10)))
+    func life() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            let image = TestImage()
+            for (number, part) in GuestLifeConformance.allCases.enumerated() {
+                do { try await part.run(on: hypervisor, host.spec(number + 1), image: image.source()) } catch {
+                    Issue.record("\(part): \(error)")
+                }
+            }
+            for folder in ["instances", "snapshots", "vnc", "serial", "spice"] {
+                #expect(FileSystem.list(host.data + "/" + folder).isEmpty, "\(folder)")
+            }
+        }
+    }
+
     @Test("A restarted process and a restarted daemon find the guest running", .timeLimit(.minutes(5)))
     func adoption() async throws {
         try await PrivateLibvirt.with { host async throws in

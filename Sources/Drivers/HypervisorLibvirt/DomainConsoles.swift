@@ -6,7 +6,9 @@ internal import Kernel
 extension DomainXML {
     func consoles(_ xml: inout XMLWriter) {
         // virtlogd appends, so that a console log outlives a restart of the guest or of the daemon.
-        xml.element("serial", ["type": "pty"]) { xml in
+        // On a socket it can be typed at, too.
+        xml.element("serial", ["type": settings.hasSerialConsoles ? "unix" : "pty"]) { xml in
+            if settings.hasSerialConsoles { xml.element("source", ["mode": "bind", "path": folder.serialSocket]) }
             xml.element("log", ["file": folder.consoleLog, "append": "on"])
             xml.element("target", ["port": "0"])
         }
@@ -15,6 +17,12 @@ extension DomainXML {
     func screen(_ xml: inout XMLWriter) {
         pointer(&xml)
         xml.element("graphics", ["type": "vnc", "socket": folder.vncSocket])
+        if settings.hasSPICE {
+            xml.element("graphics", ["type": "spice"]) { xml in
+                xml.element("listen", ["type": "socket", "socket": folder.spiceSocket])
+                xml.element("image", ["compression": "off"])
+            }
+        }
         xml.element("video") { xml in
             xml.element("model", ["type": property("hw_video_model") ?? "vga", "vram": videoMemory])
         }

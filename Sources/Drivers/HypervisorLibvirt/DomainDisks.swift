@@ -16,18 +16,21 @@ extension DomainXML {
 
 /// A disk of a guest: a file with a part to play.
 struct GuestDisk: Hashable {
-    enum Role { case root, ephemeral, swap, configDrive, installer }
+    enum Role { case root, ephemeral, swap, configDrive, installer, rescue }
 
     let role: Role
     let path: String
     /// `qcow2` or `raw`, always stated: a format that is guessed from a guest's data is a way out of the guest.
     let format: String
+    /// How a rescue wants its disk.
+    var rescue: GuestRescueDisk?
 
-    private var isCDROM: Bool { role == .configDrive || role == .installer }
+    private var isCDROM: Bool { role == .configDrive || role == .installer || rescue?.device == "cdrom" }
+    private var device: String { isCDROM ? "cdrom" : rescue?.device ?? "disk" }
 
     func write(to xml: inout XMLWriter, names: inout DiskNames, cache: String) {
-        let (target, bus) = names.next(isCDROM: isCDROM)
-        xml.element("disk", ["type": "file", "device": isCDROM ? "cdrom" : "disk"]) { xml in
+        let (target, bus) = names.next(isCDROM: isCDROM, bus: device == "floppy" ? "fdc" : rescue?.bus)
+        xml.element("disk", ["type": "file", "device": device]) { xml in
             xml.element(
                 "driver",
                 [
@@ -37,6 +40,7 @@ struct GuestDisk: Hashable {
             xml.element("source", ["file": path])
             xml.element("target", ["dev": target, "bus": bus])
             if isCDROM { xml.element("readonly") }
+            if rescue?.isStable ?? false { xml.element("boot", ["order": "1"]) }
         }
     }
 }
@@ -55,13 +59,14 @@ struct DiskNames {
         cdromBus = properties["hw_cdrom_bus"] ?? byMachine
     }
 
-    mutating func next(isCDROM: Bool) -> (target: String, bus: String) {
-        let bus = isCDROM ? cdromBus : diskBus
+    mutating func next(isCDROM: Bool, bus named: String? = nil) -> (target: String, bus: String) {
+        let bus = named ?? (isCDROM ? cdromBus : diskBus)
         if bus == "scsi" { usesSCSI = true }
         let prefix =
             switch bus {
             case "virtio": "vd"
             case "ide": "hd"
+            case "fdc": "fd"
             default: "sd"
             }
         let number = used[prefix, default: 0]

@@ -12,8 +12,10 @@ extension DomainXML {
                 xml.element("loader", ["secure": secure == "required" ? "yes" : "no"])
             }
             // An installer's empty disk is no obstacle: the firmware goes on to the next device.
-            xml.element("boot", ["dev": "hd"])
-            if disks.contains(where: { $0.role == .installer }) { xml.element("boot", ["dev": "cdrom"]) }
+            if !disks.contains(where: { $0.rescue?.isStable ?? false }) {
+                xml.element("boot", ["dev": disks.first?.rescue?.device == "cdrom" ? "cdrom" : "hd"])
+                if disks.contains(where: { $0.role == .installer }) { xml.element("boot", ["dev": "cdrom"]) }
+            }
             if property("hw_boot_menu") == "true" { xml.element("bootmenu", ["enable": "yes"]) }
             xml.element("smbios", ["mode": "sysinfo"])
         }

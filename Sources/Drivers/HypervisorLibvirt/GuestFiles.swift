@@ -6,11 +6,15 @@ internal import Kernel
 /// Makes a guest's disks. Everything here blocks and runs on the pool.
 enum GuestFiles {
     /// Makes all disks anew, whatever a boot that was cut off has left.
-    static func make(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
-        FileSystem.remove(folder.path)
+    static func make(
+        _ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?, keepsEphemeral: Bool = false
+    ) throws(Fault) {
+        for name in FileSystem.list(folder.path) where !keepsEphemeral || folder.path + "/" + name != folder.ephemeral {
+            FileSystem.remove(folder.path + "/" + name)
+        }
         try FileSystem.makeDirectory(folder.path, mode: 0o700)
-        try root(spec, in: folder, on: base)
-        if spec.ephemeralGiB > 0 {
+        try root(spec, at: folder.root, on: base)
+        if spec.ephemeralGiB > 0, !FileSystem.exists(folder.ephemeral) {
             try blank(folder.ephemeral, bytes: Int64(spec.ephemeralGiB) << 30)
             try Subprocess.check(
                 ["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", folder.ephemeral], timeout: .seconds(300))
@@ -26,11 +30,39 @@ enum GuestFiles {
                 throw SystemError.fault("Cannot link \(folder.installer)")
             }
         }
-        if let drive = spec.configDrive { try configDrive(drive, in: folder) }
+        if let drive = spec.configDrive { try configDrive(drive, in: folder, as: folder.configDrive) }
+    }
+
+    /// Makes the disk that a guest is rescued from, and a config drive that tells the rescue's password.
+    static func makeRescue(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
+        FileSystem.remove(folder.rescue)
+        FileSystem.remove(folder.rescueConfig)
+        if let base, base.isMedium {
+            guard link(base.path, folder.rescue) == 0 else { throw SystemError.fault("Cannot link \(folder.rescue)") }
+        } else {
+            var rescue = spec
+            // As large as the image needs: nobody keeps anything on it.
+            if base != nil { rescue.rootDiskGiB = 0 }
+            try root(rescue, at: folder.rescue, on: base)
+        }
+        if let drive = spec.configDrive { try configDrive(drive, in: folder, as: folder.rescueConfig) }
     }
 
     /// The disks that the guest's folder holds, in the order in which the guest sees them.
-    static func disks(in folder: GuestFolder) -> [GuestDisk] {
+    static func disks(in folder: GuestFolder, rescue: GuestRescueDisk? = nil) -> [GuestDisk] {
+        let own = disks(in: folder)
+        guard let rescue else { return own }
+        var disk = GuestDisk(role: .rescue, path: folder.rescue, format: "raw")
+        if case .qcow2? = try? DiskHeader.read(folder.rescue) {
+            disk = GuestDisk(role: .rescue, path: folder.rescue, format: "qcow2")
+        }
+        disk.rescue = rescue
+        if rescue.isStable { return own + [disk] }
+        let drive = GuestDisk(role: .configDrive, path: folder.rescueConfig, format: "raw")
+        return [disk] + own.filter { $0.role == .root } + (FileSystem.exists(drive.path) ? [drive] : [])
+    }
+
+    private static func disks(in folder: GuestFolder) -> [GuestDisk] {
         [
             GuestDisk(role: .root, path: folder.root, format: "qcow2"),
             GuestDisk(role: .ephemeral, path: folder.ephemeral, format: "raw"),
@@ -54,7 +86,7 @@ enum GuestFiles {
     }
 
     /// The root disk: its own writes over the shared image, or empty.
-    private static func root(_ spec: GuestSpec, in folder: GuestFolder, on base: BaseImage?) throws(Fault) {
+    private static func root(_ spec: GuestSpec, at path: String, on base: BaseImage?) throws(Fault) {
         let wanted = Int64(spec.rootDiskGiB) << 30
         var argv = ["qemu-img", "create", "-q", "-f", "qcow2"]
         if let base, !base.isMedium {
@@ -63,9 +95,9 @@ enum GuestFiles {
                     "Flavor's disk is too small for requested image. Flavor disk is \(wanted) bytes, image is "
                         + "\(base.virtualSize) bytes.")
             }
-            argv += ["-b", base.path, "-F", base.format, folder.root, "\(max(wanted, base.virtualSize))"]
+            argv += ["-b", base.path, "-F", base.format, path, "\(max(wanted, base.virtualSize))"]
         } else {
-            argv += [folder.root, "\(max(wanted, 1 << 20))"]
+            argv += [path, "\(max(wanted, 1 << 20))"]
         }
         try Subprocess.check(argv, timeout: .seconds(60))
     }
@@ -78,13 +110,15 @@ enum GuestFiles {
     }
 
     /// An ISO 9660 medium labelled `config-2`, which is what cloud-init looks for.
-    private static func configDrive(_ drive: ConfigDrive, in folder: GuestFolder) throws(Fault) {
+    private static func configDrive(
+        _ drive: ConfigDrive, in folder: GuestFolder, as path: String
+    ) throws(Fault) {
         let staging = folder.path + "/config-drive"
         defer { FileSystem.remove(staging) }
-        for (path, bytes) in drive.files {
-            let parts = path.split(separator: "/")
-            guard !parts.isEmpty, !parts.contains(".."), !path.utf8.contains(0) else {
-                throw .badRequest("'\(path)' is no path within a config drive.")
+        for (name, bytes) in drive.files {
+            let parts = name.split(separator: "/")
+            guard !parts.isEmpty, !parts.contains(".."), !name.utf8.contains(0) else {
+                throw .badRequest("'\(name)' is no path within a config drive.")
             }
             try FileSystem.makeDirectory(staging + "/" + parts.dropLast().joined(separator: "/"))
             try FileSystem.write(bytes, to: staging + "/" + parts.joined(separator: "/"), mode: 0o644)
@@ -93,9 +127,9 @@ enum GuestFiles {
         try Subprocess.check(
             [
                 "genisoimage", "-quiet", "-V", "config-2", "-J", "-joliet-long", "-r", "-allow-lowercase",
-                "-allow-multidot", "-l", "-o", folder.configDrive, staging,
+                "-allow-multidot", "-l", "-o", path, staging,
             ], timeout: .seconds(60))
-        chmod(folder.configDrive, 0o600)
+        chmod(path, 0o600)
     }
 
     /// Whether the path's file system lets the page cache be passed by; tmpfs and some network ones do not.

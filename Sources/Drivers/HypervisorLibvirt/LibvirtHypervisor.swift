@@ -70,25 +70,31 @@ package final class LibvirtHypervisor: Hypervisor {
         }
     }
 
-    private func make(_ guest: GuestSpec, in folder: GuestFolder, image: ImageSource?) async throws(Fault) {
+    func make(
+        _ guest: GuestSpec, in folder: GuestFolder, image: ImageSource?, keepsEphemeral: Bool = false
+    ) async throws(Fault) {
         var base: BaseImage?
         if let image { base = try await images.base(for: image) }
         let (settings, source) = (settings, base)
         try await pool.run { () throws(Fault) in
-            try FileSystem.makeDirectory(settings.dataDirectory + "/vnc", mode: 0o700)
-            try GuestFiles.make(guest, in: folder, on: source)
+            for sockets in ["vnc", "serial", "spice"] {
+                try FileSystem.makeDirectory("\(settings.dataDirectory)/\(sockets)", mode: 0o700)
+            }
+            try GuestFiles.make(guest, in: folder, on: source, keepsEphemeral: keepsEphemeral)
         }
         try await define(guest, in: folder)
     }
 
     /// Defines the domain, or defines it anew, from its description and the disks in its folder.
-    func define(_ guest: GuestSpec, in folder: GuestFolder) async throws(Fault) {
+    func define(
+        _ guest: GuestSpec, in folder: GuestFolder, rescue: GuestRescueDisk? = nil
+    ) async throws(Fault) {
         var probed = settings
         if let probe { probed.accelerator = try await probe() }
         let settings = probed
         let xml = try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
-            let disks = GuestFiles.disks(in: folder)
+            let disks = GuestFiles.disks(in: folder, rescue: rescue)
             return DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
         }
         try await session.call { connection throws(Fault) in
@@ -126,7 +132,7 @@ package final class LibvirtHypervisor: Hypervisor {
             }
             try await pool.run { () throws(Fault) in
                 FileSystem.remove(folder.path)
-                FileSystem.remove(folder.vncSocket)
+                for socket in [folder.vncSocket, folder.serialSocket, folder.spiceSocket] { FileSystem.remove(socket) }
             }
         }
     }

@@ -6,6 +6,10 @@ package import Kernel
 extension LibvirtHypervisor: GuestImaging {
     /// Of a running guest by a push backup: the copy is of one moment and the guest goes on writing meanwhile.
     package func snapshot(_ server: String, to path: String) async throws(Fault) {
+        try await snapshot(server, to: path, freeze: .none)
+    }
+
+    func snapshot(_ server: String, to path: String, freeze: GuestFreeze) async throws(Fault) {
         let folder = try folder(of: server)
         try await turnstile.pass(server) { () async throws(Fault) in
             let isRunning = try await session.call { connection throws(Fault) in
@@ -13,7 +17,14 @@ extension LibvirtHypervisor: GuestImaging {
                 guard domain.isActive else { return false }
                 let disks = try domain.xml(running: true)["devices"]?.all("disk") ?? []
                 // A repeated call finds its job begun.
-                guard try Self.job(of: domain) == nil else { return true }
+                guard try Self.job(of: domain) == nil else {
+                    // Whether the run that began it let the guest go on is not known.
+                    if freeze != .none { domain.thaw() }
+                    return true
+                }
+                FileSystem.remove(path)
+                let isFrozen = try domain.freeze(freeze)
+                defer { if isFrozen { domain.thaw() } }
                 let xml = Self.backup(of: disks, root: folder.root, to: path)
                 try domain.check(virDomainBackupBegin(domain.raw, xml, nil, 0), "begin to copy the disk of")
                 return true
@@ -30,6 +41,7 @@ extension LibvirtHypervisor: GuestImaging {
 
     private func copyStopped(_ folder: GuestFolder, to path: String) async throws(Fault) {
         try await pool.run { () throws(Fault) in
+            FileSystem.remove(path)
             _ = try Subprocess.check(
                 ["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", folder.root, path],
                 timeout: .seconds(3600))
@@ -92,6 +104,23 @@ extension LibvirtHypervisor: GuestImaging {
     }
 }
 
+extension Domain {
+    /// Has the guest's agent bring its file systems to a state that can be copied. False when it cannot and need not.
+    fileprivate func freeze(_ wish: GuestFreeze) throws(Fault) -> Bool {
+        guard wish != .none, try state() == .running else { return false }
+        limitAgent()
+        if virDomainFSFreeze(raw, nil, 0, 0) >= 0 { return true }
+        guard wish == .needed else { return false }
+        let fault = LibvirtError.last("freeze the file systems of \(server)", server: server)
+        throw .conflict("Failed to quiesce instance: \(fault.message)", code: "InstanceQuiesceFailed")
+    }
+
+    fileprivate func thaw() {
+        limitAgent()
+        virDomainFSThaw(raw, nil, 0, 0)
+    }
+}
+
 extension LibvirtHypervisor: GuestResizing {
     package func resize(_ guest: GuestSpec) async throws(Fault) {
         let server = guest.server
@@ -121,7 +150,10 @@ extension LibvirtHypervisor: ImageKeeping {
     package func pruneImages(unusedFor age: Duration) async throws(Fault) -> Int {
         let instances = settings.dataDirectory + "/instances"
         return try await images.prune(unusedSince: clock.now() - age) {
-            Set(FileSystem.list(instances).compactMap { DiskHeader.backingFile(of: "\(instances)/\($0)/disk") })
+            Set(
+                FileSystem.list(instances).flatMap { guest in
+                    ["disk", "disk.rescue"].compactMap { DiskHeader.backingFile(of: "\(instances)/\(guest)/\($0)") }
+                })
         }
     }
 }

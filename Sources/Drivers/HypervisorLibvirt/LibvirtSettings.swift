@@ -28,6 +28,9 @@ package struct LibvirtSettings: Sendable, Hashable {
     /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads
     /// of the guest's card must be off then.
     package var userspaceDatapath = true
+    /// Whether clients may open guests' serial lines, and whether guests have a SPICE screen beside VNC.
+    package var hasSerialConsoles = false
+    package var hasSPICE = false
 
     package init(uri: String, dataDirectory: String, accelerator: Accelerator, hostName: String) {
         self.uri = uri
@@ -41,14 +44,18 @@ package struct LibvirtSettings: Sendable, Hashable {
 struct GuestFolder: Sendable, Hashable {
     let path: String
     let vncSocket: String
+    let serialSocket: String
+    let spiceSocket: String
 
     /// A server's id becomes part of paths, so nothing but a UUID is let through.
     init(of server: String, in dataDirectory: String) throws(Fault) {
         guard Hex.isUUID(server), server.utf8.count == 36 else { throw .badRequest("'\(server)' is not a UUID.") }
         path = "\(dataDirectory)/instances/\(server)"
         vncSocket = "\(dataDirectory)/vnc/\(server)"
+        serialSocket = "\(dataDirectory)/serial/\(server)"
+        spiceSocket = "\(dataDirectory)/spice/\(server)"
         // sun_path has 108 bytes with its NUL, and QEMU appends nothing.
-        guard vncSocket.utf8.count < 108 else {
+        guard serialSocket.utf8.count < 108 else {
             throw .internalError("The data directory's path is too long for a socket in it: \(vncSocket)")
         }
     }
@@ -58,5 +65,7 @@ struct GuestFolder: Sendable, Hashable {
     var swap: String { path + "/disk.swap" }
     var installer: String { path + "/disk.iso" }
     var configDrive: String { path + "/disk.config" }
+    var rescue: String { path + "/disk.rescue" }
+    var rescueConfig: String { path + "/disk.config.rescue" }
     var consoleLog: String { path + "/console.log" }
 }

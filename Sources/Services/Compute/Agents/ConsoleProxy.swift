@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// Shows guests' screens to browsers: serves noVNC, and copies bytes between its WebSocket and the hypervisor's VNC for
-/// whoever brings a token that the API gave out.
+/// Shows guests' screens and serial lines to browsers: serves noVNC and, where it is installed, SPICE's own client, and
+/// copies bytes between its WebSocket and the hypervisor's console for whoever brings a token that the API gave out.
 package struct ConsoleProxy: Sendable {
     private let room: ComputeService
     private let files: String
+    private let spiceFiles: String
 
-    /// - Parameter files: where noVNC is installed.
-    package init(_ room: ComputeService, files: String = "/usr/share/novnc") {
+    /// - Parameters:
+    ///   - files: where noVNC is installed.
+    ///   - spiceFiles: where SPICE's client for browsers is.
+    package init(
+        _ room: ComputeService, files: String = "/usr/share/novnc", spiceFiles: String = "/usr/share/spice-html5"
+    ) {
         self.room = room
         self.files = files
+        self.spiceFiles = spiceFiles
     }
 
     package func handle(_ http: HTTPRequest) async -> HTTPResponse {
@@ -33,7 +39,7 @@ package struct ConsoleProxy: Sendable {
         guard let found = try await ConsoleToken.find(token, room.database, at: room.clock.now()) else {
             throw .forbidden("The token is not good, or not any more: ask for the console again.")
         }
-        let endpoint = try await room.hosts.find(found.host).display(of: found.serverID)
+        let endpoint = try await found.endpoint(room)
         let guest: StreamSocket
         switch endpoint {
         case .unix(let path): guest = try await .unix(path: path)
@@ -122,7 +128,9 @@ extension ConsoleProxy {
         guard FileSystem.isDirectory(files) else {
             throw .unavailable("noVNC is not installed: the package novnc puts it into \(files).")
         }
-        let path = files + "/" + names.joined(separator: "/")
+        let name = "/" + names.joined(separator: "/")
+        let folder = FileSystem.exists(files + name) ? files : spiceFiles
+        let path = folder + name
         guard !FileSystem.isDirectory(path) else { throw .notFound("No such page.") }
         let file = try OpenFile.reading(path)
         return HTTPResponse(

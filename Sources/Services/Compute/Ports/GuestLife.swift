@@ -90,4 +90,4 @@ package protocol GuestConsoles: Sendable {
     func console(_ kind: GuestConsoleKind, of server: String) async throws(Fault) -> ConsoleEndpoint
 }
 
-package enum GuestConsoleKind: String, Sendable, Hashable, Codable { case vnc, spice, serial, mks }
+package enum GuestConsoleKind: String, Sendable, Hashable, Codable, CaseIterable { case vnc, spice, serial, mks }

@@ -18,9 +18,9 @@ extension ConsoleToken: Resource {
         .action(
             ServerActions.path, "os-getConsoleOutput", "Show console output", of: Server.visible,
             allow: .member("os-console-output"), output, status: 200),
-        .action(
-            ServerActions.path, "os-getVNCConsole", "Get a VNC console", of: Server.visible,
-            allow: .member("os-remote-consoles"), oldConsole, status: 200, until: "2.6"),
+        old("os-getVNCConsole", "Get a VNC console", .vnc, .oneOf("novnc", "xvpvnc")),
+        old("os-getSPICEConsole", "Get a SPICE console", .spice, .oneOf("spice-html5")),
+        old("os-getSerialConsole", "Get a serial console", .serial, .oneOf("serial")),
         .post(
             "/servers/{server_id}/remote-consoles", "Create a console", of: Server.visible,
             allow: .member("os-remote-consoles"), create, status: 200, since: "2.6"),
@@ -38,6 +38,24 @@ extension ConsoleToken: Resource {
         CREATE INDEX compute_console_tokens_expiry ON compute_console_tokens (expires_at)
         """
     ]
+
+    /// How a console was asked for before 2.6: an action for each kind.
+    private static func old(
+        _ name: String, _ summary: String, _ kind: GuestConsoleKind, _ types: Format<String>
+    ) -> Route {
+        .action(
+            ServerActions.path, name, summary, of: Server.visible, allow: .member("os-remote-consoles"),
+            { request, server async throws(Fault) in
+                var body = try request.body(name)
+                let type = try body.need("type", types)
+                try body.end()
+                let url = try await open(kind, type, server, request)
+                return .object("console") {
+                    $0.put("type", type)
+                    $0.put("url", url)
+                }
+            }, status: 200, until: "2.6")
+    }
 
     static func hash(_ token: String) -> String { Digest.hex(.sha224, token) }
 
@@ -63,17 +81,6 @@ extension ConsoleToken {
         return .bare { $0.put("output", text) }
     }
 
-    private static func oldConsole(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
-        var body = try request.body("os-getVNCConsole")
-        let type = try body.need("type", .oneOf("novnc", "xvpvnc"))
-        try body.end()
-        let url = try await open(type, server, request)
-        return .object("console") {
-            $0.put("type", type)
-            $0.put("url", url)
-        }
-    }
-
     private static func create(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         var body = try request.body("remote_console")
         let (protocols, types): (Format<String>, Format<String>) =
@@ -86,8 +93,11 @@ extension ConsoleToken {
         let name = try body.need("protocol", protocols)
         let type = try body.need("type", types)
         try body.end()
-        guard name == "vnc" else { throw .badRequest("Unavailable console type \(type).") }
-        let url = try await open(type, server, request)
+        // Of RDP nothing but the name is left.
+        guard let kind = GuestConsoleKind(rawValue: name) else {
+            throw .badRequest("Unavailable console type \(name).")
+        }
+        let url = try await open(kind, type, server, request)
         return .object("remote_console") {
             $0.put("protocol", name)
             $0.put("type", type)
@@ -102,7 +112,7 @@ extension ConsoleToken {
         guard let found = try await find(request["token"], request.database, at: request.now) else {
             throw .notFound("Token not found")
         }
-        let endpoint = try await request.compute.hosts.find(found.host).display(of: found.serverID)
+        let endpoint = try await found.endpoint(request.compute)
         return .object("console") { view in
             view.put("instance_uuid", found.serverID)
             switch endpoint {
@@ -119,21 +129,70 @@ extension ConsoleToken {
     }
 
     /// Writes a token that the console proxy knows, and answers the address that carries it.
-    private static func open(_ type: String, _ server: Server, _ request: Request) async throws(Fault) -> String {
-        guard type == "novnc" else { throw .badRequest("Unavailable console type \(type).") }
+    private static func open(
+        _ kind: GuestConsoleKind, _ type: String, _ server: Server, _ request: Request
+    ) async throws(Fault) -> String {
         let room = request.compute
         guard let host = server.host, server.vmState != .building else {
             throw .conflict("Instance \(server.id) is not ready")
         }
-        _ = try await room.hosts.find(host).display(of: server.id)
+        if let task = server.taskState, [.deleting, .migrating].contains(task) {
+            throw .serverState(server.id, "task_state", task.rawValue, "get_\(kind.rawValue)_console")
+        }
+        guard kind.isServed(room.options.life) else { throw .badRequest("Unavailable console type \(type).") }
+        guard type == kind.type else { throw .badRequest("Invalid console type \(type)") }
         let (token, now) = (request.ids.uuid(), request.now)
         let row = ConsoleToken(
             tokenHash: hash(token), serverID: server.id, host: host, kind: type,
             expiresAt: now + room.options.consoleTokenTTL)
+        _ = try await row.endpoint(room)
         try await request.database.transaction { transaction throws(Fault) in
             _ = try transaction.delete(ConsoleToken.self, "expires_at <= \(now)")
             try transaction.insert(row)
         }
-        return room.options.consoleURL + "/vnc_lite.html?path=%3Ftoken%3D" + token
+        return kind.address(room.options.consoleURL, token)
+    }
+
+    /// Where the guest serves the console.
+    func endpoint(_ room: ComputeService) async throws(Fault) -> ConsoleEndpoint {
+        let driver = try room.hosts.find(host)
+        guard let kind = GuestConsoleKind.allCases.first(where: { $0.type == self.kind }), kind != .vnc else {
+            return try await driver.display(of: serverID)
+        }
+        guard let consoles = driver as? any GuestConsoles else {
+            throw .badRequest("Unavailable console type \(self.kind).")
+        }
+        return try await consoles.console(kind, of: serverID)
+    }
+}
+
+extension GuestConsoleKind {
+    /// The only type that each kind has left.
+    fileprivate var type: String {
+        switch self {
+        case .vnc: "novnc"
+        case .spice: "spice-html5"
+        case .serial: "serial"
+        case .mks: "webmks"
+        }
+    }
+
+    /// Screens by VNC are always there; MKS is another hypervisor's.
+    fileprivate func isServed(_ options: LifeOptions) -> Bool {
+        switch self {
+        case .vnc: true
+        case .spice: options.hasSPICE
+        case .serial: options.hasSerialConsoles
+        case .mks: false
+        }
+    }
+
+    /// Pages for browsers; a serial line is a socket that a terminal opens itself.
+    fileprivate func address(_ base: String, _ token: String) -> String {
+        switch self {
+        case .serial: base.replacing("http", with: "ws", maxReplacements: 1) + "/?token=" + token
+        case .spice: base + "/spice_auto.html?token=" + token
+        default: base + "/vnc_lite.html?path=%3Ftoken%3D" + token
+        }
     }
 }

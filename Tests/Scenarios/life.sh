@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A real guest's life by the unmodified client: rebuilt, copied into an image that another boots from, rescued, shelved
+# and brought back, deleted and had back, its password, a crash dump, its serial line, and kills in the middle of it.
+# Root only.
+. "$(dirname "$0")/guests.sh"
+export APUS_DEFAULT_RECLAIM_INSTANCE_INTERVAL=3600 APUS_SERIAL_CONSOLE_ENABLED=true APUS_SPICE_ENABLED=true
+guests_only life
+
+up
+grounds
+net=$(network net 10.4.0.0/24)
+group=$(group open)
+allow "$group" tcp 22 > /dev/null
+check "the image says that its guests have an agent" openstack image set --property hw_qemu_guest_agent=yes --property os_admin_user=apus guest
+server=$(boot subject "$net" open)
+eventually "a server becomes ACTIVE" status "$server" ACTIVE
+address=$(float "$server")
+eventually "it lets us in" login "$address" 'echo first > marker; sync'
+
+# act SENTENCE STATUS WORD...: an action by the client, and the state it ends in
+act() {
+    local sentence=$1 wanted=$2
+    shift 2
+    check "$sentence" openstack server "$@"
+    eventually "then it is $wanted" status "$server" "$wanted"
+}
+marker() { login "$address" cat marker; }
+domain() { virsh -c "$libvirt" dumpxml "$server"; }
+domain_gone() { ! virsh -c "$libvirt" domstate "$server"; }
+
+# Rebuild: another disk, the same address.
+act "rebuild" ACTIVE rebuild --image guest --name subject subject
+unmarked() { login "$address" true && ! marker; }
+eventually "it is reached where it was, without what was on its disk" unmarked
+
+# A copy while it runs, quieted by its agent, and a server from it.
+eventually "it takes a note" login "$address" 'echo second > marker; sync'
+check "an image of it" openstack server image create --name copy subject -f json
+copy=$(value .id)
+active() { [ "$(openstack image show "$1" -f value -c status)" = active ]; }
+eventually "becomes active" active "$copy"
+eventually "while it runs on" status "$server" ACTIVE
+check "the image tells where it comes from" openstack image show "$copy" -f json
+expect "it is a snapshot of the server" '.properties | .image_type == "snapshot" and .instance_uuid == $id' --arg id "$server"
+holds "no copy is left on the host" [ -z "$(ls "$data/guests/snapshots")" ]
+image=$copy
+second=$(boot second "$net" open)
+eventually "a server boots from the image" status "$second" ACTIVE
+other=$(float "$second")
+eventually "and has what was on the disk" login "$other" grep -q second marker
+api compute DELETE "/servers/$second"
+
+# Rescue, from the same image as it was made of.
+rescued() { status "$server" RESCUE; }
+check "rescue" openstack server rescue --image guest subject
+eventually "then it is in RESCUE" rescued
+disks() { login "$address" 'ls /dev/vda /dev/vdb'; }
+eventually "it has its own disk beside the rescue's" disks
+holds "of which the rescue's is empty" unmarked
+mended() { login "$address" 'sudo mkdir -p /mnt; sudo mount /dev/vdb1 /mnt && sudo cat /mnt/home/apus/marker /mnt/root/marker'; }
+refuse "rescued it cannot be paused" "while it is in vm_state rescued" openstack server pause subject
+act "unrescue" ACTIVE unrescue subject
+eventually "it has its disk again" login "$address" grep -q second marker
+holds "and no rescue disk" [ ! -e "$data/guests/instances/$server/disk.rescue" ]
+check "an image for stable rescue" openstack image set --property hw_rescue_bus=virtio --property hw_rescue_device=disk "$copy"
+check "a stable rescue" openstack server rescue --image "$copy" subject
+eventually "is a rescue" rescued
+holds "the domain is told of the disk to boot from" domain
+grep -q "<boot order='1'/>" <<< "$answer" && pass "it comes last and boots first" || miss "it comes last and boots first" "$answer"
+act "unrescue" ACTIVE unrescue subject
+
+# Shelved it is an image and nothing else; it comes back with its address.
+act "shelve" SHELVED_OFFLOADED shelve subject
+eventually "its domain is gone" domain_gone
+holds "so is its disk" [ ! -e "$data/guests/instances/$server" ]
+act "unshelve" ACTIVE unshelve subject
+eventually "it comes back with its disk and its address" login "$address" grep -q second marker
+refuse "the shelved image is gone" "no image" openstack image show subject-shelved
+
+# Deleted it can be had back.
+check "delete" openstack server delete subject
+eventually "it is deleted for the time being" status "$server" SOFT_DELETED
+check "restore" openstack server restore "$server"
+eventually "it is ACTIVE again" status "$server" ACTIVE
+eventually "with its disk" login "$address" grep -q second marker
+
+# Small things.
+eventually "it is up" login "$address" true
+before=$(login "$address" sudo cat /etc/shadow)
+check "a password through the agent" openstack server set --password 'n3w secret' subject
+[ "$(login "$address" sudo cat /etc/shadow)" != "$before" ] && pass "is set" || miss "is set"
+check "a crash dump" openstack --os-compute-api-version 2.17 server dump create subject
+nmi() { login "$address" dmesg | grep -q NMI; }
+eventually "its kernel got the interrupt" nmi
+check "a serial console's address" openstack console url show --serial subject -f json
+serial=$(value .url)
+# typed URL: a carriage return over the WebSocket, and what the guest's serial line says to it
+typed() {
+    timeout 30 python3 - "$1" <<'PYTHON'
+import base64, os, socket, sys, time, urllib.parse
+url = urllib.parse.urlsplit(sys.argv[1])
+with socket.create_connection((url.hostname, url.port), 10) as proxy:
+    key = base64.b64encode(os.urandom(16)).decode()
+    proxy.sendall((f"GET {url.path or '/'}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nUpgrade: websocket\r\n"
+                   f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+                   "Sec-WebSocket-Protocol: binary\r\n\r\n").encode())
+    stream = proxy.makefile("rb")
+    if b" 101 " not in stream.readline():
+        sys.exit("no WebSocket")
+    while stream.readline().strip():
+        pass
+    mask = os.urandom(4)
+    word = b"\r"
+    proxy.sendall(bytes([0x82, 0x80 | len(word)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(word)))
+    head = stream.read(2)
+    print(len(stream.read(head[1] & 127)), "bytes")
+PYTHON
+}
+holds "its serial line answers what is typed" typed "$serial"
+check "a SPICE console's address" openstack console url show --spice subject -f json
+spice=$(value .url)
+spoken() { # SPICE's greeting is answered by SPICE's
+    timeout 30 python3 - "$1" <<'PYTHON'
+import base64, os, socket, struct, sys, urllib.parse
+url = urllib.parse.urlsplit(sys.argv[1])
+with socket.create_connection((url.hostname, url.port), 10) as proxy:
+    key = base64.b64encode(os.urandom(16)).decode()
+    proxy.sendall((f"GET /?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nUpgrade: websocket\r\n"
+                   f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+                   "Sec-WebSocket-Protocol: binary\r\n\r\n").encode())
+    stream = proxy.makefile("rb")
+    if b" 101 " not in stream.readline():
+        sys.exit("no WebSocket")
+    while stream.readline().strip():
+        pass
+    link = struct.pack("<IBBIII", 0, 1, 0, 0, 0, 18)
+    word = b"REDQ" + struct.pack("<III", 2, 2, len(link)) + link
+    mask = os.urandom(4)
+    proxy.sendall(bytes([0x82, 0x80 | len(word)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(word)))
+    head = stream.read(2)
+    length = head[1] & 127
+    if length == 126:
+        length = struct.unpack(">H", stream.read(2))[0]
+    print(stream.read(length)[:4].decode())
+PYTHON
+}
+holds "its screen is greeted" spoken "$spice"
+[ "$answer" = REDQ ] && pass "by SPICE" || miss "by SPICE" "$answer"
+
+# Kills in the middle: what was begun is done or undone, and nothing is half.
+sane() { status "$server" ACTIVE || status "$server" SHELVED_OFFLOADED; }
+whole() { ! openstack image list --status queued -f value -c ID | grep . && ! openstack image list --status saving -f value -c ID | grep .; }
+for pause in 0.2 1 2.5; do
+    action "$server" '{"createImage": {"name": "cut"}}'
+    sleep "$pause"
+    blow "$pause s into a snapshot"
+    up
+    eventually "then the server is at rest" status "$server" ACTIVE
+    eventually "and no image is half" whole
+    action "$server" '{"shelve": null}'
+    sleep "$pause"
+    blow "$pause s into a shelving"
+    up
+    eventually "then the server is at rest" sane
+    eventually "and no image is half" whole
+    if status "$server" SHELVED_OFFLOADED; then
+        action "$server" '{"unshelve": null}'
+        sleep "$pause"
+        blow "$pause s into an unshelving"
+        up
+        eventually "then the server is back" status "$server" ACTIVE
+    fi
+done
+eventually "it lets us in at last" login "$address" grep -q second marker
+holds "no copy is left on the host" [ -z "$(ls "$data/guests/snapshots")" ]
+
+check "forced deletion" openstack server delete --force subject
+eventually "the server is gone" gone "$server"
+action "$second" '{"forceDelete": null}'
+eventually "and so is the other" gone "$second"
+audit "at the end"
+stop_cloud "$cloud"
+holds "nothing is left" nothing_left
+finish
