@@ -60,7 +60,8 @@ struct Rooms: Sendable {
         queue = OperationQueue(database: database, clock: clock, ids: ids)
         image = ImageService(
             database: database, clock: clock, ids: ids, log: log,
-            stores: try ImageBackends.stores(options[ImageStoreOptions.self], ground.directory.path, clock),
+            stores: try ImageBackends.stores(
+                options[ImageStoreOptions.self], options[ImportOptions.self], ground.directory.path, clock),
             options: options[ImageOptions.self], storeOptions: options[ImageStoreOptions.self],
             imports: options[ImportOptions.self], ports: try Rooms.imagePorts(ground, queue))
         try await image.recover()

@@ -23,6 +23,10 @@ struct ImageLocationsTests {
         await cloud.call("POST", "/images/\(id)/locations", body, as: caller).status
     }
 
+    private func task(_ cloud: ImageCloud, _ id: String) async -> JSON {
+        await cloud.call("GET", "/images/\(id)/tasks", as: Self.service)["tasks"].array?.first ?? .null
+    }
+
     @Test("A location makes the image active at once, and its hash follows")
     func hashFollows() async throws {
         let (cloud, url) = try await cloud()
@@ -31,7 +35,11 @@ struct ImageLocationsTests {
         #expect(await cloud.show(id)["status"].string == "active")
         #expect(await cloud.show(id)["size"].integer == 4)
         #expect(await cloud.show(id)["os_hash_value"].isNull)
+        #expect(await cloud.show(id)["os_hash_algo"].string == "sha512")
+        #expect(await task(cloud, id)["status"]?.string == "processing")
         await ImageLocationHasher(cloud.service).pass()
+        #expect(await task(cloud, id)["status"]?.string == "success")
+        #expect(await task(cloud, id)["type"]?.string == "location_import")
         #expect(await cloud.show(id)["os_hash_value"].string == Self.hash)
         #expect(await cloud.show(id)["checksum"].string == Hex.encode(Digest.bytes(.md5, Self.bytes)))
         #expect(await cloud.download(id).bytes == Self.bytes)
@@ -54,6 +62,9 @@ struct ImageLocationsTests {
         #expect(await cloud.show(id)["status"].string == "importing")
         await ImageLocationHasher(cloud.service).pass()
         #expect(await cloud.show(id)["status"].string == (isRight ? "active" : "queued"))
+        let task = await task(cloud, id)
+        #expect(task["status"]?.string == (isRight ? "success" : "failure"))
+        #expect(task["message"]?.string?.contains("not matched with actual os_hash_value") == !isRight)
     }
 
     @Test("Without do_secure_hash what is promised is believed")

@@ -23,6 +23,28 @@ struct ImageQuotasTests {
         #expect(staged.status == 413)
     }
 
+    @Test("Of many who ask at once only so many get what is left, of bytes and of images")
+    func together() async throws {
+        var options = ImageOptions()
+        options.storageQuota = 5
+        options.usesKeystoneLimits = true
+        let limits = [
+            "image_count_total": 4, "image_size_total": -1, "image_stage_total": -1, "image_count_uploading": -1,
+        ]
+        let cloud = try await ImageCloud(options: options, ports: ImagePorts(transport: Limits(all: limits)))
+        let ids = await withTaskGroup(of: String.self) { group in
+            for _ in 0..<12 { group.addTask { await cloud.make() } }
+            return await group.reduce(into: [String]()) { if !$1.isEmpty { $0.append($1) } }
+        }
+        #expect(ids.count == 4)
+        let statuses = await withTaskGroup(of: Int.self) { group in
+            for id in ids { group.addTask { await cloud.upload(id, [1, 2]).status } }
+            return await group.reduce(into: [Int]()) { $0.append($1) }
+        }
+        #expect(statuses.sorted() == [204, 204, 413, 413])
+        #expect(await cloud.list().count == 4)
+    }
+
     /// Identity, as far as limits go.
     private struct Limits: Transport {
         let all: [String: Int]

@@ -10,9 +10,14 @@ package final class HTTPImageStore: ImageStore {
     private static let redirects = 5
     private static let patience = Duration.seconds(60)
 
-    package init(_ settings: HTTPStoreSettings) {
-        client = HTTPClient(threads: 1, authorities: settings.authorities, verifiesPeers: settings.verifiesPeers)
-        streams = HTTPStreams(authorities: settings.authorities, verifiesPeers: settings.verifiesPeers)
+    /// - Parameter reachesPrivate: whether addresses may be reached that are not of the public internet: users name
+    ///   locations, and this machine's neighbours are not theirs to ask.
+    package init(_ settings: HTTPStoreSettings, reachesPrivate: Bool) {
+        let rule: AddressRule? = reachesPrivate ? nil : AddressBytes.isPublic
+        client = HTTPClient(
+            threads: 1, authorities: settings.authorities, verifiesPeers: settings.verifiesPeers, mayReach: rule)
+        streams = HTTPStreams(
+            authorities: settings.authorities, verifiesPeers: settings.verifiesPeers, mayReach: rule)
     }
 
     package var isReadOnly: Bool { true }

@@ -23,7 +23,7 @@ package final class StagingWorkshop: ImageWorkshop {
     package func convert(
         _ source: String, from: String, to: String, into name: String
     ) async throws(Fault) {
-        let formats = ["ami": "raw", "ari": "raw", "aki": "raw", "vhd": "vpc"]
+        let formats = ["gpt": "raw", "vhd": "vpc"]
         let (input, output) = (try existing(source), path(name))
         FileSystem.remove(output)
         let tool = ["qemu-img", "convert", "-f", formats[from] ?? from, "-O", to, input, output]

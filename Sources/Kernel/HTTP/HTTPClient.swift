@@ -22,11 +22,16 @@ package final class HTTPClient: Sendable {
     private let pool: BlockingPool
     private let handles: HandlePool
 
-    /// - Parameter authorities: a file of trusted certificates instead of the system's.
-    package init(threads: Int = 8, queue: Int = 1000, authorities: String? = nil, verifiesPeers: Bool = true) {
+    /// - Parameters:
+    ///   - authorities: a file of trusted certificates instead of the system's.
+    ///   - mayReach: asked about each address when a connection to it begins, after all names were resolved.
+    package init(
+        threads: Int = 8, queue: Int = 1000, authorities: String? = nil, verifiesPeers: Bool = true,
+        mayReach: AddressRule? = nil
+    ) {
         _ = HTTPClient.prepared
         pool = BlockingPool(name: "http client", threads: threads, queue: queue)
-        handles = HandlePool(authorities: authorities, verifiesPeers: verifiesPeers)
+        handles = HandlePool(authorities: authorities, verifiesPeers: verifiesPeers, mayReach: mayReach)
     }
 
     /// libcurl wants this once per process, before any thread uses it.
@@ -74,8 +79,10 @@ private final class HandlePool: Sendable {
     private let idle = Mutex<[Handle]>([])
     private let authorities: String?
     private let verifiesPeers: Bool
+    let mayReach: AddressRule?
 
-    init(authorities: String?, verifiesPeers: Bool) {
+    init(authorities: String?, verifiesPeers: Bool, mayReach: AddressRule?) {
+        self.mayReach = mayReach
         self.authorities = authorities
         self.verifiesPeers = verifiesPeers
     }
@@ -118,6 +125,10 @@ private final class HTTPCall {
     private var received: [UInt8] = []
     private var taken = 0
     private var problem: Fault?
+    private var mayReach: AddressRule?
+    private let gate = UnsafeMutablePointer<ccurl_gate>.allocate(capacity: 1)
+
+    deinit { gate.deallocate() }
 
     init(
         _ method: String, _ url: String, _ headers: [(String, String)], _ body: [UInt8], _ timeout: Duration,
@@ -134,6 +145,7 @@ private final class HTTPCall {
     func perform(_ handles: HandlePool) throws(Fault) -> HTTPClient.Reply {
         guard let handle = handles.take() else { throw .internalError("libcurl gave no handle.") }
         self.handle = handle
+        mayReach = handles.mayReach
         defer { handles.give(handle) }
         var list: UnsafeMutablePointer<curl_slist>?
         defer { curl_slist_free_all(list) }
@@ -164,6 +176,10 @@ private final class HTTPCall {
         _ = ccurl_set_writer(handle, takeBody, context)
         _ = ccurl_set_header_reader(handle, takeHeader, context)
         if method == "HEAD" { _ = ccurl_set_long(handle, CURLOPT_NOBODY, 1) }
+        if mayReach != nil {
+            gate.initialize(to: ccurl_gate(judge: judgeAddress, context: context))
+            _ = ccurl_set_gate(handle, gate)
+        }
     }
 
     private func fault(_ code: CURLcode) -> Fault {
@@ -174,6 +190,12 @@ private final class HTTPCall {
     }
 
     // MARK: What libcurl calls
+
+    func allows(_ address: UnsafePointer<sockaddr>) -> Bool {
+        guard let mayReach, let bytes = AddressBytes.of(address), !mayReach(bytes) else { return true }
+        problem = .badRequest("\(method) \(url): the address \(AddressBytes.text(bytes)) must not be reached.")
+        return false
+    }
 
     /// False stops the call.
     func take(header line: UnsafeRawBufferPointer) -> Bool {
@@ -238,4 +260,9 @@ private func takeHeader(
 ) -> Int {
     let call = Unmanaged<HTTPCall>.fromOpaque(context!).takeUnretainedValue()
     return call.take(header: UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+}
+
+private func judgeAddress(_ address: UnsafePointer<sockaddr>?, _ context: UnsafeMutableRawPointer?) -> Int32 {
+    guard let address else { return 0 }
+    return Unmanaged<HTTPCall>.fromOpaque(context!).takeUnretainedValue().allows(address) ? 1 : 0
 }

@@ -47,8 +47,7 @@ package struct ImageLocationHasher: Sendable {
     private func work(_ check: ImageLocationCheck) async throws(Fault) {
         let id = check.imageID
         guard let image = try await room.database.first(ImageRecord.self, "id = \(id)"), let size = image.size else {
-            try await room.database.delete(ImageLocationCheck.self, "image_id = \(id)")
-            return
+            return try await end(id, .failure, "No image found with ID \(id)")
         }
         let found: ImageDigests.Result
         do throws(Fault) {
@@ -61,11 +60,11 @@ package struct ImageLocationHasher: Sendable {
         }
         if let expected = check.expected, expected != found.hash {
             room.log.warning("the data of an added location is not what was promised", ["image_id": id])
-            return try await forget(check, image)
+            return try await forget(
+                image, "os_hash_value: (\(expected)) not matched with actual os_hash_value: (\(found.hash))")
         }
         let now = room.clock.now()
-        try await room.database.transaction { transaction throws(Fault) in
-            try transaction.delete(ImageLocationCheck.self, "image_id = \(id)")
+        _ = try await end(id, .success, "") { transaction throws(Fault) in
             try transaction.update(
                 ImageRecord.self,
                 set: """
@@ -85,20 +84,46 @@ package struct ImageLocationHasher: Sendable {
             try await room.database.update(
                 ImageLocationCheck.self, set: "tries = \(check.tries + 1)", where: "image_id = \(id)")
         } else if check.expected != nil {
-            try await forget(check, image)
+            try await forget(image, "Hash calculation failed for image \(id) data")
         } else {
-            try await room.database.delete(ImageLocationCheck.self, "image_id = \(id)")
+            _ = try await end(id, .success, "Hash calculation failed for image \(id) data") {
+                transaction throws(Fault) in
+                try transaction.update(
+                    ImageRecord.self, set: "os_hash_algo = NULL", where: "id = \(id) AND os_hash_value IS NULL")
+            }
         }
     }
 
-    private func forget(_ check: ImageLocationCheck, _ image: ImageRecord) async throws(Fault) {
+    /// The image waits for data again. A location of a store that is read only is left, as nothing can be undone there.
+    private func forget(_ image: ImageRecord, _ why: String) async throws(Fault) {
         let room = room
-        let doomed = try await room.database.transaction { transaction throws(Fault) in
-            try transaction.delete(ImageLocationCheck.self, "image_id = \(image.id)")
+        let kept = image.locations.filter { room.stores[$0.store]?.store.isReadOnly == true }
+        let gone = image.locations.filter { !kept.contains($0) }
+        let doomed = try await end(image.id, .failure, why) { transaction throws(Fault) in
             try transaction.update(
-                ImageRecord.self, set: ImageRecord.backToQueued, where: "id = \(image.id) AND status = 'importing'")
-            return try room.doom(image.locations, of: image.id, transaction)
+                ImageRecord.self, set: ImageRecord.backToQueued(locations: kept),
+                where: "id = \(image.id) AND status = 'importing'")
+            return try room.doom(gone, of: image.id, transaction)
         }
         try await room.clear(doomed)
+    }
+
+    /// Nothing is left to read for the image: its task says so.
+    private func end<Value: Sendable>(
+        _ id: String, _ status: ImageTask.Status, _ message: String,
+        _ change: @escaping @Sendable (Transaction) throws(Fault) -> Value = { _ throws(Fault) in () }
+    ) async throws(Fault) -> Value {
+        let (now, lives) = (room.clock.now(), room.imports.taskTimeToLive)
+        return try await room.database.transaction { transaction throws(Fault) in
+            try transaction.delete(ImageLocationCheck.self, "image_id = \(id)")
+            let tasks = try transaction.all(
+                ImageTask.self, "image_id = \(id) AND type = 'location_import' AND status = 'processing'")
+            for task in tasks {
+                try ImageTask.end(
+                    task.id, status, result: status == .success ? ["image_id": .string(id)] : .null,
+                    message: message, now: now, lives: lives, transaction)
+            }
+            return try change(transaction)
+        }
     }
 }

@@ -15,7 +15,10 @@ struct ImageIntake: Sendable {
     /// Small pieces are gathered to this much before they are handed on.
     private static let portion = 192 * 1024
 
-    func receive(_ body: HTTPBody, into draft: any ImageDraft, announced: Int?) async throws(Fault) -> Received {
+    /// - Parameter remaining: how many bytes the project has room for; nil is any number.
+    func receive(
+        _ body: HTTPBody, into draft: any ImageDraft, announced: Int?, within remaining: Int? = nil
+    ) async throws(Fault) -> Received {
         let digests = ImageDigests(on: service.digesters)
         let cap = service.options.sizeCap
         if let announced, announced > cap { throw .imageTooLarge(cap) }
@@ -24,6 +27,7 @@ struct ImageIntake: Sendable {
         while let bytes = next {
             size += bytes.count
             guard size <= cap else { throw .imageTooLarge(cap) }
+            if let remaining, size > remaining { throw .storageQuota(size, remaining) }
             try await digests.add(bytes)
             async let written = outcome { () async throws(Fault) in try await draft.append(bytes) }
             let arrived: Result<[UInt8]?, Fault>

@@ -29,6 +29,7 @@ package struct ImageOptions: Options {
     package var certificates: String?
     /// Whether what a project may have is what Identity's limits say.
     package var usesKeystoneLimits = false
+    package var formats = ImageFormats()
 
     package init() {}
 
@@ -57,6 +58,7 @@ package struct ImageOptions: Options {
             "use_keystone_limits", default: false,
             help: "Whether Identity's limits on image_size_total, image_stage_total, image_count_total and "
                 + "image_count_uploading hold; one that is not registered is 0.")
+        formats = ImageFormats(&read)
     }
 
     private mutating func readDeletion(_ read: inout OptionReader) {

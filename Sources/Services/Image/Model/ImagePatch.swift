@@ -147,7 +147,7 @@ extension ImagePatch {
 
     /// Gives the locations that the image had and has no more.
     func apply(
-        to image: inout ImageRecord, isAdmin: Bool, _ wishes: LocationWishes
+        to image: inout ImageRecord, isAdmin: Bool, _ wishes: LocationWishes, _ formats: ImageFormats
     ) throws(Fault) -> [ImageLocation] {
         var gone: [ImageLocation] = []
         for (number, change) in changes.enumerated() {
@@ -157,13 +157,15 @@ extension ImagePatch {
             }
             switch change.deed {
             case .remove: try remove(change.name, from: &image)
-            case .add, .replace: try set(change, in: &image, isAdmin)
+            case .add, .replace: try set(change, in: &image, isAdmin, formats)
             }
         }
         return gone
     }
 
-    private func set(_ change: Change, in image: inout ImageRecord, _ isAdmin: Bool) throws(Fault) {
+    private func set(
+        _ change: Change, in image: inout ImageRecord, _ isAdmin: Bool, _ formats: ImageFormats
+    ) throws(Fault) {
         let name = change.name
         let isBase = ImageValues.base.contains(name)
         let isThere = isBase || image.properties[name] != nil
@@ -174,7 +176,7 @@ extension ImagePatch {
             throw .forbidden("Attribute \(name) can be only replaced for a queued image.")
         }
         if ImageValues.links.contains(name) { throw .forbidden("Attribute '\(name)' is read-only.") }
-        try image.set(name, change.value)
+        try image.set(name, change.value, formats)
     }
 
     private func remove(_ name: String, from image: inout ImageRecord) throws(Fault) {

@@ -11,11 +11,8 @@ package enum ImageVisibility: String, Codable, Sendable, JSONValue, CaseIterable
     case `public`, `private`, shared, community
 }
 
-/// The formats of the members that clients set, and the names that are not theirs to set.
+/// What the members that clients set may be, and the names that are not theirs to set.
 enum ImageValues {
-    static let containerFormats = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]
-    static let diskFormats = ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"]
-
     /// Members of the image itself, which an answer always has.
     static let base: Set<String> = [
         "id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value",

@@ -62,7 +62,7 @@ struct ImportDraft: Sendable {
         if method == .webDownload, !room.imports.filter.allows(url ?? "") {
             throw .badRequest("URI for web-download does not pass filtering: \(url ?? "None")")
         }
-        try await ImageQuotas(request).requireImport(seen, method)
+        let quotas = try await ImageQuotas.of(request)
         let task = ImageTask(
             id: request.ids.uuid(), type: .apiImageImport, status: .pending, owner: request.caller.projectID,
             userID: request.caller.userID, requestID: request.id, imageID: seen.id, input: input(seen, stores, room),
@@ -72,7 +72,10 @@ struct ImportDraft: Sendable {
             plugins: method == .copyImage ? [] : room.imports.plugins,
             injected: room.imports.injection(request.caller), stores: stores, mustAllSucceed: mustAllSucceed)
         if remote != nil { await room.tokens.keep(request.header("X-Auth-Token") ?? "", for: task.id) }
-        try await room.begin(operation, task, request.id) { image throws(Fault) in try requireStatus(image) }
+        try await room.begin(operation, task, request.id) { image, transaction throws(Fault) in
+            try requireStatus(image)
+            try quotas.requireImport(image, method, transaction)
+        }
     }
 
     private func input(_ image: ImageRecord, _ stores: [String], _ room: ImageService) -> JSON {
@@ -142,12 +145,12 @@ extension ImageService {
     /// In one transaction: the image is the task's, the task is there, and the work is queued.
     func begin(
         _ operation: ImportImage, _ task: ImageTask, _ requestID: String,
-        _ check: @escaping @Sendable (ImageRecord) throws(Fault) -> Void
+        _ check: @escaping @Sendable (ImageRecord, Transaction) throws(Fault) -> Void
     ) async throws(Fault) {
         let now = clock.now()
         try await database.transaction { [stores, queue] transaction throws(Fault) in
             var image = try ImageRecord.locked(operation.subject, transaction)
-            try check(image)
+            try check(image, transaction)
             if let other = image.importTask,
                 let holder = try transaction.first(ImageTask.self, "id = \(other)"), !holder.isOver
             {

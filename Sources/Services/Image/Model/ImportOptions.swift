@@ -47,8 +47,9 @@ package struct ImportOptions: Options {
         filter = ImportFilter(&read)
         allowsPrivateAddresses = read.bool(
             "allow_private_addresses", default: false,
-            help: "Whether imports may download from loopback, link-local, private and other addresses that are not of "
-                + "the public internet.")
+            help:
+                "Whether imports, and locations that are URLs of the web, may lead to loopback, link-local, private "
+                + "and other addresses that are not of the public internet.")
         read.section("image_import_opts")
         plugins = Self.words(
             "image_import_plugins", plugins,

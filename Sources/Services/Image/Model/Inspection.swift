@@ -8,9 +8,15 @@ package struct RecognisedFormat: Sendable, Equatable {
     package let virtualSize: Int
     /// Why nobody should open it; nil when nothing is wrong.
     package let danger: String?
+    /// The check that failed, by the name operators know it by.
+    let check: String?
+    /// Which kind of the format, where that matters.
+    let kind: String?
 
-    init(_ name: String, size: UInt64, danger: String? = nil) {
+    init(_ name: String, size: UInt64, danger: String? = nil, check: String? = nil, kind: String? = nil) {
         self.name = name
+        self.check = check
+        self.kind = kind
         let isPossible = size < 1 << 62
         virtualSize = isPossible ? Int(size) : 0
         self.danger = danger ?? (isPossible ? nil : "The size of the disk is not possible")
@@ -44,25 +50,44 @@ package struct Inspection: Sendable {
     /// Judges bytes by what an image is said to be; gives the virtual size where one is known. Containers other than
     /// `bare` and `ova` wrap the bytes in something of their own, which is taken on trust.
     package static func virtualSize(
-        of bytes: any ImageBytes, disk: String?, container: String?
+        of bytes: any ImageBytes, disk: String?, container: String?, _ formats: ImageFormats = ImageFormats()
     ) throws(Fault) -> Int? {
         if container == "ova" { try OVAFormat.check(bytes) }
         guard container == "bare", let disk else { return nil }
-        return try Inspection(bytes).virtualSize(declared: disk)
+        let inspection = try Inspection(bytes)
+        // Operators who let mismatches pass have no size of them; what is dangerous in its own format stays out.
+        guard formats.mustMatch || inspection.matches(disk) else {
+            if let danger = inspection.found.first(where: { $0.name == disk })?.danger { throw .unsafeImage(danger) }
+            return nil
+        }
+        return try inspection.virtualSize(declared: disk, formats)
     }
 
     /// The virtual size when the bytes may pass as the declared format; 415 when they are another one, several at
     /// once, or dangerous to open.
-    package func virtualSize(declared: String) throws(Fault) -> Int? {
+    package func virtualSize(
+        declared: String, _ formats: ImageFormats = ImageFormats()
+    ) throws(Fault) -> Int? {
         let format = try single(declared)
-        if let danger = format.danger { throw .unsafeImage(danger) }
+        if let danger = format.danger, !isLetPass(format, declared, formats) { throw .unsafeImage(danger) }
         if format.name == declared { return format.virtualSize == 0 ? nil : format.virtualSize }
         // What is declared raw is used as it is, whatever is in it.
         if declared == "raw" { return size == 0 ? nil : size }
         return nil
     }
 
-    private func single(_ declared: String) throws(Fault) -> RecognisedFormat {
+    private func matches(_ declared: String) -> Bool {
+        do throws(Fault) { return try !single(declared).name.isEmpty } catch { return false }
+    }
+
+    /// Kernels and ramdisks may begin with what looks like a broken partition table.
+    private func isLetPass(_ format: RecognisedFormat, _ declared: String, _ formats: ImageFormats) -> Bool {
+        guard let check = format.check else { return false }
+        return formats.nonfatal.contains(check) || check == "mbr" && ["aki", "ari"].contains(declared)
+    }
+
+    /// The only format there is.
+    package func single(_ declared: String) throws(Fault) -> RecognisedFormat {
         var candidates = found
         // A CD image that also boots from a disk has both tables.
         if candidates.count == 2, Set(candidates.map(\.name)) == ["iso", "gpt"] {

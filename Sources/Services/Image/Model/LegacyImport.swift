@@ -54,7 +54,7 @@ struct LegacyImport: Sendable {
         var image = ImageRecord.new(request)
         for (name, value) in properties where name != "id" {
             try image.refuseForeign(name)
-            try image.set(name, value)
+            try image.set(name, value, request.image.options.formats)
         }
         if image.diskFormat == nil { image.diskFormat = "qcow2" }
         if image.containerFormat == nil { image.containerFormat = "bare" }
@@ -76,12 +76,13 @@ struct LegacyImport: Sendable {
             subject: image.id, taskID: task.id, method: .webDownload, url: url, remote: nil,
             plugins: room.imports.plugins, injected: room.imports.injection(request.caller),
             stores: [room.stores.standard.id], mustAllSucceed: true)
-        try await ImageQuotas(request).requireImage()
+        let quotas = try await ImageQuotas.of(request)
         try await request.database.transaction { transaction throws(Fault) in
+            try quotas.requireImage(transaction)
             try transaction.insert(image, or: .conflict("Image ID \(image.id) already exists!"))
             try image.saveWords(transaction)
         }
-        try await room.begin(operation, task, request.id) { _ throws(Fault) in }
+        try await room.begin(operation, task, request.id) { _, _ throws(Fault) in }
         return task
     }
 }

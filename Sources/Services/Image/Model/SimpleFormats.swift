@@ -80,7 +80,7 @@ enum PartitionTable {
         guard head.little(510, 2) == 0xAA55 else { return nil }
         // The boot sector of a FAT file system has the same signature.
         if head[0x10] == 2, head[0x15] == 0xF8 { return nil }
-        return RecognisedFormat("gpt", size: UInt64(size), danger: danger(head))
+        return RecognisedFormat("gpt", size: UInt64(size), danger: danger(head), check: "mbr")
     }
 
     private static func danger(_ head: [UInt8]) -> String? {

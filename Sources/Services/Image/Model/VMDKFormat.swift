@@ -32,9 +32,10 @@ enum VMDKFormat {
     static func recognise(_ head: [UInt8], _ bytes: any ImageBytes) throws(Fault) -> RecognisedFormat? {
         guard head.holds("KDMV") else { return try text(head, bytes) }
         guard let header = Header(head) else { return cutOff }
-        let danger = try danger(header, bytes)
+        var kind: String?
+        let danger = try danger(header, bytes, &kind)
         let (size, isTooLarge) = header.sectors.multipliedReportingOverflow(by: 512)
-        return RecognisedFormat("vmdk", size: isTooLarge ? .max : size, danger: danger)
+        return RecognisedFormat("vmdk", size: isTooLarge ? .max : size, danger: danger, kind: kind)
     }
 
     private static var cutOff: RecognisedFormat {
@@ -50,13 +51,16 @@ enum VMDKFormat {
         return RecognisedFormat("vmdk", size: 0, danger: "Unsupported subformat: a descriptor without its data")
     }
 
-    private static func danger(_ header: Header, _ bytes: any ImageBytes) throws(Fault) -> String? {
+    private static func danger(
+        _ header: Header, _ bytes: any ImageBytes, _ kind: inout String?
+    ) throws(Fault) -> String? {
         guard (1...3).contains(header.version) else { return "Unsupported format version \(header.version)" }
         guard header.descriptorSector == UInt64(descriptorOffset / 512) else { return "Wrong descriptor location" }
         let size = Int(min(header.descriptorCount, UInt64(descriptorMax / 512))) * 512
         let raw = try bytes.read(at: descriptorOffset, count: size)
         guard raw.count == size, size > 0 else { return "No descriptor found" }
         guard let text = words(raw) else { return "Invalid VMDK descriptor data" }
+        kind = self.kind(text).map(String.init)
         if let danger = descriptorDanger(text) { return danger }
         return header.directory == atEnd ? try footerDanger(header, bytes) : nil
     }

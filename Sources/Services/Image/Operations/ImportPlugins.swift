@@ -36,18 +36,18 @@ extension ImportImage {
     private func convert(_ at: Int, _ site: ImageImportSite) async throws(Fault) {
         let image = try await site.image(self)
         guard !image.wasWorked(at), let from = image.diskFormat else { return }
-        let target = site.room.imports.outputFormat
+        let (target, formats) = (site.room.imports.outputFormat, site.room.options.formats)
         let staged = try await site.staged(image)
         let staging = site.room.stores.staging
         let virtualSize = try await staging.inspect(staged) { bytes throws(Fault) in
-            try Inspection(bytes).virtualSize(declared: from)
+            try Inspection(bytes).convertible(from, formats)
         }
         if from == "iso" || from == target { return }
         try await rework(image, at, site, format: target) { workshop, source, name async throws(Fault) in
             try await workshop.convert(source, from: from, to: target, into: name)
             let location = workshop.location(name)
             _ = try await staging.inspect(location) { bytes throws(Fault) in
-                try Inspection(bytes).virtualSize(declared: target)
+                try Inspection(bytes).convertible(target, formats)
             }
             return true
         }
@@ -97,6 +97,23 @@ extension ImageRecord {
     fileprivate func wasWorked(_ at: Int) -> Bool {
         guard let mark = location?.split(separator: "p").dropFirst().last, let last = Int(mark) else { return false }
         return last >= at
+    }
+}
+
+extension Inspection {
+    /// The virtual size when the bytes are what a program may be told they are. A disk with a partition table is raw.
+    fileprivate func convertible(_ declared: String, _ formats: ImageFormats) throws(Fault) -> Int? {
+        let virtualSize = try virtualSize(declared: declared, formats)
+        let format = try single(declared)
+        let plain: (String) -> String = { $0 == "gpt" ? "raw" : $0 }
+        guard plain(format.name) == plain(declared) else {
+            throw .unsupportedMedia(
+                format.name == "iso" ? "Image has disallowed configuration" : "Image format mismatch")
+        }
+        if let kind = format.kind, !formats.vmdkKinds.contains(kind) {
+            throw .unsupportedMedia("Invalid VMDK create-type specified")
+        }
+        return virtualSize
     }
 }
 

@@ -36,9 +36,9 @@ extension ImportImage {
                         + "\(expected)")
             }
             try await deposit.draft.publish()
-            let beginnings = room.imports.copiedProperties
+            let (beginnings, formats) = (room.imports.copiedProperties, room.options.formats)
             try await site.change(self) { image, _ throws(Fault) in
-                if let source { try image.take(source, beginnings) }
+                if let source { try image.take(source, beginnings, formats) }
                 image.location = deposit.name
                 image.take(received)
             }
@@ -58,16 +58,17 @@ extension ImportImage {
         if let size = try await staging.size(staged), size != image.size {
             throw .badRequest("The staged data of image \(image.id) has \(size) bytes, not \(image.size ?? 0).")
         }
-        if let owner = image.owner {
-            try await ImageQuotas(site.room, project: owner, requestID: site.context.requestID)
-                .requireRoom(image.size ?? 0)
+        let quotas = ImageQuotas.bytes(of: image.owner, site.room)
+        let size = image.size ?? 0
+        try await site.room.database.transaction { transaction throws(Fault) in
+            try quotas.requireRoom(size, transaction)
         }
         if let signature = try ImageSignature(image) {
             try await staging.inspect(staged, try await signature.check(site.room))
         }
-        let (disk, container) = (image.diskFormat, image.containerFormat)
+        let (disk, container, formats) = (image.diskFormat, image.containerFormat, site.room.options.formats)
         let virtualSize = try await staging.inspect(staged) { bytes throws(Fault) in
-            try Inspection.virtualSize(of: bytes, disk: disk, container: container)
+            try Inspection.virtualSize(of: bytes, disk: disk, container: container, formats)
         }
         try await site.change(self) { image, _ throws(Fault) in image.virtualSize = virtualSize }
     }
@@ -105,8 +106,10 @@ extension ImportImage {
                 throw .badRequest("The data of image \(subject) has \(copied) bytes, not \(size).")
             }
             try await deposit.draft.publish()
+            let quotas = ImageQuotas.bytes(of: image.owner, room)
             let activates = method != .copyImage && (!mustAllSucceed || isLast)
             try await site.change(self) { image, transaction throws(Fault) in
+                try quotas.requireRoom(size, transaction)
                 image.locations.append(deposit.location)
                 image.mark(ImportMarks.importing, remove: [id])
                 image.mark(ImportMarks.failed, remove: [id])

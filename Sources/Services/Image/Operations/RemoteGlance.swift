@@ -57,14 +57,14 @@ struct RemoteGlance {
 
 extension ImageRecord {
     /// Takes over another image's formats and those of its properties whose names begin in certain ways.
-    mutating func take(_ source: JSON, _ beginnings: [String]) throws(Fault) {
+    mutating func take(_ source: JSON, _ beginnings: [String], _ formats: ImageFormats) throws(Fault) {
         for name in ["disk_format", "container_format"] {
-            if let value = source[name] { try set(name, value) }
+            if let value = source[name] { try set(name, value, formats) }
         }
         for (name, value) in source.object ?? JSONObject()
         where beginnings.contains(where: { name.hasPrefix($0) }) && !name.hasPrefix(ImportMarks.prefix) {
             guard !ImageValues.base.contains(name), value.string != nil else { continue }
-            try set(name, value)
+            try set(name, value, formats)
         }
     }
 }

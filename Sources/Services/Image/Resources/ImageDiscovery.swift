@@ -31,7 +31,7 @@ package enum ImageDiscovery: Resource {
     }
 
     static func usage(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        let usage = try await ImageQuotas(request).usage()
+        let usage = try await ImageQuotas.of(request).usage(request.database)
         return .object("usage") { view in
             for (name, used, limit) in usage {
                 view.nest(named: name.rawValue) {

@@ -23,14 +23,11 @@ package enum ImageImport: Resource {
 
     static func stage(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         let upload = try ImageUpload(request, seen.image, as: .uploading, into: ImageStores.stagingID)
-        let quotas = ImageQuotas(request)
-        try await quotas.requireStaging(request.http.body.contentLength)
-        try await quotas.requireRoom(request.http.body.contentLength ?? 0)
-        try await upload.begin()
-        try await upload.run { _, received throws(Fault) in
-            try await quotas.requireRoom(received.size)
-            return nil
+        let quotas = try await ImageQuotas.of(request)
+        let remaining = try await upload.begin(quotas) { announced, transaction throws(Fault) in
+            try quotas.requireStaging(announced, transaction)
         }
+        try await upload.run(quotas, within: remaining) { _ throws(Fault) in nil }
         return .empty
     }
 

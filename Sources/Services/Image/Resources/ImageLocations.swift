@@ -26,19 +26,28 @@ package enum ImageLocations: Resource {
         if !request.caller.roles.contains("service"), !(wish.url.hasPrefix("http") && room.stores.hasHTTP) {
             throw .forbidden("http store must be enabled to use location API by normal user.")
         }
+        guard !wish.url.hasPrefix("http") || room.imports.filter.allows(wish.url) else {
+            throw .badRequest("URI for add location does not pass filtering: \(wish.url)")
+        }
         let (location, size) = try await room.resolve(wish.url)
         let hashes = room.storeOptions.hashesLocations
         // What is to be compared is read before anybody may boot from it.
         let status: ImageStatus = hashes && wish.hash != nil ? .importing : .active
         let now = request.now
+        let quotas = ImageQuotas.bytes(of: seen.image.owner, room)
+        let task = request.locationTask(id, wish, isOver: !hashes)
         try await request.database.transaction { transaction throws(Fault) in
             try ImageRecord.locked(id, transaction).requireQueued()
-            let hash = hashes ? nil : wish.hash
+            try quotas.requireRoom(size, transaction)
+            try task.insert(transaction, now: now)
+            // While the bytes are read it is known what will be told of them.
+            let algorithm = wish.hash?.algorithm ?? (hashes ? "sha512" : nil)
+            let value = hashes ? nil : wish.hash?.value
             try transaction.update(
                 ImageRecord.self,
                 set: """
                     status = \(status), size = \(size), locations = \([location].json), \
-                    os_hash_algo = \(hash?.algorithm), os_hash_value = \(hash?.value), updated_at = \(now)
+                    os_hash_algo = \(algorithm), os_hash_value = \(value), updated_at = \(now)
                     """, where: "id = \(id)")
             guard hashes else { return }
             try transaction.insert(
@@ -46,6 +55,20 @@ package enum ImageLocations: Resource {
                     imageID: id, algorithm: wish.hash?.algorithm ?? "sha512", expected: wish.hash?.value, tries: 0))
         }
         return .empty
+    }
+}
+
+extension Request {
+    /// What clients watch until the bytes behind a location are read.
+    fileprivate func locationTask(_ imageID: String, _ wish: LocationWish, isOver: Bool) -> ImageTask {
+        let validation: JSON =
+            wish.hash.map { ["os_hash_algo": .string($0.algorithm), "os_hash_value": .string($0.value)] } ?? [:]
+        return ImageTask(
+            id: ids.uuid(), type: .locationImport, status: isOver ? .success : .processing, owner: caller.projectID,
+            userID: caller.userID, requestID: id, imageID: imageID,
+            input: ["image_id": .string(imageID), "loc_url": .string(wish.url), "validation_data": validation],
+            result: isOver ? ["image_id": .string(imageID)] : .null, message: "",
+            expiresAt: isOver ? now + image.imports.taskTimeToLive : nil, createdAt: now, updatedAt: now)
     }
 }
 

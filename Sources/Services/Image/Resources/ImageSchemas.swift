@@ -4,32 +4,40 @@ package import Kernel
 /// JSON schemas of what this service sends, which older clients read to learn the members' names.
 package enum ImageSchemas: Resource {
     package static let routes: [Route] = [
-        .get("/schemas/image", "Show image schema", of: Anything.from, allow: .anyone("discovery"), one(image)),
+        .get("/schemas/image", "Show image schema", of: Anything.from, allow: .anyone("discovery"), one { image($0) }),
         .get(
             "/schemas/images", "Show images schema", of: Anything.from, allow: .anyone("discovery"),
-            one(collection("images", of: image, isPaged: true))),
-        .get("/schemas/member", "Show member schema", of: Anything.from, allow: .anyone("discovery"), one(member)),
+            one { collection("images", of: image($0), isPaged: true) }),
+        .get(
+            "/schemas/member", "Show member schema", of: Anything.from, allow: .anyone("discovery"), one { _ in member }
+        ),
         .get(
             "/schemas/members", "Show members schema", of: Anything.from, allow: .anyone("discovery"),
-            one(collection("members", of: member, isPaged: false))),
+            one { _ in collection("members", of: member, isPaged: false) }),
     ]
 
-    private static func one(_ schema: JSON) -> Route.Handler<Anything> {
-        { _, _ async throws(Fault) in .json(schema) }
+    private static func one(_ schema: @escaping @Sendable (ImageFormats) -> JSON) -> Route.Handler<Anything> {
+        { request, _ async throws(Fault) in .json(schema(request.image.options.formats)) }
     }
 
     private static let uuidPattern: JSON =
         "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 
-    private static let image: JSON = [
-        "name": "image",
-        "properties": .object(JSONObject(imageMembers + knownProperties)),
-        "additionalProperties": ["type": "string"],
-        "links": [
-            ["rel": "self", "href": "{self}"], ["rel": "enclosure", "href": "{file}"],
-            ["rel": "describedby", "href": "{schema}"],
-        ],
-    ]
+    private static func image(_ formats: ImageFormats) -> JSON {
+        let words = [
+            ("container_format", word("Format of the container", formats.containers)),
+            ("disk_format", word("Format of the disk", formats.disks)),
+        ]
+        return [
+            "name": "image",
+            "properties": .object(JSONObject(imageMembers + words + knownProperties)),
+            "additionalProperties": ["type": "string"],
+            "links": [
+                ["rel": "self", "href": "{self}"], ["rel": "enclosure", "href": "{file}"],
+                ["rel": "describedby", "href": "{schema}"],
+            ],
+        ]
+    }
 
     private static let imageMembers: [(String, JSON)] = [
         ("id", ["type": "string", "description": "An identifier for the image", "pattern": uuidPattern]),
@@ -64,8 +72,6 @@ package enum ImageSchemas: Resource {
         ("owner", ["type": ["null", "string"], "description": "Owner of the image", "maxLength": 255]),
         ("size", number("Size of image file in bytes")),
         ("virtual_size", number("Virtual size of image in bytes")),
-        ("container_format", word("Format of the container", ImageValues.containerFormats)),
-        ("disk_format", word("Format of the disk", ImageValues.diskFormats)),
         ("created_at", shown("Date and time of image registration")),
         ("updated_at", shown("Date and time of the last image modification")),
         (

@@ -92,7 +92,7 @@ extension ImageRecord {
         let options = room.storeOptions
         guard options.showsLocations || options.showsDirectURL || room.stores.isMulti else { return }
         let isSeen = view.may("get_image_location", on: SeenImage(self, as: view.request.caller))
-        let seen = isSeen && isReadable ? locations : []
+        let seen = isSeen ? locations : []
         if options.showsLocations { view.put("locations", JSON.array(seen.map { $0.wire(room.stores) })) }
         if options.showsDirectURL, let best = room.stores.ordered(seen).first { view.put("direct_url", best.url) }
         guard room.stores.isMulti else { return }

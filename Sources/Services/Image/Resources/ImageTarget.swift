@@ -70,7 +70,7 @@ package struct ImageDraftRequest: Asked {
         var image = ImageRecord.new(request, id: try body["id"].map { id throws(Fault) in try ImageValues.id(id) })
         for (name, value) in body where name != "id" {
             try image.refuseForeign(name)
-            try image.set(name, value)
+            try image.set(name, value, request.image.options.formats)
         }
         if image.owner != request.caller.projectID, !request.may("context_is_admin", on: Anything()) {
             throw .forbidden("You are not permitted to create images owned by '\(image.owner ?? "None")'")
@@ -111,15 +111,15 @@ extension ImageRecord {
     }
 
     /// Sets a member or a free property, in the format it must have.
-    mutating func set(_ name: String, _ value: JSON) throws(Fault) {
+    mutating func set(_ name: String, _ value: JSON, _ formats: ImageFormats) throws(Fault) {
         switch name {
         case "name": self.name = try ImageValues.orNull(name, value, .text(0...255))
         case "owner": owner = try ImageValues.orNull(name, value, .text(0...255))
         case "visibility": visibility = try ImageValues.read(name, value, .choice(ImageVisibility.self))
         case "disk_format":
-            diskFormat = try ImageValues.word(name, value, of: ImageValues.diskFormats)
+            diskFormat = try ImageValues.word(name, value, of: formats.disks)
         case "container_format":
-            containerFormat = try ImageValues.word(name, value, of: ImageValues.containerFormats)
+            containerFormat = try ImageValues.word(name, value, of: formats.containers)
         case "min_disk": minDisk = try ImageValues.amount(name, value)
         case "min_ram": minRam = try ImageValues.amount(name, value)
         case "protected": protected = try ImageValues.read(name, value, .bool)

@@ -34,13 +34,12 @@ package enum ImageTransfer: Resource {
     static func upload(_ request: Request, _ seen: SeenImage) async throws(Fault) -> Reply {
         let upload = try ImageUpload(
             request, seen.image, as: .saving, into: try request.image.stores.chosen(request).id)
-        let quotas = ImageQuotas(request)
-        try await quotas.requireUpload(request.http.body.contentLength)
-        try await quotas.requireRoom(request.http.body.contentLength ?? 0)
+        let quotas = try await ImageQuotas.of(request)
         let signed = try await ImageSignature(seen.image)?.check(request.image)
-        try await upload.begin()
-        try await upload.run { draft, received throws(Fault) in
-            try await quotas.requireRoom(received.size)
+        let remaining = try await upload.begin(quotas) { announced, transaction throws(Fault) in
+            try quotas.requireUpload(announced, transaction)
+        }
+        try await upload.run(quotas, within: remaining) { draft throws(Fault) in
             if let signed { try await draft.inspect(signed) }
             return try await upload.inspect(draft)
         }
@@ -50,7 +49,7 @@ package enum ImageTransfer: Resource {
 
 /// One attempt to give an image its bytes. Whatever goes wrong, nothing is left of it and the image waits again.
 struct ImageUpload: Sendable {
-    typealias Check = @Sendable (any ImageDraft, ImageIntake.Received) async throws(Fault) -> Int?
+    typealias Check = @Sendable (any ImageDraft) async throws(Fault) -> Int?
 
     let request: Request
     let image: ImageRecord
@@ -79,10 +78,12 @@ struct ImageUpload: Sendable {
         name = "\(image.id).\(Hex.encode(request.ids.bytes(4)))"
     }
 
-    /// Takes the image for this attempt: nobody else may write it now.
-    func begin() async throws(Fault) {
-        let (id, phase, name, now) = (image.id, phase, name, request.now)
-        try await request.database.transaction { transaction throws(Fault) in
+    /// Takes the image for this attempt: nobody else may write it now. Gives how many bytes the project has room for.
+    func begin(
+        _ quotas: ImageQuotas, _ requireLimits: @escaping @Sendable (Int?, Transaction) throws(Fault) -> Void
+    ) async throws(Fault) -> Int? {
+        let (id, phase, name, now, announced) = (image.id, phase, name, request.now, announced)
+        return try await request.database.transaction { transaction throws(Fault) in
             let image = try ImageRecord.locked(id, transaction)
             guard image.status == .queued else {
                 throw .conflict(
@@ -97,30 +98,34 @@ struct ImageUpload: Sendable {
             try transaction.update(
                 ImageRecord.self, set: "status = \(phase), location = \(name), updated_at = \(now)",
                 where: "id = \(id)")
+            try requireLimits(announced, transaction)
+            let remaining = try quotas.remaining(transaction)
+            if let remaining, let announced, announced > remaining { throw .storageQuota(announced, remaining) }
+            return remaining
         }
     }
 
     /// Receives the bytes; `check` may refuse them, and tells their virtual size when it knows.
-    func run(_ check: Check) async throws(Fault) {
+    func run(_ quotas: ImageQuotas, within remaining: Int?, _ check: Check) async throws(Fault) {
         do throws(Fault) {
-            try await receive(check)
+            try await receive(quotas, remaining, check)
         } catch {
             await giveUp(error)
             throw error
         }
     }
 
-    private func receive(_ check: Check) async throws(Fault) {
+    private func receive(_ quotas: ImageQuotas, _ remaining: Int?, _ check: Check) async throws(Fault) {
         let deposit = try await ImageDeposit.begin(name, of: image.id, in: store, size: announced, request.image)
         do throws(Fault) {
             let received = try await ImageIntake(service: request.image)
-                .receive(request.http.body, into: deposit.draft, announced: announced)
+                .receive(request.http.body, into: deposit.draft, announced: announced, within: remaining)
             if let announced, announced != received.size {
                 throw .badRequest("The image has \(received.size) bytes, but \(announced) were announced.")
             }
-            let virtualSize = try await check(deposit.draft, received)
+            let virtualSize = try await check(deposit.draft)
             try await deposit.draft.publish()
-            try await settle(deposit, received, virtualSize: virtualSize)
+            try await settle(deposit, received, quotas, virtualSize: virtualSize)
         } catch {
             await deposit.abandon()
             throw error
@@ -129,7 +134,7 @@ struct ImageUpload: Sendable {
 
     /// Staged bytes stay a deposit, found by its name; others become the image's.
     private func settle(
-        _ deposit: ImageDeposit, _ received: ImageIntake.Received, virtualSize: Int?
+        _ deposit: ImageDeposit, _ received: ImageIntake.Received, _ quotas: ImageQuotas, virtualSize: Int?
     ) async throws(Fault) {
         let isStaged = phase != .saving
         let kept: SQL = isStaged ? "" : ", location = NULL, locations = \([deposit.location].json)"
@@ -141,6 +146,8 @@ struct ImageUpload: Sendable {
         let mine = mine
         let id = image.id
         try await request.database.transaction { transaction throws(Fault) in
+            // What others stored meanwhile counts: it is this one's turn to be refused.
+            try quotas.requireRoom(received.size, transaction)
             guard try transaction.update(ImageRecord.self, set: change, where: mine) == 1 else {
                 throw .gone(
                     "Image \(id) could not be found after upload. The image may have been deleted during the upload, "
@@ -164,16 +171,20 @@ struct ImageUpload: Sendable {
 
     /// Compares what the bytes are with what they are said to be; gives the virtual size.
     func inspect(_ draft: any ImageDraft) async throws(Fault) -> Int? {
-        let (disk, container) = (image.diskFormat, image.containerFormat)
+        let (disk, container, formats) = (image.diskFormat, image.containerFormat, request.image.options.formats)
         return try await draft.inspect { bytes throws(Fault) in
-            try Inspection.virtualSize(of: bytes, disk: disk, container: container)
+            try Inspection.virtualSize(of: bytes, disk: disk, container: container, formats)
         }
     }
 }
 
 extension ImageRecord {
-    static let backToQueued: SQL = """
-        status = 'queued', size = NULL, virtual_size = NULL, checksum = NULL, os_hash_algo = NULL, \
-        os_hash_value = NULL, location = NULL, locations = '[]'
+    static let backToQueued = backToQueued(locations: [])
+
+    static func backToQueued(locations: [ImageLocation]) -> SQL {
         """
+        status = 'queued', size = NULL, virtual_size = NULL, checksum = NULL, os_hash_algo = NULL, \
+        os_hash_value = NULL, location = NULL, locations = \(locations.json)
+        """
+    }
 }

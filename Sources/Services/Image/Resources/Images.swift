@@ -97,8 +97,9 @@ extension ImageRecord {
         for name in image.properties.object?.keys ?? [] where !request.may(.create, property: name) {
             throw .forbidden("Attribute '\(name)' is reserved.")
         }
-        try await ImageQuotas(request).requireImage()
+        let quotas = try await ImageQuotas.of(request)
         try await request.database.transaction { transaction throws(Fault) in
+            try quotas.requireImage(transaction)
             // An id is not given again, not even that of an image that is gone.
             guard try transaction.count(DeletedImage.self, "id = \(image.id)") == 0 else {
                 throw .conflict("Image ID \(image.id) already exists!")
@@ -122,10 +123,15 @@ extension ImageRecord {
         let now = request.now
         let room = request.image
         let wishes = try await LocationWishes(patch, seen, request)
+        let quotas = ImageQuotas.bytes(of: seen.image.owner, room)
         let (image, doomed) = try await request.database.transaction { transaction throws(Fault) in
             var image = try ImageRecord.locked(seen.image.id, transaction)
-            let gone = try patch.apply(to: &image, isAdmin: isAdmin, wishes)
+            let copies = image.locations.count
+            let gone = try patch.apply(to: &image, isAdmin: isAdmin, wishes, room.options.formats)
             try image.requireQuotas(room.options)
+            // Each location holds the bytes once more.
+            let more = image.locations.count - copies
+            if more > 0 { try quotas.requireRoom((image.size ?? 0) * more, transaction) }
             image.updatedAt = now
             try image.save(transaction)
             return (image, try room.doom(gone, of: image.id, transaction))
