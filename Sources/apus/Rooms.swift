@@ -77,7 +77,10 @@ struct Rooms: Sendable {
         computing.consoleURL = ground.settings.url(Cloud.consolePort)
         compute = ComputeService(
             database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
-            caller: Rooms.caller("nova"), hosts: hosts, options: computing)
+            caller: Rooms.caller("nova"), hosts: hosts, options: computing,
+            certificates: { [certificates = image.ports.certificates] id async throws(Fault) in
+                try await certificates.certificate(id)
+            })
     }
 
     private static func imagePorts(_ ground: Ground, _ queue: OperationQueue) throws(Fault) -> ImagePorts {

@@ -19,7 +19,8 @@ struct ComputeCloud {
 
     init(
         hosts count: Int = 1, options: ComputeOptions = ComputeOptions(), each: HostResources? = nil,
-        clock: any WallClock = MachineClock(), ids: any Identifiers = RandomIdentifiers()
+        clock: any WallClock = MachineClock(), ids: any Identifiers = RandomIdentifiers(),
+        certificates: [String: [UInt8]] = [:]
     ) async throws {
         var drivers: [String: FakeHypervisor] = [:]
         for number in 1...max(1, count) where count > 0 {
@@ -38,7 +39,11 @@ struct ComputeCloud {
                     database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log,
                     queue: OperationQueue(database: parts.database, clock: parts.clock, ids: parts.ids),
                     transport: InProcess(parts.front), caller: .service(), hosts: HypervisorHosts(hosts),
-                    options: options)
+                    options: options,
+                    certificates: { id async throws(Fault) in
+                        guard let bytes = certificates[id] else { return try await ComputeService.noCertificate(id) }
+                        return bytes
+                    })
                 held.room.withLock { $0 = room }
                 return room
             })

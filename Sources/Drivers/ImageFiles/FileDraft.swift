@@ -13,7 +13,9 @@ final class FileDraft: GrowingDraft {
     private let settings: FileStoreSettings
     private let pool: BlockingPool
     private let file: OpenFile
-    private let state = Mutex<(written: Int, isOpen: Bool)>((0, true))
+    private let state = Mutex<(written: Int, flushed: Int, isOpen: Bool)>((0, 0, true))
+    /// After so many bytes the disk is told to begin: the end has little left to wait for.
+    private static let stretch = 8 << 20
 
     init(_ name: String, in folder: String, _ settings: FileStoreSettings, pool: BlockingPool) throws(Fault) {
         location = "file://\(folder)/\(name)"
@@ -45,7 +47,13 @@ final class FileDraft: GrowingDraft {
             } catch { problem = error }
         }
         if let problem { throw problem }
-        state.withLock { $0.written += bytes.count }
+        let due: Range<Int>? = state.withLock { state in
+            state.written += bytes.count
+            guard state.written - state.flushed >= FileDraft.stretch else { return nil }
+            defer { state.flushed = state.written }
+            return state.flushed..<state.written
+        }
+        if let due { clinux_begin_writing(file.descriptor, off_t(due.lowerBound), off_t(due.count)) }
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer, at start: Int) throws(Fault) {

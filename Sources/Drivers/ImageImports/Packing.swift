@@ -8,18 +8,21 @@ internal import Kernel
 enum Packing: Sendable {
     case gzip
     case zip
+    case lha
 
     private static let portion = 256 * 1024
 
     init?(of path: String) {
         guard let file = fopen(path, "rb") else { return nil }
         defer { fclose(file) }
-        var head = [UInt8](repeating: 0, count: 4)
-        guard fread(&head, 1, 4, file) == 4 else { return nil }
+        var head = [UInt8](repeating: 0, count: 5)
+        guard fread(&head, 1, 5, file) == 5 else { return nil }
         if head[..<3] == [0x1f, 0x8b, 0x08] {
             self = .gzip
-        } else if head == [0x50, 0x4b, 0x03, 0x04] {
+        } else if head[..<4] == [0x50, 0x4b, 0x03, 0x04] {
             self = .zip
+        } else if head[2...] == [0x2d, 0x6c, 0x68] {
+            self = .lha
         } else {
             return nil
         }
@@ -35,6 +38,7 @@ enum Packing: Sendable {
         switch self {
         case .gzip: try Packing.inflate(input, to: output, window: 15 + 16, inMembers: true, limit: limit)
         case .zip: try Packing.unzip(input, to: output, limit: limit)
+        case .lha: try LHA(input).unpack(input, to: output, limit: limit)
         }
         guard fflush(output) == 0, fsync(fileno(output)) == 0 else { throw .imageStoreFull }
     }
@@ -146,7 +150,7 @@ enum Packing: Sendable {
 
 extension [UInt8] {
     /// A number whose smallest byte comes first.
-    fileprivate func number(_ offset: Int, _ count: Int) -> Int {
+    func number(_ offset: Int, _ count: Int) -> Int {
         guard offset + count <= self.count else { return 0 }
         return self[offset..<offset + count].reversed().reduce(0) { $0 << 8 | Int($1) }
     }
@@ -160,10 +164,10 @@ extension [UInt8] {
 }
 
 extension Fault {
-    fileprivate static func badArchive(_ why: String) -> Fault {
+    static func badArchive(_ why: String) -> Fault {
         .badRequest("The image cannot be decompressed: \(why).")
     }
-    fileprivate static func tooMuchUnpacked(_ limit: Int) -> Fault {
+    static func tooMuchUnpacked(_ limit: Int) -> Fault {
         .tooLarge("The decompressed image is too large: at most \(limit) bytes are allowed.")
     }
 }

@@ -85,19 +85,8 @@ package final class SignatureVerifier {
     }
 
     private static func key(of certificate: [UInt8]) -> OpaquePointer? {
-        guard let input = BIO_new_mem_buf(certificate, Int32(certificate.count)) else { return nil }
-        defer {
-            BIO_free(input)
-            ERR_clear_error()
-        }
-        var read = PEM_read_bio_X509(input, nil, nil, nil)
-        if read == nil {
-            read = certificate.withUnsafeBufferPointer { buffer in
-                var start = buffer.baseAddress
-                return d2i_X509(nil, &start, buffer.count)
-            }
-        }
-        guard let read else { return nil }
+        defer { ERR_clear_error() }
+        guard let read = X509.read(certificate) else { return nil }
         defer { X509_free(read) }
         return X509_get_pubkey(read)
     }

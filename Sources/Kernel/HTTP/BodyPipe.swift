@@ -6,13 +6,25 @@ internal import Synchronization
 final class BodyPipe: BodySource {
     /// Beyond this the connection is not read until somebody takes the bytes.
     static let highWater = 240 * 1024
+    /// What arrives in smaller portions is put together up to this.
+    private static let small = 16 * 1024
 
     private struct State {
-        var bytes: [UInt8] = []
+        var pieces: [[UInt8]] = []
+        var count = 0
         var ended = false
         var fault: Fault?
         var waiter: CheckedContinuation<Void, Never>?
         var wanted = false
+
+        /// The oldest piece, and whether the connection may be read again now.
+        mutating func take() -> (piece: [UInt8], hasRoom: Bool)? {
+            guard !pieces.isEmpty else { return nil }
+            let piece = pieces.removeFirst()
+            let wasFull = count >= BodyPipe.highWater
+            count -= piece.count
+            return (piece, wasFull && count < BodyPipe.highWater)
+        }
     }
 
     private let state = Mutex(State())
@@ -22,15 +34,14 @@ final class BodyPipe: BodySource {
 
     func read() async throws(Fault) -> [UInt8]? {
         while true {
-            let (bytes, ended, fault) = state.withLock { state in
-                let bytes = state.bytes
-                state.bytes = []
-                state.wanted = state.wanted || bytes.isEmpty
-                return (bytes, state.ended, state.fault)
+            let (taken, ended, fault) = state.withLock { state in
+                let taken = state.take()
+                state.wanted = state.wanted || taken == nil
+                return (taken, state.ended, state.fault)
             }
-            if !bytes.isEmpty {
-                if bytes.count >= BodyPipe.highWater { exchange.loop.perform { [exchange] in exchange.readOn() } }
-                return bytes
+            if let taken {
+                if taken.hasRoom { exchange.loop.perform { [exchange] in exchange.readOn() } }
+                return taken.piece
             }
             if ended { return nil }
             if let fault { throw fault }
@@ -42,7 +53,7 @@ final class BodyPipe: BodySource {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let ready = state.withLock { state in
-                    if !state.bytes.isEmpty || state.ended || state.fault != nil { return true }
+                    if !state.pieces.isEmpty || state.ended || state.fault != nil { return true }
                     state.waiter = continuation
                     return false
                 }
@@ -60,11 +71,26 @@ final class BodyPipe: BodySource {
     var isWanted: Bool { state.withLock { $0.wanted } }
     /// Whether the handler waits right now.
     var isAwaited: Bool { state.withLock { $0.waiter != nil } }
-    var isFull: Bool { state.withLock { $0.bytes.count >= BodyPipe.highWater } }
+    var isFull: Bool { state.withLock { $0.count >= BodyPipe.highWater } }
 
     func append(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
         settle { state in
-            state.bytes.append(contentsOf: bytes)
+            if let last = state.pieces.indices.last, state.pieces[last].count < BodyPipe.highWater {
+                state.pieces[last].append(contentsOf: bytes)
+            } else {
+                state.pieces.append(Array(bytes))
+            }
+            state.count += bytes.count
+            if isLast { state.ended = true }
+        }
+    }
+
+    /// The same without a copy, when it is a piece worth having.
+    func append(_ piece: [UInt8], isLast: Bool) {
+        if piece.count < BodyPipe.small { return piece.withUnsafeBytes { append($0, isLast: isLast) } }
+        settle { state in
+            state.pieces.append(piece)
+            state.count += piece.count
             if isLast { state.ended = true }
         }
     }

@@ -27,6 +27,9 @@ final class Exchange: @unchecked Sendable {
     private var task: Task<Void, Never>?
     private(set) var response: HTTPResponse?
     private var body: BodyPipe?
+    private var direct: DirectBody?
+    /// libmicrohttpd does not know how much of the body is left: the connection cannot be used again.
+    private var wasDirect = false
     private(set) var stream: StreamPipe?
     private(set) var upgrade: UpgradeGate?
     private var expected = 0
@@ -104,7 +107,7 @@ final class Exchange: @unchecked Sendable {
         if let response {
             // Answered before the end: a little is thrown away to keep the connection, much is not.
             discarded += bytes.count
-            guard max(discarded, expected - watch.total) <= daemon.service.limits.bodyDiscard else {
+            guard !wasDirect, max(discarded, expected - watch.total) <= daemon.service.limits.bodyDiscard else {
                 EarlyAnswer.send(response, on: wire, isSecure: daemon.secure)
                 return giveUp()
             }
@@ -112,11 +115,43 @@ final class Exchange: @unchecked Sendable {
         }
         guard let body else { return giveUp() }
         body.append(bytes, isLast: head?.contentLength == watch.total)
-        if body.isFull {
+        if !daemon.secure, head?.contentLength != nil, expected - watch.total >= DirectBody.shortest {
+            goDirect(body)
+        } else if body.isFull {
             runPending { !body.isFull }
             if body.isFull && !suspended { suspend() }
         }
         return .YES
+    }
+
+    private func goDirect(_ body: BodyPipe) {
+        suspend()
+        wasDirect = true
+        let direct = DirectBody(self, socket: wire.socket, pipe: body, left: expected - watch.total)
+        self.direct = direct
+        direct.start()
+    }
+
+    /// Bytes came past libmicrohttpd.
+    func count(_ bytes: Int) { watch.add(bytes, loop.now) }
+
+    /// The client has gone while its body came past libmicrohttpd, which is told by the socket's end.
+    func lostClient() {
+        direct = nil
+        body?.fail(Fault(499, "The client closed the connection."))
+        wire.cut()
+        resume()
+    }
+
+    /// The answer to a body that came past libmicrohttpd. While more is coming, it is as other early answers.
+    private func answer(_ response: HTTPResponse, after direct: DirectBody) {
+        direct.stop()
+        self.direct = nil
+        if direct.left == 0 {
+            EarlyAnswer.send(response, on: wire, isSecure: false)
+            wire.cut()
+        }
+        resume()
     }
 
     /// Ends the connection from inside a body.
@@ -160,6 +195,8 @@ final class Exchange: @unchecked Sendable {
         guard stage != .over else { return }
         let gone = Fault(499, "The client closed the connection.")
         stage = .over
+        direct?.stop()
+        direct = nil
         body?.fail(gone)
         body = nil
         stream?.fail(gone)
@@ -190,6 +227,10 @@ final class Exchange: @unchecked Sendable {
     /// The reader wants more.
     func readOn() {
         guard stage == .announced || stage == .receiving else { return }
+        if let direct {
+            if direct.isResting { watch.restart(loop.now) }
+            return direct.start()
+        }
         if suspended { watch.restart(loop.now) }
         resume()
     }
@@ -232,26 +273,29 @@ final class Exchange: @unchecked Sendable {
 
     private func settle(_ response: HTTPResponse) {
         guard self.response == nil, stage != .over else { return }
+        let response = direct == nil ? response : EarlyAnswer.fitting(response)
         self.response = response
         switch response.body {
         case .stream where !isHead: stream = StreamPipe(self)
         case .upgrade: upgrade = UpgradeGate(self)
         default: break
         }
+        if let direct { return answer(response, after: direct) }
         resume()
     }
 
     // MARK: Time and end
 
     func checkBody(_ now: UInt64) {
-        guard stage == .receiving, !suspended else { return }
+        guard stage == .receiving, !suspended || direct != nil else { return }
+        if direct?.isResting == true { return watch.restart(now) }
         if response == nil && body?.isAwaited != true { return watch.restart(now) }
         if let response, watch.isQuiet(now) {
             // It may be waiting for the answer before it sends the rest.
             EarlyAnswer.send(response, on: wire, isSecure: daemon.secure)
             return wire.cut()
         }
-        if watch.isOverdue(now) || wire.hasEnded { wire.cut() }
+        if watch.isOverdue(now) || wire.hasEnded { direct == nil ? wire.cut() : lostClient() }
     }
 
     func drain() { upgrade?.close() }

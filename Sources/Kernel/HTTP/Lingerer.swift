@@ -42,6 +42,14 @@ final class Lingerer: EventSource {
 /// An answer while the body is still coming, where libmicrohttpd offers none: written to the socket directly. On a TLS
 /// connection that is not possible, there the client sees the connection end.
 enum EarlyAnswer {
+    /// Only bytes can be sent so: nobody answers a long body with a stream.
+    static func fitting(_ response: HTTPResponse) -> HTTPResponse {
+        switch response.body {
+        case .empty, .bytes: response
+        case .file, .stream, .upgrade: HTTPResponse(status: 500, body: .empty)
+        }
+    }
+
     static func send(_ response: HTTPResponse, on wire: HTTPConnection, isSecure: Bool) {
         wire.lingers = true
         guard !isSecure else { return }

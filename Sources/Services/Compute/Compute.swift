@@ -39,9 +39,18 @@ package final class ComputeService: Service {
     /// The machines of this process by name; the ones elsewhere are reached through their agents.
     package let hosts: HypervisorHosts
 
+    /// Certificates by id, as a key manager has them: images' signatures are verified by them.
+    let certificates: @Sendable (_ id: String) async throws(Fault) -> [UInt8]
+
+    /// A cloud without a key manager.
+    package static let noCertificate: @Sendable (_ id: String) async throws(Fault) -> [UInt8] = {
+        id async throws(Fault) in throw .notFound("Unable to retrieve certificate with ID: \(id)")
+    }
+
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, queue: OperationQueue,
-        transport: any Transport, caller: Caller, hosts: HypervisorHosts, options: ComputeOptions
+        transport: any Transport, caller: Caller, hosts: HypervisorHosts, options: ComputeOptions,
+        certificates: @escaping @Sendable (_ id: String) async throws(Fault) -> [UInt8] = ComputeService.noCertificate
     ) {
         self.database = database
         self.clock = clock
@@ -50,6 +59,7 @@ package final class ComputeService: Service {
         self.queue = queue
         self.options = options
         self.hosts = hosts
+        self.certificates = certificates
         images = ImageClient(over: transport, as: caller)
         network = NetworkClient(over: transport, as: caller)
         placement = PlacementClient(over: transport, as: caller)

@@ -29,6 +29,7 @@ package struct ComputeOptions: Options {
     package var quota = QuotaLimits()
     package var scheduler = SchedulerOptions()
     package var life = LifeOptions()
+    package var signatures = SignatureOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
     package var consoleURL = "http://127.0.0.1:6080"
 
@@ -68,6 +69,7 @@ package struct ComputeOptions: Options {
         quota = QuotaLimits(&read)
         scheduler = SchedulerOptions(&read)
         life = LifeOptions(&read)
+        signatures = SignatureOptions(&read)
     }
 
     private mutating func readRatios(_ read: inout OptionReader) {

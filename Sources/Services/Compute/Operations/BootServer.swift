@@ -139,10 +139,15 @@ extension ComputeSite {
     /// The server's image, fetched through Image's API when the host does not have it yet.
     func imageSource(_ server: Server) async throws(Fault) -> ImageSource? {
         guard let id = server.imageID else { return nil }
-        return try await imageSource(of: id)
+        return try await imageSource(of: id, isVerified: true, trusted: server.trustedCertificates)
     }
 
-    func imageSource(of id: String) async throws(Fault) -> ImageSource {
+    /// - Parameters:
+    ///   - isVerified: whether it must be signed where the operator wants it, which images of our own making are not.
+    ///   - trusted: the certificates that its signature must lead to.
+    func imageSource(
+        of id: String, isVerified: Bool = false, trusted: [String]? = nil
+    ) async throws(Fault) -> ImageSource {
         guard let image = try await room.images.find(id, requestID: requestID) else {
             throw .notFound("Image \(id) could not be found.")
         }
@@ -150,11 +155,24 @@ extension ComputeSite {
             throw .badRequest("Image \(id) has the format \(image.diskFormat), which no guest can boot from.")
         }
         let (images, requestID) = (room.images, requestID)
-        return ImageSource(id: id, checksum: image.checksum, format: format, size: image.size) {
+        let proof = isVerified ? try await ImageProof(image, trusted: trusted, room) : nil
+        // What hosts fetched without a look at the signature is another file than what they fetch with one.
+        let checksum = image.checksum + (proof == nil ? "" : "-signed")
+        var source = ImageSource(id: id, checksum: checksum, format: format, size: image.size) {
             path async throws(Fault) in
             let file = try NewFile(path)
+            if let proof {
+                try await proof.read(id, images, requestID: requestID) { bytes async throws(Fault) in
+                    try file.append(bytes)
+                }
+                return try file.finish()
+            }
             try await images.download(id, requestID: requestID) { bytes async throws(Fault) in try file.append(bytes) }
             try file.finish()
         }
+        if let proof {
+            source.prove = { () async throws(Fault) in try await proof.read(id, images, requestID: requestID) }
+        }
+        return source
     }
 }

@@ -34,7 +34,8 @@ struct RescueServer: Operation {
         if let image {
             let found = try await site.room.images.find(image, requestID: site.requestID)
             guest.properties = found?.guestProperties ?? [:]
-            source = try await site.imageSource(of: image)
+            source = try await site.imageSource(
+                of: image, isVerified: true, trusted: row.trustedCertificates)
         }
         let disk = GuestRescueDisk(properties: guest.properties)
         // With the guest's own disks where they were, its own image says how they are attached.

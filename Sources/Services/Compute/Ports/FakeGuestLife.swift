@@ -3,6 +3,7 @@ package import Kernel
 
 extension FakeHypervisor: GuestRebuilding {
     package func rebuild(_ spec: GuestSpec, image: ImageSource?, keepsEphemeral: Bool) async throws(Fault) {
+        try await image?.prove?()
         try await change { () throws(Fault) in
             if let old = guestsByID[spec.server] {
                 guard old.isOurs else { throw Fault.guestNotOurs(spec.server) }
@@ -15,6 +16,7 @@ extension FakeHypervisor: GuestRebuilding {
 
 extension FakeHypervisor: GuestRescue {
     package func rescue(_ spec: GuestSpec, image: ImageSource?, with disk: GuestRescueDisk) async throws(Fault) {
+        try await image?.prove?()
         try await change { () throws(Fault) in
             _ = try ours(spec.server)
             guestsByID[spec.server]?.rescue = disk

@@ -72,6 +72,7 @@ package actor FakeHypervisor: Hypervisor {
     }
 
     package func boot(_ spec: GuestSpec, image: ImageSource?) async throws(Fault) {
+        try await image?.prove?()
         try await change { () throws(Fault) in
             if let guest = guestsByID[spec.server] {
                 guard guest.isOurs else { throw Fault.guestNotOurs(spec.server) }

@@ -107,6 +107,9 @@ package struct ImageSource: Sendable {
     package let size: Int?
     /// Writes the image's bytes to a file that does not exist yet.
     package let fetch: @Sendable (_ path: String) async throws(Fault) -> Void
+    /// Reads all bytes and throws when they are not as they were signed, for hosts that keep none: `fetch` does the
+    /// same on its way. Nil when nobody asks for it.
+    package var prove: (@Sendable () async throws(Fault) -> Void)?
 
     package init(
         id: String, checksum: String, format: Format, size: Int? = nil,

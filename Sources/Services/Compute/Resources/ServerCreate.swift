@@ -86,7 +86,8 @@ enum ServerCreate: Resource {
                 accessIP6: draft.accessIP6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
                 adminPassword: draft.adminPassword ?? ServerDraft.password(ids), guestPassword: "", locked: false,
                 lockedBy: nil, lockedReason: nil, progress: 0, fault: nil, generation: 0, createdAt: now,
-                updatedAt: now, launchedAt: nil, terminatedAt: nil, deletedAt: nil)
+                updatedAt: now, launchedAt: nil, terminatedAt: nil, deletedAt: nil,
+                trustedCertificates: request.compute.options.signatures.trusted(draft.certificates))
         }
     }
 }

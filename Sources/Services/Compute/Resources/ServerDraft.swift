@@ -26,6 +26,8 @@ struct ServerDraft: ProjectOwned, Asked {
     let diskConfig: String
     let adminPassword: String?
     let returnsReservation: Bool
+    /// Those that the image's signature must lead to.
+    let certificates: [String]?
 
     init(_ request: Request) throws(Fault) {
         projectID = request.caller.projectID ?? ""
@@ -59,7 +61,8 @@ struct ServerDraft: ProjectOwned, Asked {
         returnsReservation = try body.take("return_reservation_id", .bool) ?? false
         (scheduling, group) = try ServerDraft.scheduling(&body, request)
         try ServerDraft.blockDevices(&body)
-        body.ignore("trusted_image_certificates", "personality", "auto_disk_config")
+        certificates = try body.patch("trusted_image_certificates", .certificates, since: "2.63") ?? nil
+        body.ignore("personality", "auto_disk_config")
         try body.end()
         guard minCount <= maxCount else { throw .badRequest("min_count must be <= max_count") }
         guard Set(tags).count == tags.count else {
@@ -69,6 +72,12 @@ struct ServerDraft: ProjectOwned, Asked {
 
     /// What only some may ask for.
     func judge(_ request: Request) throws(Fault) {
+        if certificates != nil {
+            let rule = "servers:create:trusted_certs"
+            guard request.may(rule, on: self) else {
+                throw request.index.envelope.refusal(request.index.ruleName(rule))
+            }
+        }
         if scheduling.host != nil || scheduling.node != nil {
             let rule =
                 request.version >= "2.74" && request.json?["server"]?["host"] != nil

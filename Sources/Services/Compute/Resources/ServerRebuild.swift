@@ -58,7 +58,8 @@ enum ServerRebuild: Resource {
         if let address = draft.accessIP6 { changes.append("access_ip6 = \(address)") }
         if let certificates = draft.certificates {
             var text: String?
-            if let certificates { text = try JSON.column(certificates) }
+            let trusted = request.compute.options.signatures.trusted(certificates)
+            if let certificates = trusted { text = try JSON.column(certificates) }
             changes.append("trusted_certificates = \(text)")
         }
         return changes.joined(", ")

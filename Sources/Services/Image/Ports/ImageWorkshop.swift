@@ -12,7 +12,7 @@ package protocol ImageWorkshop: Sendable {
         _ source: String, from: String, to: String, into name: String
     ) async throws(Fault)
 
-    /// Unpacks what is compressed: gzip, or a zip archive of one file. False when it is neither.
+    /// Unpacks what is compressed: gzip, or a zip or LHA archive of one file. False when it is neither.
     /// - Parameter limit: the most bytes that may come out.
     func decompress(_ source: String, into name: String, limit: Int) async throws(Fault) -> Bool
 }
