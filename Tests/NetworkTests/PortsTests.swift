@@ -190,4 +190,24 @@ struct PortsTests {
         let late = try await cloud.port(network, ["mac_address": "fa:16:3e:00:00:02"])
         #expect(late.addresses == ["2001:db8::f816:3eff:fe00:2"])
     }
+
+    @Test("One more address of the same subnet is another one than those that stay")
+    func oneMoreAddress() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let subnet = try await cloud.subnet(network)
+        let port = try await cloud.port(network)
+        let more = await cloud.call(
+            "PUT", "/ports/\(port.id)",
+            [
+                "port": [
+                    "fixed_ips": [
+                        ["subnet_id": .string(subnet), "ip_address": .string(port.addresses[0])],
+                        ["subnet_id": .string(subnet)],
+                    ]
+                ]
+            ])
+        #expect(Set(more["port"].addresses).count == 2)
+        #expect(more["port"].addresses.first == port.addresses[0])
+    }
 }

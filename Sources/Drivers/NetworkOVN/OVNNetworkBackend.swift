@@ -97,6 +97,15 @@ package actor OVNNetworkBackend: NetworkBackend {
         return Southbound.hosts(southbound.replica)
     }
 
+    /// The hosts that stand by for a router's gateway or a port outside our hosts, the one that carries it first.
+    package func gatewayHosts(of portID: String) -> [String] {
+        guard let port = graph.topology.ports[portID], let network = graph.topology.networks[port.networkID] else {
+            return []
+        }
+        return Translator(graph, options, chassis: hosts).gateways(
+            for: portID, physicalNetwork: network.provider.physicalNetwork)
+    }
+
     /// Returns once every host has put into effect what has been applied so far.
     package func settle(within limit: Duration = .seconds(30)) async throws(Fault) {
         let global = [OVSDBCondition("nb_cfg", .greaterOrEqual, 0)]

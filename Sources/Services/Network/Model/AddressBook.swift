@@ -67,8 +67,13 @@ struct AddressBook {
             guard asked.count <= AddressBook.addressesMaximum || DeviceOwner.isOwn(owner) else {
                 throw .invalidInput("Exceeded maximum amount of fixed ips per port.")
             }
+            // What nobody asks for by name may serve whoever asks for any address of its subnet, once.
+            var spare = FixedIPs(kept.entries.filter { entry in !asked.contains { $0.address == entry.address } })
             for ip in asked {
-                result.append(try entry(for: ip, mac: mac, owner: owner, kept: kept, port: port))
+                let found = try entry(
+                    for: ip, mac: mac, owner: owner, kept: ip.address == nil ? spare : kept, port: port)
+                spare.entries.removeAll { $0 == found }
+                result.append(found)
             }
             if !asked.isEmpty, !DeviceOwner.isRouter(owner) {
                 for subnet in subnets where subnet.isAutomatic && !result.contains(where: { $0.subnetID == subnet.id })

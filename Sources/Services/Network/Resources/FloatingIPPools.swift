@@ -3,11 +3,12 @@ package import Kernel
 
 /// Where floating addresses come from: the IPv4 subnets of the external networks that the caller may use.
 package enum FloatingIPPools: Resource {
-    package static let routes: [Route] = [
+    // Upstream serves the one; its reference says the other.
+    package static let routes: [Route] = ["/floatingip-pools", "/floatingip_pools"].map { path in
         .get(
-            "/floatingip_pools", "List floating IP pools", of: OwnScope.from,
+            path, "List floating IP pools", of: OwnScope.from,
             allow: .rule("get_floatingip_pool", NetworkRules.adminOrReader), list)
-    ]
+    }
 
     private static let filters: [Filter] = [
         .text("subnet_id", "id"), .text("subnet_name", "name"), .text("network_id"), .text("cidr"),

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import Base
+import Glibc
+import Kernel
+import Network
+
+/// A namespace on a cable to the switch of one of several hosts.
+final class PlacedGuest: Sendable {
+    let port: PortSpec
+    let ground: ManyHosts
+    let host: String
+    let spot: Spot
+    private let name: String
+
+    init(_ port: PortSpec, on host: String, _ ground: ManyHosts, label: String? = nil) throws {
+        self.port = port
+        self.ground = ground
+        self.host = host
+        let label = label ?? port.id
+        name = label
+        spot = ground.spot(label)
+        _ = try ground.space(label).create()
+        try Subprocess.check([
+            "ip", "link", "add", label, "netns", ground.space(host).name, "type", "veth", "peer", "name", "eth0",
+            "netns",
+            ground.space(label).name,
+        ])
+        try ground.ip(host, "link set \(label) up\n")
+        try ground.ip(
+            label, "link set eth0 address \(port.mac)\nlink set eth0 mtu 1442\nlink set eth0 up\nlink set lo up\n")
+        // Userspace datapath: nobody else fills in checksums.
+        try Subprocess.check(["ethtool", "-K", "eth0", "tx", "off"], in: spot)
+        try Subprocess.check(["ethtool", "-K", label, "tx", "off"], in: ground.spot(host))
+        try ground.vsctl(
+            host,
+            ["add-port", "br-int", label, "--", "set", "Interface", label, "external-ids:iface-id=\(port.id)"])
+    }
+
+    /// Gives itself the IPv4 addresses that the port has, and a way out.
+    func configure(gateway: String? = nil, also more: [String] = []) throws {
+        var batch = ""
+        for fixed in port.addresses where fixed.address.version == .v4 {
+            batch += "addr add \(fixed.address)/24 dev eth0\n"
+        }
+        for address in more { batch += "addr add \(address) dev eth0\n" }
+        if let gateway { batch += "route add default via \(gateway)\n" }
+        try ground.ip(name, batch)
+    }
+
+    // MARK: Asking
+
+    func reaches(_ address: String) -> Bool { PlacedGuest.ping(address, from: spot) }
+
+    static func ping(_ address: String, from spot: Spot) -> Bool {
+        let argv = ["ping", "-c", "5", "-i", "0.2", "-W", "1", "-q", address]
+        guard let output = try? Subprocess.runBlocking(argv, timeout: .seconds(20), in: spot) else { return false }
+        return output.status == 0
+    }
+
+    /// Whether an answer comes at all within so many tries.
+    static func reachesInTheEnd(_ address: String, from spot: Spot, tries: Int = 30) -> Bool {
+        let one = ["ping", "-c", "1", "-W", "1", "-q", address]
+        for _ in 0..<tries {
+            if (try? Subprocess.runBlocking(one, timeout: .seconds(5), in: spot))?.status == 0 { return true }
+        }
+        return false
+    }
+
+    /// Serves one word to everybody who connects, until the namespace goes.
+    func serve(_ word: String, port: Int) throws -> ChildProcess {
+        try PlacedGuest.serve(word, port: port, in: spot)
+    }
+
+    static func serve(_ word: String, port: Int, in spot: Spot) throws -> ChildProcess {
+        try Subprocess.spawn(
+            ["socat", "TCP-LISTEN:\(port),fork,reuseaddr", "SYSTEM:'echo \(word)'"], in: spot)
+    }
+
+    /// What a server says to whoever connects; tried again while nobody answers.
+    static func ask(_ address: String, port: Int, from spot: Spot, tries: Int = 5) -> String? {
+        for _ in 0..<tries {
+            let argv = ["socat", "-T", "2", "-", "TCP:\(address):\(port),connect-timeout=2"]
+            guard let output = try? Subprocess.runBlocking(argv, input: [], timeout: .seconds(10), in: spot) else {
+                continue
+            }
+            let text = output.text.split(separator: "\n").first.map(String.init)
+            if let text { return text }
+        }
+        return nil
+    }
+
+    /// Sends a datagram and gives the answer.
+    func exchange(_ message: [UInt8], _ address: String) throws -> [UInt8] {
+        let argv = ["socat", "-T", "2", "-t", "2", "-", address]
+        return try Subprocess.runBlocking(argv, input: message, timeout: .seconds(10), in: spot).stdout
+    }
+}
+
+/// A connection that somebody holds open, with an echo at its other end.
+final class HeldConnection {
+    private let file: Int32
+
+    init(from space: NetworkNamespace, to address: String, port: UInt16) throws {
+        file = try space.connect(host: address, port: port)
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(file) }
+
+    /// Whether what is said comes back.
+    func echoes(_ word: String) -> Bool {
+        let bytes = Array(word.utf8)
+        guard send(file, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return false }
+        var got: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 256)
+        while got.count < bytes.count {
+            let count = recv(file, &buffer, buffer.count, 0)
+            guard count > 0 else { return false }
+            got += buffer[..<count]
+        }
+        return got == bytes
+    }
+}
