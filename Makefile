@@ -2,7 +2,7 @@
 # The same verbs for people and for CI. Each installs what it needs and says what is missing.
 
 SHELL := /bin/bash
-.PHONY: help build release demo demo-stop test guests dev tidy bench simulate property docs image clean
+.PHONY: help build release demo demo-stop test guests packets dev tidy bench simulate property docs image clean
 
 help: ## these lines
 	@echo "Apus: OpenStack as one program. Verbs:"; echo
@@ -31,6 +31,9 @@ dev: ## a cloud in the foreground: fake hypervisor and network, no root; ARGS=".
 
 guests: ## the long scenarios with real guests: packets, power actions, crashes (needs root)
 	@SCENARIOS=all scripts/test
+
+packets: ## packets through OVN: one, two and three hosts with namespaces as guests (needs root)
+	@scripts/packets
 
 tidy: ## formatter in strict mode and the Tidy test
 	@scripts/tidy

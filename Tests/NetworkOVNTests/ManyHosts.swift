@@ -21,7 +21,8 @@ final class ManyHosts: Sendable {
     static let canRun =
         geteuid() == 0
         && [
-            "ip", "ethtool", "ping", "socat", "ovs-vswitchd", "ovs-vsctl", "ovsdb-server", "ovsdb-tool", "ovn-northd",
+            "ip", "ethtool", "ping", "socat", "sysctl", "ovs-vswitchd", "ovs-vsctl", "ovsdb-server", "ovsdb-tool",
+            "ovn-northd",
             "ovn-controller", "ovn-nbctl", "ovn-sbctl",
         ].allSatisfy { Subprocess.locate($0) != nil }
 

@@ -47,6 +47,21 @@ package struct MetadataDoor: Sendable {
         }
     }
 
+    /// Sockets that hear questions for names at the port's own addresses; the door must be open.
+    package func openNames(network: String, addresses: [String]) async throws(Fault) -> [Int32] {
+        try await pool.run { () throws(Fault) in
+            let namespace = self.namespace(network)
+            var sockets: [Int32] = []
+            for address in addresses {
+                let host = String(address.prefix { $0 != "/" })
+                // An IPv6 address that is still being checked for a double cannot be bound; IPv4 is what guests ask.
+                guard !host.contains(":") else { continue }
+                sockets.append(try namespace.openDatagrams(host: host, port: 53))
+            }
+            return sockets
+        }
+    }
+
     /// Closes the door; nothing of it is left.
     package func close(network: String, port: String) async throws(Fault) {
         try await pool.run { () throws(Fault) in

@@ -20,8 +20,9 @@ extension Translator {
         if !domain.isEmpty { told["domain_name"] = "\"\(domain)\"" }
         told["router"] = subnet.gateway?.description
         var servers = (subnet.dnsServers.isEmpty ? options.dnsServers : subnet.dnsServers).filter { $0.version == .v4 }
-        // With no server at all a guest never asks, and OVN could not answer for local names.
-        if servers.isEmpty, !domain.isEmpty { servers = [server] }
+        // With no server at all a guest never asks, and OVN could not answer for local names. What OVN has no answer
+        // for, the metadata port's does not leave unanswered either.
+        if servers.isEmpty, !domain.isEmpty { servers = [subnet.metadataAddress ?? server] }
         if !servers.isEmpty { told["dns_server"] = Translator.list(servers.map(\.description)) }
         var routes = subnet.metadataAddress.map { ["169.254.169.254/32,\($0)"] } ?? []
         routes += subnet.hostRoutes.map { "\($0.destination),\($0.nextHop)" }

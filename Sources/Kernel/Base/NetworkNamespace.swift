@@ -42,6 +42,15 @@ package struct NetworkNamespace: Sendable, Hashable {
         }
     }
 
+    /// A UDP socket inside the namespace that hears what is sent to the address.
+    package func openDatagrams(host: String, port: UInt16) throws(Fault) -> Int32 {
+        let namespace = self
+        return try DedicatedThread.perform { () throws(Fault) in
+            try namespace.enter()
+            return try TCPSocket.datagrams(host: host, port: port)
+        }
+    }
+
     /// A connected TCP socket inside the namespace.
     package func connect(host: String, port: UInt16) throws(Fault) -> Int32 {
         let namespace = self
@@ -91,6 +100,18 @@ package enum TCPSocket {
         return file
     }
 
+    /// UDP at the same kind of address.
+    static func datagrams(host: String, port: UInt16) throws(Fault) -> Int32 {
+        let file = try open(host: host, SOCK_DGRAM)
+        let bound = withAddress(host, port) { Glibc.bind(file, $0, $1) }
+        guard bound == 0 else {
+            let fault = SystemError.fault("Cannot hear \(host):\(port)")
+            close(file)
+            throw fault
+        }
+        return file
+    }
+
     package static func connect(host: String, port: UInt16) throws(Fault) -> Int32 {
         let file = try open(host: host)
         let done = withAddress(host, port) { Glibc.connect(file, $0, $1) }
@@ -113,7 +134,7 @@ package enum TCPSocket {
         return withUnsafeBytes(of: &address) { UInt16($0[2]) << 8 | UInt16($0[3]) }
     }
 
-    private static func open(host: String) throws(Fault) -> Int32 {
+    private static func open(host: String, _ type: __socket_type = SOCK_STREAM) throws(Fault) -> Int32 {
         var four = in_addr()
         var six = in6_addr()
         let family: Int32
@@ -124,7 +145,7 @@ package enum TCPSocket {
         } else {
             throw .badRequest("'\(host)' is not an IP address.")
         }
-        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let kind = Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let file = socket(family, kind, 0)
         guard file >= 0 else { throw SystemError.fault("Cannot open a socket") }
         return file
