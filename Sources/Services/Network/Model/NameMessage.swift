@@ -58,9 +58,11 @@ struct NameQuestion: Sendable, Hashable {
         message[2] = 0x80 | (code == 5 ? 0 : 0x04) | (head[2] & 0x01)
         message[3] = code
         message[6] = 0
-        message[7] = UInt8(min(records.count, 255))
+        // As many as a datagram surely holds.
+        let sent = records.prefix(20)
+        message[7] = UInt8(sent.count)
         for place in 8..<12 { message[place] = 0 }
-        return message + question + records.prefix(20).flatMap(\.self)
+        return message + question + sent.flatMap(\.self)
     }
 
     /// A record of the name that was asked for, good for half a minute.
