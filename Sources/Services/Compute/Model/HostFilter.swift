@@ -86,10 +86,12 @@ extension HostFilter {
 
 extension HostFilter {
     static let hintFilters = [
-        HostFilter("DifferentHostFilter", "Not where the servers of the hint different_host are.") { state, context in
+        HostFilter(
+            "DifferentHostFilter", "Not where the servers of the hint different_host are.", isDefault: true
+        ) { state, context in
             context.hintHosts["different_host"]?.contains(state.name) == true ? "the hint different_host" : nil
         },
-        HostFilter("SameHostFilter", "Where a server of the hint same_host is.") { state, context in
+        HostFilter("SameHostFilter", "Where a server of the hint same_host is.", isDefault: true) { state, context in
             guard let hosts = context.hintHosts["same_host"] else { return nil }
             return hosts.contains(state.name) ? nil : "the hint same_host"
         },

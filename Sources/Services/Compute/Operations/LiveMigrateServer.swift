@@ -161,7 +161,7 @@ struct HastenMigration: Operation {
     /// Not the server: the migration's own operation is at work on that.
     var subject: String { migration }
 
-    var steps: [Step<ComputeSite>] { [Step("live_migration_force_complete", attempts: 1, do: hasten)] }
+    var steps: [Step<ComputeSite>] { [Step("live_migration_force_complete", attempts: 5, do: hasten)] }
 
     private func hasten(_ site: ComputeSite) async throws(Fault) {
         let migration = try await site.migration(migration)

@@ -91,22 +91,32 @@ extension FakeHypervisor: GuestLiveMigration {
         }
     }
 
-    /// Lets the journey's time pass in a hundred parts, so that it can be told of, hastened and given up.
+    /// Lets the journey's time pass in short parts, so that it can be told of, hastened and given up.
     private func travel(
         _ server: String, _ spec: GuestSpec, _ told: @Sendable (JourneyProgress) async -> Void
     ) async throws(Fault) {
-        guard journey > .zero else { return }
+        let (part, journey) = (min(journey / 100, .milliseconds(50)), journey)
+        guard part > .zero else { return }
+        var (passed, percent) = (Duration.zero, Int64(-1))
+        while passed < journey, departures[server]?.isHastened == false {
+            if Int64(passed / journey * 100) > percent {
+                percent = Int64(passed / journey * 100)
+                await told(progress(of: spec, percent))
+            }
+            do { try await clock.sleep(part) } catch { throw .unavailable("The migration was given up.") }
+            passed += part
+        }
+    }
+
+    private func progress(of spec: GuestSpec, _ percent: Int64) -> JourneyProgress {
         var progress = JourneyProgress()
         progress.memoryTotal = Int64(spec.memoryMiB) << 20
+        progress.memoryProcessed = progress.memoryTotal / 100 * percent
+        progress.memoryRemaining = progress.memoryTotal - progress.memoryProcessed
         progress.diskTotal = Int64(spec.rootDiskGiB) << 30
-        for part in 0..<100 where departures[server]?.isHastened == false {
-            progress.memoryProcessed = progress.memoryTotal / 100 * Int64(part)
-            progress.memoryRemaining = progress.memoryTotal - progress.memoryProcessed
-            progress.diskProcessed = progress.diskTotal / 100 * Int64(part)
-            progress.diskRemaining = progress.diskTotal - progress.diskProcessed
-            await told(progress)
-            do { try await clock.sleep(journey / 100) } catch { throw .unavailable("The migration was given up.") }
-        }
+        progress.diskProcessed = progress.diskTotal / 100 * percent
+        progress.diskRemaining = progress.diskTotal - progress.diskProcessed
+        return progress
     }
 
     package func hasten(_ server: String) throws(Fault) {
