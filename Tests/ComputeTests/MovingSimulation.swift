@@ -5,8 +5,8 @@ import Simulation
 import Testing
 
 /// Clouds in which servers are resized, moved and evacuated while hosts fail and the process dies in the middle of its
-/// work: in the end nothing is over capacity, nothing is held for nobody, nothing is stuck, and every guest is where its
-/// server is said to be.
+/// work: in the end nothing is over capacity, nothing is held for nobody, nothing is stuck, and every guest is where
+/// its server is said to be.
 @Suite(.serialized)
 struct MovingSimulation {
     @Test(

@@ -84,8 +84,10 @@ final class PrivateLibvirt: Sendable {
 
     /// Starts the daemon and waits until it answers.
     func startDaemon() async throws {
+        // A name of its own: libvirt sends no guest to a host that is called as its own is.
         let daemon = try Subprocess.spawn(
-            ["libvirtd"], log: directory + "/libvirtd.log", in: Self.place(directory, namespace))
+            ["unshare", "--uts", "sh", "-c", "hostname \(namespace.name) && exec libvirtd"],
+            log: directory + "/libvirtd.log", in: Self.place(directory, namespace))
         let watch = Stopwatch()
         while try Subprocess.runBlocking(["virsh", "-c", uri, "version"], timeout: .seconds(60)).status != 0 {
             guard watch.elapsed < .seconds(60), daemon.isRunning else {
@@ -109,8 +111,10 @@ final class PrivateLibvirt: Sendable {
     }
 
     /// A driver for this host: a new value is what a restarted process has.
-    func hypervisor() -> LibvirtHypervisor {
-        let settings = LibvirtSettings(uri: uri, dataDirectory: data, accelerator: .tcg, hostName: "test")
+    /// - Parameter address: where other hosts reach this one.
+    func hypervisor(address: String = "127.0.0.1") -> LibvirtHypervisor {
+        var settings = LibvirtSettings(uri: uri, dataDirectory: data, accelerator: .tcg, hostName: "test")
+        settings.hostIP = address
         return LibvirtHypervisor(
             settings,
             plug: OpenVSwitchPlug(namespace: namespace.name, database: switchSocket, pool: pool), pool: pool)

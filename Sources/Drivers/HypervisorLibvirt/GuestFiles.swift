@@ -14,15 +14,8 @@ enum GuestFiles {
         }
         try FileSystem.makeDirectory(folder.path, mode: 0o700)
         try root(spec, at: folder.root, on: base)
-        if spec.ephemeralGiB > 0, !FileSystem.exists(folder.ephemeral) {
-            try blank(folder.ephemeral, bytes: Int64(spec.ephemeralGiB) << 30)
-            try Subprocess.check(
-                ["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", folder.ephemeral], timeout: .seconds(300))
-        }
-        if spec.swapMiB > 0 {
-            try blank(folder.swap, bytes: Int64(spec.swapMiB) << 20)
-            try Subprocess.check(["mkswap", folder.swap])
-        }
+        if !FileSystem.exists(folder.ephemeral) { try makeEphemeral(spec, in: folder) }
+        try makeSwap(spec, in: folder)
         if let base, base.isMedium {
             // A link of its own: the cache may drop the image while the guest has it in the drive.
             FileSystem.remove(folder.installer)
@@ -72,17 +65,49 @@ enum GuestFiles {
         ].filter { FileSystem.exists($0.path) }
     }
 
-    /// Grows the root disk; the guest finds the room at its next start.
-    static func grow(_ folder: GuestFolder, server: String, toGiB size: Int) throws(Fault) {
+    /// Grows the disks; the guest finds the room at its next start. Swap holds nothing and is made anew.
+    static func grow(_ folder: GuestFolder, to spec: GuestSpec) throws(Fault) {
         guard case .qcow2(let has, _, _) = try DiskHeader.read(folder.root) else {
-            throw .internalError("The root disk of \(server) cannot be read.")
+            throw .internalError("The root disk of \(spec.server) cannot be read.")
         }
-        let wanted = Int64(size) << 30
-        guard size == 0 || wanted >= has else { throw .diskShrinks(server) }
+        let wanted = Int64(spec.rootDiskGiB) << 30
+        guard wanted == 0 || wanted >= has else { throw .diskShrinks(spec.server) }
         if wanted > has {
             try Subprocess.check(
                 ["qemu-img", "resize", "-q", "-f", "qcow2", folder.root, "\(wanted)"], timeout: .seconds(60))
         }
+        try growEphemeral(folder, to: spec)
+        let swap = Int64(spec.swapMiB) << 20
+        let now = FileSystem.exists(folder.swap) ? try FileSize.of(folder.swap) : 0
+        guard swap != now else { return }
+        FileSystem.remove(folder.swap)
+        try makeSwap(spec, in: folder)
+    }
+
+    private static func growEphemeral(_ folder: GuestFolder, to spec: GuestSpec) throws(Fault) {
+        guard FileSystem.exists(folder.ephemeral) else { return try makeEphemeral(spec, in: folder) }
+        let (wanted, has) = (Int64(spec.ephemeralGiB) << 30, try FileSize.of(folder.ephemeral))
+        guard wanted >= has else { throw .diskShrinks(spec.server) }
+        guard wanted > has else { return }
+        guard truncate(folder.ephemeral, off_t(wanted)) == 0 else {
+            throw SystemError.fault("Cannot grow \(folder.ephemeral)")
+        }
+        // Its file system grows with it if it is still ours; a guest may have made another.
+        if try Subprocess.runBlocking(["e2fsck", "-f", "-p", folder.ephemeral], timeout: .seconds(600)).status < 4 {
+            _ = try Subprocess.runBlocking(["resize2fs", folder.ephemeral], timeout: .seconds(600))
+        }
+    }
+
+    private static func makeEphemeral(_ spec: GuestSpec, in folder: GuestFolder) throws(Fault) {
+        guard spec.ephemeralGiB > 0 else { return }
+        try blank(folder.ephemeral, bytes: Int64(spec.ephemeralGiB) << 30)
+        try Subprocess.check(["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", folder.ephemeral], timeout: .seconds(300))
+    }
+
+    private static func makeSwap(_ spec: GuestSpec, in folder: GuestFolder) throws(Fault) {
+        guard spec.swapMiB > 0 else { return }
+        try blank(folder.swap, bytes: Int64(spec.swapMiB) << 20)
+        try Subprocess.check(["mkswap", folder.swap])
     }
 
     /// The root disk: its own writes over the shared image, or empty.
@@ -102,7 +127,7 @@ enum GuestFiles {
         try Subprocess.check(argv, timeout: .seconds(60))
     }
 
-    private static func blank(_ path: String, bytes: Int64) throws(Fault) {
+    static func blank(_ path: String, bytes: Int64) throws(Fault) {
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw SystemError.fault("Cannot make \(path)") }
         defer { close(file) }

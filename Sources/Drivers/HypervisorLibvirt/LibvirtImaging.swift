@@ -136,7 +136,7 @@ extension LibvirtHypervisor: GuestResizing {
             // The domain knows which ports the guest has; the description knows their addresses.
             resized.nics = nics.map { nic in guest.nics.first { $0.portID == nic.portID } ?? nic }
             try await pool.run { () throws(Fault) in
-                try GuestFiles.grow(folder, server: server, toGiB: guest.rootDiskGiB)
+                try GuestFiles.grow(folder, to: guest)
             }
             try await define(resized, in: folder)
         }

@@ -63,7 +63,7 @@ struct LiveMigrateServer: Operation {
         let migration = try await site.migration(migration)
         guard migration.status != .postMigrating else { return }
         let here = try site.liveMover(migration.source)
-        if try await here.state(of: server) != nil {
+        if try await !here.hasLeft(server) {
             let place = try await expect(migration, site)
             try await site.note(.running, nil, migration)
             let (database, clock, id) = (site.database, site.clock, migration.id)
@@ -103,7 +103,7 @@ struct LiveMigrateServer: Operation {
         // It may have arrived without anybody having written it down.
         var isGone = false
         try await site.ifAlive(migration.source) { () async throws(Fault) in
-            isGone = try await here.state(of: server) == nil
+            isGone = try await here.hasLeft(server)
         }
         guard isGone, try await there.state(of: server) != nil else { return }
         try await noteArrival(site, migration)

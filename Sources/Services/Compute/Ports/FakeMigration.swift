@@ -119,6 +119,11 @@ extension FakeHypervisor: GuestLiveMigration {
         return progress
     }
 
+    package func hasLeft(_ server: String) throws(Fault) -> Bool {
+        try reachable()
+        return guestsByID[server] == nil
+    }
+
     package func hasten(_ server: String) throws(Fault) {
         try reachable()
         guard departures[server] != nil else { throw .conflict("Instance \(server) is not being migrated.") }

@@ -71,11 +71,14 @@ package protocol GuestLiveMigration: GuestMigration {
     /// Makes room for a guest that will come running from another host. One that is awaited already stays so.
     func expect(_ guest: GuestSpec, disks: [MovingDisk]) async throws(Fault) -> ArrivalPlace
 
-    /// Sends a guest off and returns when it lives there and not here any more; one that is not here has left before.
+    /// Sends a guest off and returns when it lives there and not here any more; one that has left before is fine.
     /// A call that is cancelled leaves the guest running here.
     func depart(
         _ server: String, to place: ArrivalPlace, told: @escaping @Sendable (JourneyProgress) async -> Void
     ) async throws(Fault)
+
+    /// Whether a guest that was here has been sent off and lives elsewhere; what is left of it, `destroy` removes.
+    func hasLeft(_ server: String) async throws(Fault) -> Bool
 
     /// Lets a guest under way arrive at once, whatever that costs it. 409 when it is not under way.
     func hasten(_ server: String) async throws(Fault)

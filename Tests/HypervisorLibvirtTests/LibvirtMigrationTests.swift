@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+import Compute
+import HypervisorLibvirt
+import Kernel
+import Testing
+
+/// Two daemons with a cable between them: guests go from one to the other.
+@Suite(.serialized, .enabled(if: PrivateLibvirt.isPossible, "needs root, libvirtd and QEMU"))
+struct LibvirtMigrationTests {
+    @Test("A guest that is down takes its disks to another host, complete in themselves, and grows there")
+    func cold() async throws {
+        try await PrivateLibvirt.with { first async throws in
+            try await PrivateLibvirt.with { second async throws in
+                let (here, there) = (first.hypervisor(), second.hypervisor())
+                let base = first.directory + "/base.qcow2"
+                try Subprocess.check(["qemu-img", "create", "-q", "-f", "qcow2", base, "16M"])
+                let image = ImageSource(id: RandomIdentifiers().uuid(), checksum: "1", format: .qcow2) {
+                    path throws(Fault) in
+                    try Subprocess.check(["cp", base, path])
+                }
+                var spec = first.spec(1)
+                spec.swapMiB = 8
+                try await here.boot(spec, image: image)
+                try await here.power(spec.server, .stop(grace: .zero))
+                try mark(first, spec.server, "here it was")
+                let disks = try await here.disks(of: spec.server)
+                #expect(disks.map(\.name) == ["disk", "disk.swap", "disk.config"])
+                for _ in 1...2 { try await there.receive(spec, disks: disks) }
+                #expect(try await there.state(of: spec.server) == .shutdown)
+                let root = "\(second.data)/instances/\(spec.server)/disk"
+                let facts = try Subprocess.check(["qemu-img", "info", root])
+                #expect(!facts.contains("backing file"))
+                #expect(try read(root).contains("here it was"))
+                var bigger = spec
+                bigger.rootDiskGiB = 2
+                bigger.swapMiB = 16
+                try await there.resize(bigger)
+                try await there.power(spec.server, .start)
+                #expect(try await there.state(of: spec.server) == .running)
+                try await here.destroy(spec.server)
+                try await there.destroy(spec.server)
+                #expect(!FileSystem.exists("\(second.data)/instances/\(spec.server)"))
+            }
+        }
+    }
+
+    @Test("A guest that was resized in place gets its disks and its size back, however often that is asked")
+    func restore() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            let spec = host.spec(1)
+            try await hypervisor.boot(spec, image: nil)
+            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try mark(host, spec.server, "before")
+            for _ in 1...2 { try await hypervisor.keepDisks(of: spec.server) }
+            var bigger = spec
+            (bigger.rootDiskGiB, bigger.swapMiB, bigger.memoryMiB) = (2, 8, 64)
+            for _ in 1...2 { try await hypervisor.resize(bigger) }
+            try mark(host, spec.server, "after!")
+            try await hypervisor.power(spec.server, .start)
+            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            for _ in 1...2 { try await hypervisor.restoreDisks(spec) }
+            let folder = "\(host.data)/instances/\(spec.server)"
+            #expect(try read(folder + "/disk").contains("before"))
+            #expect(try Subprocess.check(["qemu-img", "info", folder + "/disk"]).contains("virtual size: 1 GiB"))
+            #expect(!FileSystem.exists(folder + "/disk.swap") && !FileSystem.exists(folder + "/kept"))
+            #expect(try host.virsh("dominfo", spec.server).contains("Max memory:     32768 KiB"))
+            try await hypervisor.power(spec.server, .start)
+            try await hypervisor.destroy(spec.server)
+        }
+    }
+
+    @Test("A guest goes to another host while it runs, is told of on its way, and leaves nothing behind")
+    func live() async throws {
+        try await PrivateLibvirt.with { first async throws in
+            try await PrivateLibvirt.with { second async throws in
+                try cable(first, second)
+                let (here, there) = (
+                    first.hypervisor(address: "10.9.0.1"), second.hypervisor(address: "10.9.0.2")
+                )
+                let spec = first.spec(1)
+                let server = spec.server
+                try await here.boot(spec, image: nil)
+                let disks = try await here.disks(of: server)
+                for _ in 1...2 { _ = try await there.expect(spec, disks: disks) }
+                let place = try await there.expect(spec, disks: disks)
+                #expect(try await !here.hasLeft(server))
+                try await here.depart(server, to: place) { _ in }
+                try await here.depart(server, to: place) { _ in }
+                #expect(try await here.hasLeft(server))
+                for _ in 1...2 { try await there.arrive(spec, as: .running) }
+                #expect(try await there.state(of: server) == .running)
+                #expect(try second.devices().contains(spec.nics[0].tap))
+                try await here.destroy(server)
+                #expect(try await here.state(of: server) == nil)
+                #expect(try !first.devices().contains(spec.nics[0].tap))
+                #expect(!FileSystem.exists("\(first.data)/instances/\(server)"))
+                // What it is after its next start is as true as what it is now.
+                try await there.power(server, .rebootHard)
+                #expect(try await there.state(of: server) == .running)
+                _ = try await there.display(of: server)
+                try await there.destroy(server)
+                #expect(!FileSystem.exists("\(second.data)/instances/\(server)"))
+            }
+        }
+    }
+
+    private func cable(_ first: PrivateLibvirt, _ second: PrivateLibvirt) throws {
+        let (one, two) = (first.namespace.name, second.namespace.name)
+        try Subprocess.check(
+            ["ip", "-n", one, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", two])
+        for (namespace, address) in [(one, "10.9.0.1/24"), (two, "10.9.0.2/24")] {
+            try Subprocess.check(["ip", "-n", namespace, "address", "add", address, "dev", "cable"])
+            try Subprocess.check(["ip", "-n", namespace, "link", "set", "cable", "up"])
+            try Subprocess.check(["ip", "-n", namespace, "link", "set", "lo", "up"])
+        }
+    }
+
+    /// Writes something onto the root disk of a guest that is down.
+    private func mark(_ host: PrivateLibvirt, _ server: String, _ words: String) throws {
+        let (disk, file) = ("\(host.data)/instances/\(server)/disk", host.directory + "/words")
+        try FileSystem.write(words, to: file)
+        try Subprocess.check(["qemu-io", "-f", "qcow2", "-c", "write -s \(file) 0 512", disk])
+    }
+
+    private func read(_ disk: String) throws -> String {
+        try Subprocess.check([
+            "qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", "bs=512", "count=1", "if=\(disk)",
+            "of=\(disk).raw",
+        ])
+        defer { FileSystem.remove(disk + ".raw") }
+        return FileSystem.text(disk + ".raw") ?? ""
+    }
+}
