@@ -129,4 +129,38 @@ struct RouterGatewaysTests {
         #expect(await cloud.call("DELETE", "/flavors/\(flavor)", as: admin).status == 204)
         #expect(await cloud.call("GET", "/service-providers")["service_providers"][0]?.text("name") == "ovn")
     }
+
+    @Test("Hosts name zones, routers ask for them, and agents tell who carries which router")
+    func zones() async throws {
+        let cloud = try await NetworkCloud()
+        let (outer, _) = try await cloud.outside()
+        await cloud.backend.setHosts([
+            ChassisFact(id: "a", hostname: "host-a", isGateway: true, zones: ["east"]),
+            ChassisFact(id: "b", hostname: "host-b", isGateway: true),
+        ])
+        try await cloud.service.sync.noteHosts()
+        let zones = await cloud.call("GET", "/availability_zones", query: "resource=router")["availability_zones"]
+        #expect(zones.array?.map { $0.text("name") } == ["east", "nova"])
+        let nowhere = await cloud.call(
+            "POST", "/routers", ["router": ["name": "r", "availability_zone_hints": ["west"]]])
+        #expect(nowhere.type == "AvailabilityZoneNotFound")
+        let router = try await cloud.make(
+            "router", "/routers",
+            [
+                "name": "r", "availability_zone_hints": ["east"],
+                "external_gateway_info": ["network_id": .string(outer)],
+            ])
+        #expect(router["availability_zones"] == ["east"])
+        try await cloud.sync()
+        #expect(await cloud.backend.topology.routers[router.id]?.zoneHints == ["east"])
+        let agents = await cloud.call("GET", "/routers/\(router.id)/l3-agents", as: .admin())["agents"]
+        #expect(agents.array?.map(\.id) == ["a", "b"])
+        #expect(agents[0]?.text("ha_state") == "active")
+        #expect(await cloud.call("GET", "/routers/\(router.id)/l3-agents").status == 403)
+        let routers = await cloud.call("GET", "/agents/a/l3-routers", as: .admin())["routers"]
+        #expect(routers.array?.map(\.id) == [router.id])
+        let sent = await cloud.call(
+            "POST", "/agents/a/l3-routers", ["router_id": .string(router.id)], as: .admin())
+        #expect(sent.type == "RouterDoesntSupportScheduling")
+    }
 }

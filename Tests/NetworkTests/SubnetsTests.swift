@@ -135,4 +135,32 @@ struct SubnetsTests {
         _ = await cloud.call("PUT", "/subnets/\(subnet)", ["subnet": ["enable_dhcp": false]])
         #expect(try await cloud.service.metadataPorts() == [])
     }
+
+    @Test(
+        "IPv6 blocks that machines number themselves in have 64 bits; delegated prefixes are refused as such",
+        arguments: ["slaac", "dhcpv6-stateless"])
+    func automaticBlocks(mode: String) async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let narrow = await cloud.call(
+            "POST", "/subnets",
+            [
+                "subnet": [
+                    "network_id": .string(network), "ip_version": 6, "cidr": "fd00::/80",
+                    "ipv6_address_mode": .string(mode),
+                ]
+            ])
+        #expect(narrow.status == 400)
+        #expect(narrow.message.contains("requires the prefix to be /64"))
+        let delegated = await cloud.call(
+            "POST", "/subnets",
+            [
+                "subnet": [
+                    "network_id": .string(network), "ip_version": 6, "subnetpool_id": "prefix_delegation",
+                    "ipv6_address_mode": .string(mode), "ipv6_ra_mode": .string(mode),
+                ]
+            ])
+        #expect(delegated.status == 400)
+        #expect(delegated.message.contains("Prefix delegation is not supported"))
+    }
 }

@@ -4,7 +4,7 @@ package import Network
 package import OVSDB
 
 /// Networks made of OVN: a change becomes one northbound transaction, computed from the pieces that it touches.
-package actor OVNNetworkBackend: NetworkBackend {
+package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement {
     private let northbound: OVSDBClient
     private let southbound: OVSDBClient
     private let options: OVNOptions
@@ -102,8 +102,10 @@ package actor OVNNetworkBackend: NetworkBackend {
         guard let port = graph.topology.ports[portID], let network = graph.topology.networks[port.networkID] else {
             return []
         }
+        var zones: [String] = []
+        if case .routerGateway(let router) = port.kind { zones = graph.topology.routers[router]?.zoneHints ?? [] }
         return Translator(graph, options, chassis: hosts).gateways(
-            for: portID, physicalNetwork: network.provider.physicalNetwork)
+            for: portID, physicalNetwork: network.provider.physicalNetwork, zones: zones)
     }
 
     /// Returns once every host has put into effect what has been applied so far.

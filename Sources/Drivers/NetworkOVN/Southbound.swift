@@ -17,12 +17,14 @@ package enum Southbound {
             // Newer controllers write to other_config, older ones to external_ids.
             func setting(_ key: String) -> String { row["other_config"][key] ?? row["external_ids"][key] ?? "" }
             let tunnels = row["encaps"].uuids.compactMap { replica.row("Encap", $0)?["ip"].string }
+            let choices = setting("ovn-cms-options").split(separator: ",").map(String.init)
+            let zones = choices.first { $0.hasPrefix("availability-zones=") }?.dropFirst(19).split(separator: ":")
             return ChassisFact(
                 id: row["name"].string ?? "", hostname: row["hostname"].string ?? "",
                 tunnelAddresses: Set(tunnels).sorted(),
                 physicalNetworks: setting("ovn-bridge-mappings").split(separator: ",")
                     .compactMap { $0.split(separator: ":").first.map(String.init) }.sorted(),
-                isGateway: setting("ovn-cms-options").split(separator: ",").contains("enable-chassis-as-gw"))
+                isGateway: choices.contains("enable-chassis-as-gw"), zones: (zones ?? []).map(String.init).sorted())
         }
         .sorted { $0.id < $1.id }
     }

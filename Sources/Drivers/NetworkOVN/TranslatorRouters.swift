@@ -79,7 +79,7 @@ extension Translator {
                 "options": .strings(options), "ipv6_ra_configs": .strings(advertisement(here, isGateway: isGateway)),
             ],
             ids: ids, in: [(OVNNames.router(router.id), "ports")])
-        return [row] + (isGateway ? chassisRows(here, row.key) : [])
+        return [row] + (isGateway ? chassisRows(here, row.key, router.zoneHints) : [])
     }
 
     private func advertisement(_ here: Attachment, isGateway: Bool) -> [String: String] {
@@ -96,8 +96,9 @@ extension Translator {
         return ["address_mode": word, "send_periodic": isPeriodic ? "true" : "false", "mtu": "\(here.network.mtu)"]
     }
 
-    private func chassisRows(_ here: Attachment, _ parent: NBKey) -> [NBRow] {
-        let hosts = gateways(for: here.port.id, physicalNetwork: here.network.provider.physicalNetwork)
+    private func chassisRows(_ here: Attachment, _ parent: NBKey, _ zones: [String]) -> [NBRow] {
+        let hosts = gateways(
+            for: here.port.id, physicalNetwork: here.network.provider.physicalNetwork, zones: zones)
         return hosts.enumerated().map { place, host in
             NBRow(
                 "Gateway_Chassis", "\(here.port.id) \(host)",
@@ -196,8 +197,11 @@ extension Translator {
 
     /// The hosts that may carry a gateway, best first. Rendezvous hashing: a host that comes or goes moves only the
     /// gateways that it wins or held, and every process computes the same.
-    func gateways(for portID: String, physicalNetwork: String?) -> [String] {
-        let reachable = chassis.filter { physicalNetwork.map($0.physicalNetworks.contains) ?? true }
+    func gateways(for portID: String, physicalNetwork: String?, zones: [String] = []) -> [String] {
+        let reachable = chassis.filter { host in
+            (physicalNetwork.map(host.physicalNetworks.contains) ?? true)
+                && (zones.isEmpty || host.zones.isEmpty || !Set(zones).isDisjoint(with: host.zones))
+        }
         let meant = reachable.filter(\.isGateway)
         let ranked = (meant.isEmpty ? reachable : meant).map { (StableHash.of("\(portID) \($0.id)"), $0.id) }
         return ranked.sorted { $0 > $1 }.prefix(options.gatewayChassisMax).map(\.1)

@@ -11,7 +11,7 @@ package final class NetworkService: Service {
         bodyLimit: 4 << 20,
         resources: [
             NetworkVersions.self, Network.self, Subnet.self, Port.self, Router.self, RouterInterfaces.self,
-            RouterGateways.self, NetworkFlavor.self,
+            RouterGateways.self, RouterAgents.self, NetworkFlavor.self,
             ServiceProfile.self,
             FloatingIP.self, PortForwarding.self, FloatingIPPools.self, SubnetPoolPrefixes.self,
             AutoAllocatedTopology.self,

@@ -152,7 +152,7 @@ package struct NetworkSync: Sendable {
                     id: fact.id, host: fact.hostname, isGateway: fact.isGateway, tunnelAddresses: fact.tunnelAddresses,
                     physicalNetworks: fact.physicalNetworks, heartbeat: now, isAlive: true,
                     adminStateUp: before?.adminStateUp ?? true, description: before?.description ?? "",
-                    createdAt: before?.createdAt ?? now)
+                    createdAt: before?.createdAt ?? now, zones: fact.zones.joined(separator: ":"))
                 try transaction.delete(NetworkAgent.self, "id = \(fact.id)")
                 try transaction.insert(agent)
             }

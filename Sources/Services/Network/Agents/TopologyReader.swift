@@ -107,7 +107,7 @@ extension RouterSpec: TopologySource {
                 }.sorted { $0.id < $1.id },
                 forwardings: (byRouter[router.id] ?? []).flatMap { address in
                     (forwardings[address.id] ?? []).compactMap { $0.spec(on: address.floatingIPAddress) }
-                }.sorted { $0.id < $1.id })
+                }.sorted { $0.id < $1.id }, zoneHints: router.zoneHints.sorted())
         }
     }
 }

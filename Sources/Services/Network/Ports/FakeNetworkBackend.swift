@@ -3,7 +3,7 @@ package import Kernel
 
 /// Networks in memory: everything is real at once, and a port with a host comes up as soon as it is enabled.
 /// A whole cloud runs on it in tests and simulations.
-package actor FakeNetworkBackend: NetworkBackend {
+package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement {
     /// What is real now.
     package private(set) var topology = Topology()
     /// How many transactions have been made, the refused ones left out.
@@ -49,6 +49,10 @@ package actor FakeNetworkBackend: NetworkBackend {
     }
 
     package func chassis() async throws(Fault) -> [ChassisFact] { hosts }
+
+    package func gatewayHosts(of portID: String) async -> [String] {
+        topology.ports[portID] == nil ? [] : hosts.filter(\.isGateway).map(\.id).sorted()
+    }
 
     /// Ends every stream of events, as a back end that goes away does.
     package func stop() {

@@ -53,11 +53,14 @@ package struct ChassisFact: Sendable, Hashable {
     /// Physical networks that it has a bridge for.
     package var physicalNetworks: [String]
     package var isGateway: Bool
+    /// The availability zones it says it is in; none is any.
+    package var zones: [String]
 
     package init(
         id: String, hostname: String, tunnelAddresses: [String] = [], physicalNetworks: [String] = [],
-        isGateway: Bool = false
+        isGateway: Bool = false, zones: [String] = []
     ) {
+        self.zones = zones
         self.id = id
         self.hostname = hostname
         self.tunnelAddresses = tunnelAddresses

@@ -89,12 +89,15 @@ package struct RouterSpec: TopologySpec {
     package var routes: [RouteSpec]
     package var floatingIPs: [FloatingIPSpec]
     package var forwardings: [ForwardingSpec]
+    /// The availability zones that its gateways shall be in; none is any.
+    package var zoneHints: [String]
 
     package init(
         id: String, generation: Int = 0, name: String = "", enabled: Bool = true, interfaces: [String] = [],
         gateway: GatewaySpec? = nil, routes: [RouteSpec] = [], floatingIPs: [FloatingIPSpec] = [],
-        forwardings: [ForwardingSpec] = []
+        forwardings: [ForwardingSpec] = [], zoneHints: [String] = []
     ) {
+        self.zoneHints = zoneHints
         self.forwardings = forwardings
         self.id = id
         self.generation = generation

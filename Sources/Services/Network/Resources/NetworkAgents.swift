@@ -17,6 +17,8 @@ package struct NetworkAgent: Noun {
     var adminStateUp: Bool
     package var description: String
     package let createdAt: Timestamp
+    /// The availability zones that it names, parted by colons.
+    var zones = ""
 
     package var projectID: String { "" }
     package var tags: [String] {
@@ -36,7 +38,7 @@ package struct NetworkAgent: Noun {
 
     private enum CodingKeys: String, CodingKey {
         case id, host, isGateway, tunnelAddresses, physicalNetworks, heartbeat, isAlive, adminStateUp, description,
-            createdAt
+            createdAt, zones
     }
 }
 
@@ -60,7 +62,11 @@ extension NetworkAgent: Resource {
             tunnel_addresses TEXT NOT NULL, physical_networks TEXT NOT NULL, heartbeat BIGINT NOT NULL,
             is_alive INTEGER NOT NULL, admin_state_up INTEGER NOT NULL, description VARCHAR(255) NOT NULL,
             created_at BIGINT NOT NULL)
+        """,
         """
+        2026-11-30 network agents' zones
+        ALTER TABLE network_agents ADD COLUMN zones VARCHAR(255) NOT NULL DEFAULT ''
+        """,
     ]
 
     package static let filters: [Filter] = [
@@ -115,7 +121,7 @@ extension NetworkAgent {
         view.put("binary", "ovn-controller")
         view.put("host", host)
         view.put("topic", "n/a")
-        view.put("availability_zone", extra.zone)
+        view.put("availability_zone", zones.isEmpty ? extra.zone : zones.split(separator: ":").joined(separator: ", "))
         view.put("admin_state_up", adminStateUp)
         view.put("alive", isAlive)
         view.put("created_at", createdAt)

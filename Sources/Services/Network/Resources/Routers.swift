@@ -122,7 +122,7 @@ extension Router {
     }
 
     static func drafts(_ request: Request) async throws(Fault) -> Drafts<Draft> {
-        try await Drafts(request, noun, plural) { body throws(Fault) in
+        try await Drafts(request, noun, plural) { body async throws(Fault) in
             var draft = Draft(
                 projectID: try body.takeProject(request), name: try body.take("name", .string()) ?? "",
                 description: try body.take("description", .string()) ?? "",
@@ -131,9 +131,7 @@ extension Router {
                 flavor: try body.option("flavor_id", .id), tags: try body.takeTags())
             draft.gateway = try GatewayWish.take(&body, request, "create_router", on: draft)
             draft.routes = try RouteWish(&body, request, "create_router", on: draft)
-            for hint in draft.zoneHints where hint != request.network.options.zone {
-                throw .neutron(404, "AvailabilityZoneNotFound", "AvailabilityZone \(hint) could not be found.")
-            }
+            try await AvailabilityZones.check(draft.zoneHints, request)
             return draft
         }
     }
@@ -289,7 +287,7 @@ extension Router {
             $0.put("nexthop", $1.nextHop.description)
         }
         view.put("availability_zone_hints", zoneHints)
-        view.put("availability_zones", [extra.zone])
+        view.put("availability_zones", zoneHints.isEmpty ? [extra.zone] : zoneHints)
         writeStandard(&view)
     }
 }

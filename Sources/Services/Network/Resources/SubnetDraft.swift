@@ -32,6 +32,12 @@ extension Subnet {
             name = try body.take("name", .string()) ?? ""
             description = try body.take("description", .string()) ?? ""
             let pool = try body.option("subnetpool_id", .string())
+            guard pool != "prefix_delegation" else {
+                throw .badResource("subnets", "Prefix delegation is not supported: name a cidr or a subnet pool")
+            }
+            guard pool.map(Hex.isUUID) ?? true else {
+                throw .httpBadRequest("Invalid input for subnetpool_id. Reason: '\(pool ?? "")' is not a valid UUID.")
+            }
             let useDefault = try body.take("use_default_subnetpool", .truth) ?? false
             cidr = try body.option("cidr", .cidr)
             prefix = try body.option("prefixlen", .whole(0...128))
@@ -87,6 +93,12 @@ extension Subnet {
             }
             guard cidr.version.rawValue == ipVersion else {
                 throw .invalidInput("cidr '\(cidr)' does not match the ip_version '\(ipVersion)'")
+            }
+            let isAutomatic = [addressMode, advertisementMode].contains { $0 == .slaac || $0 == .stateless }
+            guard !isAutomatic || cidr.prefix == 64 else {
+                throw .invalidInput(
+                    "Invalid CIDR \(cidr) for IPv6 address mode. OpenStack uses the EUI-64 address format, which "
+                        + "requires the prefix to be /64")
             }
             guard cidr.prefix > 0 else { throw .invalidInput("0 is not allowed as CIDR prefix length") }
             if enableDHCP { try SubnetRules.checkDHCP(cidr) }
