@@ -81,6 +81,50 @@ struct ManyHostsIPv6Tests {
         }
     }
 
+    @Test("OVN answers for the addresses it knows; what it passes on is answered at the metadata port")
+    func names() async throws {
+        try await ManyHosts.run(1) { ground in
+            var topology = World.topology([World.guest(1, 1), World.guest(1, 2)])
+            var network = World.network(1)
+            network.subnets[0].metadataAddress = .v4(10, 1, 0, 2)
+            topology.put(network)
+            let metadata = PortSpec(
+                id: "m1", networkID: "n1", kind: .metadata, mac: World.mac(0x300),
+                addresses: [FixedAddress(subnetID: "s1", address: .v4(10, 1, 0, 2))])
+            topology.put(metadata)
+            _ = try await ground.backend.synchronize(topology)
+            let one = try PlacedGuest(World.guest(1, 1), on: "h1", ground)
+            let door = try PlacedGuest(metadata, on: "h1", ground)
+            try await ground.backend.settle()
+            try one.configure(gateway: "10.1.0.1")
+            try door.configure()
+            let hub = try DatagramHub()
+            hub.add(try ground.space("m1").openDatagrams(host: "10.1.0.2", port: 53), tag: "n1")
+            let answering = Task {
+                // The question itself as an answer without records.
+                for await question in hub.datagrams {
+                    hub.answer(question, question.bytes.enumerated().map { $0 == 2 ? $1 | 0x80 : $1 })
+                }
+            }
+            defer {
+                answering.cancel()
+                hub.remove(tag: "n1")
+            }
+            func ask(_ name: String, _ kind: UInt8) throws -> [UInt8] {
+                var message: [UInt8] = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+                for label in name.split(separator: ".") { message += [UInt8(label.utf8.count)] + Array(label.utf8) }
+                return try one.exchange(message + [0, 0, kind, 0, 1], "UDP4:10.1.0.2:53")
+            }
+            let known = try ask("vm12.example.org", 1)
+            #expect(Array(known.suffix(4)) == [10, 1, 0, 12], "by OVN")
+            for (name, kind) in [("vm12.example.org", 28), ("openstack.org", 1)] as [(String, UInt8)] {
+                let answer = try ask(name, kind)
+                #expect(answer.count > 12 && answer[2] & 0x80 != 0, "\(name) is answered")
+                #expect(answer.count > 12 && answer[7] == 0, "without records")
+            }
+        }
+    }
+
     private func contains(_ bytes: [UInt8], _ address: IPAddress) -> Bool {
         let wanted = (0..<16).reversed().map { UInt8(truncatingIfNeeded: address.number >> (UInt128($0) * 8)) }
         return bytes.count >= 16 && (0...(bytes.count - 16)).contains { Array(bytes[$0..<$0 + 16]) == wanted }
