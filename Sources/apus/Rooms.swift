@@ -114,8 +114,19 @@ struct Rooms: Sendable {
         return files
     }
 
+    /// Some of the made-up hosts as networks see them, enough to list and to lose.
+    private static func chassis(_ count: Int) -> [ChassisFact] {
+        (1...min(count, 16)).map { number in
+            ChassisFact(
+                id: "fake-\(number)", hostname: "fake-\(number)", tunnelAddresses: ["192.0.2.\(number)"],
+                physicalNetworks: ["external"], isGateway: true)
+        }
+    }
+
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
-        guard ground.settings.network == .ovn, let engines = ground.engines else { return FakeNetworkBackend() }
+        guard ground.settings.network == .ovn, let engines = ground.engines else {
+            return FakeNetworkBackend(hosts: Rooms.chassis(ground.settings.up.hosts))
+        }
         var options = ground.settings.configuration[OVNOptions.self]
         options.dnsDomain = ground.settings.configuration[NetworkOptions.self].dnsDomain
         let (ownNorth, ownSouth) = (

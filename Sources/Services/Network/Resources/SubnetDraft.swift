@@ -59,8 +59,8 @@ extension Subnet {
             pools = try SubnetRules.pools(&body)
             dnsPublishFixedIP = try body.take("dns_publish_fixed_ip", .truth) ?? false
             tags = try body.takeTags()
-            serviceTypes =
-                try body.take("service_types", .strings(.string()), rule: "create_subnet:service_types", on: self) ?? []
+            // Upstream has a rule for it and does not ask it.
+            serviceTypes = try body.take("service_types", .strings(.string())) ?? []
             _ = try body.take("segment_id", .any, rule: "create_subnet:segment_id", on: self)
             try check()
         }

@@ -40,7 +40,7 @@ extension SubnetPool: Resource {
                 allow: .rule("create_subnetpool", NetworkRules.adminOrMember), create),
             .get("/subnetpools/{id}", "Show subnet pool", of: visible, allow: .rule("get_subnetpool", get), show),
             .put(
-                "/subnetpools/{id}", "Update subnet pool", of: visible,
+                "/subnetpools/{id}", "Update subnet pool", of: changeable,
                 allow: .rule("update_subnetpool", NetworkRules.adminOrMember), update),
             .delete(
                 "/subnetpools/{id}", "Delete subnet pool", of: visible,
@@ -112,6 +112,14 @@ extension SubnetPool {
             try pool.check()
             return pool
         }
+    }
+
+    /// What can never be changed is refused before anything is looked up.
+    static func changeable(_ request: Request) async throws(Fault) -> SubnetPool {
+        if request.json?[noun]?["shared"] != nil {
+            throw .httpBadRequest("Cannot update read-only attribute shared")
+        }
+        return try await visible(request)
     }
 
     static func create(_ request: Request, _ drafts: Drafts<SubnetPool>) async throws(Fault) -> Reply {

@@ -165,9 +165,7 @@ extension Subnet {
         hostRoutes = try SubnetRules.hostRoutes(&body, id) ?? hostRoutes
         let gateway = try body.patch("gateway_ip", .address)
         let pools = try SubnetRules.pools(&body)
-        serviceTypes =
-            try body.take("service_types", .strings(.string()), rule: "update_subnet:service_types", on: self)
-            ?? serviceTypes
+        serviceTypes = try body.take("service_types", .strings(.string())) ?? serviceTypes
         dnsPublishFixedIP = try body.take("dns_publish_fixed_ip", .truth) ?? dnsPublishFixedIP
         _ = try body.take("segment_id", .any, rule: "update_subnet:segment_id", on: self)
         for name in ["cidr", "ip_version", "network_id", "ipv6_ra_mode", "ipv6_address_mode", "subnetpool_id"]
