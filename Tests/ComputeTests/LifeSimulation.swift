@@ -29,8 +29,8 @@ struct LifeSimulation {
             if let id = answer["server"]["id"]?.string { made.append(id) }
         }
         try await SchedulingSimulation.live(cloud, "first", for: nil, simulated.clock)
-        for round in 0..<10 {
-            for _ in 0..<2 {
+        for round in 0..<14 {
+            for _ in 0..<3 {
                 let id = made[Int(chance.next() % UInt64(made.count))]
                 await act(on: id, chance.next(), cloud)
             }
@@ -55,7 +55,8 @@ struct LifeSimulation {
             ["rebuild": ["imageRef": image]], ["rescue": ["rescue_image_ref": image]], ["unrescue": nil],
             ["createImage": ["name": "snap"]], ["shelve": nil], ["shelve": nil], ["unshelve": nil], ["unshelve": nil],
             ["createBackup": ["name": "b", "backup_type": "daily", "rotation": 1]], ["os-stop": nil],
-            ["os-start": nil], ["restore": nil], ["os-resetState": ["state": "active"]],
+            ["os-start": nil], ["unrescue": nil], ["unshelve": nil], ["restore": nil],
+            ["os-resetState": ["state": "active"]],
         ]
         let pick = Int(draw % UInt64(actions.count + 1))
         if pick == actions.count {

@@ -124,6 +124,12 @@ struct ServerImagesTests {
         #expect(held["allocations"].object?.isEmpty == true)
         #expect(cloud.network.ports[0]["binding:host_id"] == "")
         #expect(await cloud.act(id, ["os-start": nil]).status == 409)
+        let actions = await cloud.call("GET", "/servers/\(id)/os-instance-actions")["instanceActions"].array ?? []
+        let request = actions.first?["request_id"]?.string ?? ""
+        let told = await cloud.call("GET", "/servers/\(id)/os-instance-actions/\(request)", at: "2.51")
+        #expect(
+            told["instanceAction"]["events"]?.array?.compactMap { $0["event"]?.string }
+                == ["compute_shelve_offload_instance", "compute_shelve_instance"])
         #expect(await cloud.act(id, ["unshelve": nil]).status == 202)
         try await cloud.work()
         let back = await cloud.show(id)

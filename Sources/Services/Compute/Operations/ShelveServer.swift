@@ -7,7 +7,8 @@ struct ShelveServer: Operation {
     static let kind = "compute.shelve"
 
     let server: String
-    let image: String
+    /// What its disk becomes; nil of a server whose disk is a volume.
+    let image: String?
     /// Whether it ran: one that could not be shelved runs on.
     let wasRunning: Bool
     /// Whether it leaves its host at once.
@@ -16,17 +17,17 @@ struct ShelveServer: Operation {
     var subject: String { server }
     var deadline: Duration { .seconds(10_800) }
 
-    private var copy: DiskCopy {
-        DiskCopy(
-            server: server, image: image, copying: .shelvingImagePendingUpload, uploading: .shelvingImageUploading)
-    }
-
     var steps: [Step<ComputeSite>] {
-        let copy = copy
+        let off = Step("stop", attempts: 2, budget: .seconds(300), do: stop, undo: start)
+        guard let image else { return [off] }
+        let copy = DiskCopy(
+            server: server, image: image, copying: .shelvingImagePendingUpload, uploading: .shelvingImageUploading)
         return [
-            Step("stop", attempts: 2, budget: .seconds(300), do: stop, undo: start),
+            // The image was reserved when this was asked for: whatever fails, nobody shall find half of it.
+            Step("reserve", do: { _ async throws(Fault) in }, undo: copy.discard),
+            off,
             Step("snapshot", budget: .seconds(3600), do: copy.take, undo: copy.drop),
-            Step("upload", attempts: 8, budget: .seconds(3600), do: copy.upload, undo: copy.discard),
+            Step("upload", attempts: 8, budget: .seconds(3600), do: copy.upload),
             Step("clean", attempts: 8, do: copy.drop),
         ]
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// What was done to a server, by whom, and how it went; its events are the steps of the operation that did it.
+/// What was done to a server, by whom, and how it went; its events are the operations that did it.
 struct InstanceAction: Record {
     static let table = "compute_actions"
 
@@ -86,12 +86,15 @@ extension InstanceAction: Resource {
             or: .notFound("Action for request_id \(id) on instance \(server.id) not found"))
         // Scheduling is one operation for all servers of a request, under the reservation.
         let queue = request.compute.queue
-        let scheduling = action.action == "create" ? try await queue.timeline(of: server.reservationID) : []
-        let events = (scheduling + (try await queue.timeline(of: server.id))).filter { $0.requestID == id }
+        var events = try await ActionEvent.all(on: server.id, of: id, action: action.action, queue)
+        if action.action == "create" {
+            events += try await ActionEvent.all(on: server.reservationID, of: id, action: action.action, queue)
+        }
+        let all = events
         return .object("instanceAction") { view in
             action.summary(&view)
             let mayEvents = view.version >= "2.51" || view.may("os-instance-actions:events", on: server)
-            if mayEvents { InstanceAction.events(events, server, &view) }
+            if mayEvents { action.write(all, server, &view) }
         }
     }
 
@@ -104,25 +107,5 @@ extension InstanceAction: Resource {
         view.put("start_time", startedAt.iso8601Naive)
         view.put("message", message.map { _ in "Error" })
         view.put("updated_at", updatedAt.iso8601Naive, since: "2.58")
-    }
-
-    /// The steps, each with its beginning, end and outcome.
-    private static func events(_ events: [OperationEvent], _ server: Server, _ view: inout View) {
-        let began = events.enumerated().filter { $1.what == "began" }
-        let maySee = view.may("os-instance-actions:events", on: server)
-        view.list("events", began.reversed()) { view, item in
-            let (at, event) = item
-            let next = events.dropFirst(at + 1).first
-            let isError = next?.what == "failed" || next?.what == "retried"
-            // What upstream's conductor does has that name; the rest is done by its compute service.
-            view.put("event", event.step.hasPrefix("conductor_") ? event.step : "compute_\(event.step)")
-            view.put("start_time", event.at.iso8601Naive)
-            view.put("finish_time", next?.at.iso8601Naive)
-            view.put("result", next.map { _ in isError ? "Error" : "Success" })
-            if maySee { view.put("traceback", isError ? next?.message : nil) }
-            if maySee { view.put("host", server.host, since: "2.62") }
-            view.put("hostId", server.hostID, since: "2.62")
-            view.put("details", isError ? next?.message : nil, since: "2.84")
-        }
     }
 }

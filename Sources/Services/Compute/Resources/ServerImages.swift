@@ -41,6 +41,9 @@ enum ServerImages: Resource {
         try body.end()
         try await checkQuota(metadata, request)
         try server.admit(.createBackup)
+        guard server.imageID != nil else {
+            throw .badRequest("Backup is not supported for volume-backed instances.")
+        }
         metadata["backup_type"] = type
         let image = try await SnapshotIntent.reserve(name, of: server, type: "backup", metadata, request)
         try await SnapshotIntent.keeping(image, request) { () async throws(Fault) in

@@ -18,6 +18,11 @@ enum ServerRebuild: Resource {
         guard let image = try await request.compute.images.find(draft.image, requestID: request.id, as: request.caller)
         else { throw .badRequest("Cannot find image for rebuild") }
         try image.admits(server.flavor)
+        guard server.imageID != nil else {
+            throw .badRequest(
+                "Image \(draft.image) is unacceptable: Unable to rebuild with a different image for a volume-backed "
+                    + "server.")
+        }
         let changes = try changes(draft, server, image, key, request)
         let isOther = server.imageID != draft.image
         try await server.begin(.rebuild, request) { row, transaction throws(Fault) in

@@ -29,6 +29,7 @@ enum ServerRescue: Resource {
                 image.status == "active", image.properties["img_block_device_mapping"] == nil
             else { throw .badRequest("Requested rescue image '\(named)' is not supported") }
         }
+        if server.imageID == nil { try await judgeVolume(named, server, request) }
         let (image, given) = (named ?? server.imageID, password ?? ServerDraft.password(request.ids))
         try await server.begin(.rescue, request) { row, _ in
             ActionStart(
@@ -36,6 +37,20 @@ enum ServerRescue: Resource {
         }
         guard request.compute.options.life.showsPasswords else { return .bare { _ in } }
         return .bare { $0.put("adminPass", given) }
+    }
+
+    /// A server that boots from a volume is rescued since 2.87, from an image that says where its disk goes.
+    private static func judgeVolume(_ named: String?, _ server: Server, _ request: Request) async throws(Fault) {
+        var isStable = false
+        if let named, request.version >= "2.87",
+            let image = try await request.compute.images.find(named, requestID: request.id, as: request.caller)
+        {
+            isStable = image.properties["hw_rescue_bus"] != nil && image.properties["hw_rescue_device"] != nil
+        }
+        guard isStable else {
+            throw .badRequest(
+                "Instance \(server.id) cannot be rescued: Cannot rescue a volume-backed instance")
+        }
     }
 
     private static func unrescue(_ request: Request, _ server: Server) async throws(Fault) -> Reply {

@@ -19,6 +19,16 @@ enum ServerShelving: Resource {
         try server.refuseIfLocked(request)
         try server.admit(.shelve)
         let leavesHost = request.compute.options.life.shelvedOffloadTime == .zero
+        // A server on a volume has its disk there: it leaves its host, and needs no image.
+        guard server.imageID != nil else {
+            try await server.begin(.shelve, request) { row, _ in
+                ActionStart(
+                    .shelving,
+                    work: ShelveServer(
+                        server: row.id, image: nil, wasRunning: row.vmState == .active, leavesHost: true))
+            }
+            return .empty
+        }
         let image = try await SnapshotIntent.reserve(
             server.name + "-shelved", of: server, type: "snapshot", [:], request)
         try await SnapshotIntent.keeping(image, request) { () async throws(Fault) in

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// One event of an action as clients see it: an operation under the name of upstream's function that did the same, with
+/// its beginning, its end and what went wrong.
+struct ActionEvent: Sendable {
+    let name: String
+    let startedAt: Timestamp
+    var finishedAt: Timestamp?
+    /// Why it failed.
+    var failure: String?
+
+    /// Those of one request on one subject, the newest first, as upstream lists them.
+    static func all(
+        on subject: String, of request: String, action: String, _ queue: OperationQueue
+    ) async throws(Fault) -> [ActionEvent] {
+        let began = try await queue.timeline(of: subject).filter { $0.what == "began" && $0.requestID == request }
+        return try await queue.operations(on: subject).filter { $0.requestID == request }.compactMap { operation in
+            guard let first = began.first(where: { $0.operationID == operation.id }) else { return nil }
+            return ActionEvent(
+                name: name(operation.kind, step: first.step, action: action), startedAt: first.at,
+                finishedAt: operation.isOver ? operation.updatedAt : nil,
+                failure: operation.isOver && operation.state != .done ? operation.fault : nil)
+        }
+    }
+
+    /// As upstream's conductor and compute manager name theirs.
+    private static func name(_ kind: String, step: String, action: String) -> String {
+        switch kind {
+        case ScheduleServers.kind: "conductor_schedule_and_build_instances"
+        case BootServer.kind: "compute__do_build_and_run_instance"
+        case PowerServer.kind: "compute_\(step)_instance"
+        case DeleteServer.kind: "compute_terminate_instance"
+        case SoftDeleteServer.kind: "compute_soft_delete_instance"
+        case RestoreServer.kind: "compute_restore_instance"
+        case RebuildServer.kind: "compute_rebuild_instance"
+        case RescueServer.kind: "compute_rescue_instance"
+        case UnrescueServer.kind: "compute_unrescue_instance"
+        case SnapshotServer.kind:
+            action == ActionRule.createBackup.name ? "compute_backup_instance" : "compute_snapshot_instance"
+        case ShelveServer.kind: "compute_shelve_instance"
+        case OffloadServer.kind: "compute_shelve_offload_instance"
+        case UnshelveServer.kind: "compute_unshelve_instance"
+        default: "compute_\(step)"
+        }
+    }
+}
+
+extension InstanceAction {
+    func write(_ events: [ActionEvent], _ server: Server, _ view: inout View) {
+        let maySee = view.may("os-instance-actions:events", on: server)
+        view.list("events", events) { view, event in
+            view.put("event", event.name)
+            view.put("start_time", event.startedAt.iso8601Naive)
+            view.put("finish_time", event.finishedAt?.iso8601Naive)
+            view.put("result", event.finishedAt.map { _ in event.failure == nil ? "Success" : "Error" })
+            if maySee {
+                view.put("traceback", event.failure)
+                view.put("host", server.host, since: "2.62")
+            }
+            view.put("hostId", server.hostID, since: "2.62")
+            view.put("details", event.failure, since: "2.84")
+        }
+    }
+}
