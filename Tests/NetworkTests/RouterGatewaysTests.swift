@@ -28,6 +28,10 @@ struct RouterGatewaysTests {
         try await cloud.sync()
         let spec = await cloud.backend.topology.routers[String(path.dropFirst(9))]
         #expect(spec?.gateway?.more.count == 2)
+        let crowd = await cloud.call("PUT", path + "/add_external_gateways", gateways(outer, 33))
+        #expect(crowd.message.hasPrefix("Invalid input for external_gateways."))
+        let more = await cloud.call("PUT", path + "/add_external_gateways", gateways(outer, 30))
+        #expect(more.message.hasPrefix("Invalid input for external_gateways."), "nothing of it is done")
         let vague = await cloud.call("PUT", path + "/remove_external_gateways", gateways(outer))
         #expect(vague.type == "UnableToMatchGateways")
         let first = try #require(list.first)

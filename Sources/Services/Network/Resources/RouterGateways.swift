@@ -15,6 +15,11 @@ package enum RouterGateways: Resource {
             allow: .rule("remove_external_gateways", NetworkRules.adminOrMember), remove),
     ]
 
+    /// More ways out than anybody needs, and few enough to be made in one transaction.
+    fileprivate static let maximum = 32
+    fileprivate static let tooMany = Fault.httpBadRequest(
+        "Invalid input for external_gateways. Reason: a router has at most \(maximum) gateways.")
+
     /// The gateways named; nil when the member is not there, which asks for nothing.
     private static func asked(
         _ request: Request, _ deed: String, _ router: Router, judgesMembers: Bool = true
@@ -28,7 +33,9 @@ package enum RouterGateways: Resource {
         let rule = "\(deed):\(member)"
         guard request.may(rule, on: router) else { throw request.index.envelope.refusal(rule) }
         var wishes: [GatewayWish] = []
-        for var entry in try body.takeObjects(member) ?? [] {
+        let entries = try body.takeObjects(member) ?? []
+        guard entries.count <= maximum else { throw tooMany }
+        for var entry in entries {
             wishes.append(try GatewayWish(&entry, request, judgesMembers ? rule : nil, on: router))
         }
         try body.end()
@@ -110,6 +117,7 @@ extension Router {
         _ wish: GatewayWish, _ transaction: Transaction, _ request: Request
     ) throws(Fault) {
         guard gatewayPortID != nil, let id = wish.network else { return try lead(to: wish, transaction, request) }
+        guard try gateways(transaction).count < RouterGateways.maximum else { throw RouterGateways.tooMany }
         let network = try wish.check(id, transaction, request)
         _ = try makeGateway(wish, on: network, transaction, request)
     }
