@@ -13,6 +13,7 @@ struct PortChange {
             throw .httpBadRequest("Cannot update read-only attribute \(name)")
         }
         members = try PortMembers(&body)
+        try members.extras.checkUpdate()
         try body.end()
         // The rule on the owner looks at the owner that is to be.
         var target = port
@@ -30,6 +31,7 @@ struct PortChange {
         port.dnsDomain = members.dnsDomain ?? port.dnsDomain
         port.vnicType = members.vnicType ?? port.vnicType
         port.profile = members.profile ?? port.profile
+        members.extras.apply(to: &port.extras)
         if let dhcp = members.dhcp { port.extraDHCPOptions = PortRules.merge(dhcp, into: port.extraDHCPOptions) }
         try bind(&port, transaction)
         try move(&port, transaction)

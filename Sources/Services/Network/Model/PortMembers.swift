@@ -20,6 +20,7 @@ struct PortMembers: Sendable {
     var vnicType: String?
     var profile: JSONObject?
     var qosPolicy: String??
+    var extras = AskedExtras()
     var tags: [String] = []
     /// The members that were there, for their rules.
     private(set) var said: [String] = []
@@ -39,7 +40,7 @@ struct PortMembers: Sendable {
     /// Members that have a rule of their own.
     private static let guarded = [
         "device_id", "device_owner", "mac_address", "fixed_ips", "port_security_enabled", "allowed_address_pairs",
-        "binding:host_id", "binding:profile", "binding:vnic_type",
+        "binding:host_id", "binding:profile", "binding:vnic_type", "hints", "trusted", "data_plane_status",
     ]
 
     static let vnicTypes: Format<String> = .among(
@@ -71,8 +72,7 @@ struct PortMembers: Sendable {
             PortMembers.vnicTypes)
         if body.has("binding:profile") { profile = try body.option("binding:profile", .object) ?? JSONObject() }
         qosPolicy = try body.patch("qos_policy_id", .id)
-        body.ignore(
-            "propagate_uplink_status", "data_plane_status", "numa_affinity_policy", "device_profile")
+        extras = try AskedExtras(&body)
     }
 
     /// Judges the rule of every member that was said.

@@ -10,7 +10,7 @@ extension Port {
         private(set) var members: PortMembers
 
         init(_ request: Request, _ body: inout Body) async throws(Fault) {
-            try body.refuseReadOnly("id", "status", "created_at", "updated_at", "revision_number")
+            try body.refuseReadOnly("id", "status", "created_at", "updated_at", "revision_number", "data_plane_status")
             let networkID = try body.need("network_id", .id)
             let network = try await request.database.one(
                 Network.self, "id = \(networkID) AND (\(sql: request.scope(Network.self)))",
@@ -86,6 +86,8 @@ extension Port.Draft {
         port.vnicType = members.vnicType ?? "normal"
         port.profile = members.profile ?? JSONObject()
         port.tags = members.tags
+        members.extras.apply(to: &port.extras)
+        if members.fixedIPs?.isEmpty == true { port.extras.allocation = "none" }
         try port.insert(transaction, request)
         try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
         return port
@@ -112,7 +114,7 @@ struct PortWish {
             description: "", macAddress: mac, adminStateUp: true, status: status, deviceID: deviceID,
             deviceOwner: deviceOwner, fixedIPs: addresses, securityGroupIDs: [],
             portSecurityEnabled: false, allowedAddressPairs: [], extraDHCPOptions: [], dnsName: "", dnsDomain: "",
-            host: "", vnicType: "normal", profile: JSONObject(), tags: [], createdAt: request.now,
+            host: "", vnicType: "normal", profile: JSONObject(), extras: PortExtras(), tags: [], createdAt: request.now,
             updatedAt: request.now, revisionNumber: 1)
     }
 

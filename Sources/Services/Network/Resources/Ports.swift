@@ -27,6 +27,7 @@ package struct Port: Noun {
     var host: String
     var vnicType: String
     var profile: JSONObject
+    var extras: PortExtras
     package var tags: [String]
     package let createdAt: Timestamp
     package var updatedAt: Timestamp
@@ -48,6 +49,8 @@ package struct Port: Noun {
         let trunks: [String: Carried]
         /// By port and by network.
         let policies: [String: String]
+        let requests: [String: JSON]
+        let sees: (hints: Bool, trusted: Bool, request: Bool)
     }
 
     /// A trunk's content, as its port shows it.
@@ -96,6 +99,10 @@ extension Port: Resource {
         CREATE INDEX network_port_groups_by_group ON network_port_groups (security_group_id)
         """,
         HeldAddress.migration,
+        """
+        2026-11-29 network ports' rarer members
+        ALTER TABLE network_ports ADD COLUMN extras TEXT NOT NULL DEFAULT '{}'
+        """,
     ]
 
     package static let filters = Filter.standard([
@@ -204,12 +211,15 @@ extension Port {
         func sees(_ name: String) -> Bool {
             rows.first.map { request.may("get_port:binding:\(name)", on: $0) } ?? false
         }
+        func member(_ name: String) -> Bool { rows.first.map { request.may("get_port:\(name)", on: $0) } ?? false }
         let options = request.network.options
+        let policies = try await QoSBinding.policies(request.database, of: rows.flatMap { [$0.id, $0.networkID] })
+        let shown = (hints: member("hints"), trusted: member("trusted"), request: member("resource_request"))
         return Extra(
             binding: (sees("vif_type"), sees("vif_details"), sees("host_id"), sees("profile")),
             bridge: options.integrationBridge, domain: options.dnsDomain,
-            trunks: try await Trunk.carried(request.database, rows),
-            policies: try await QoSBinding.policies(request.database, of: rows.flatMap { [$0.id, $0.networkID] }))
+            trunks: try await Trunk.carried(request.database, rows), policies: policies,
+            requests: try await ResourceRequests.all(request.database, rows, policies), sees: shown)
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -239,6 +249,8 @@ extension Port {
         writeBinding(&view, extra)
         view.put("qos_policy_id", extra.policies[id])
         view.put("qos_network_policy_id", extra.policies[networkID])
+        extras.write(&view, sees: (extra.sees.hints, extra.sees.trusted))
+        if extra.sees.request { view.put("resource_request", extra.requests[id]) }
         if let carried = extra.trunks[id] { carried.write(&view) }
         view.put("dns_name", dnsName)
         view.put("dns_domain", dnsDomain)
@@ -256,11 +268,19 @@ extension Port {
 
     private func writeBinding(_ view: inout View, _ extra: Extra) {
         view.put("binding:vnic_type", vnicType)
-        if extra.binding.profile { view.put("binding:profile", JSON.object(profile)) }
+        if extra.binding.profile { view.put("binding:profile", JSON.object(shownProfile)) }
         if extra.binding.host { view.put("binding:host_id", host) }
         if extra.binding.type { view.put("binding:vif_type", isPlugged ? "ovs" : "unbound") }
         guard extra.binding.details else { return }
         view.nest("binding:vif_details") { if isPlugged { writeDetails(&$0, extra) } }
+    }
+
+    /// What is said of the port's trust stands in the profile, where hosts look for it.
+    private var shownProfile: JSONObject {
+        guard let trusted = extras.trusted else { return profile }
+        var profile = profile
+        profile["trusted"] = .bool(trusted)
+        return profile
     }
 
     /// Whether a host has it.

@@ -32,19 +32,19 @@ package struct SecurityGroupRule: Noun {
     }
 
     /// A rule of those that a new group starts with.
-    init(_ group: SecurityGroup, _ direction: String, _ ethertype: String, from: String?, _ request: Request) {
+    init(_ group: SecurityGroup, _ template: DefaultSecurityGroupRule, _ request: Request) {
         id = request.ids.uuid()
         projectID = group.projectID
         securityGroupID = group.id
         groupProjectID = group.projectID
-        self.direction = direction
-        self.ethertype = ethertype
-        ipProtocol = nil
-        portRangeMin = nil
-        portRangeMax = nil
-        remoteIPPrefix = nil
-        remoteGroupID = from
-        remoteAddressGroupID = nil
+        direction = template.direction
+        ethertype = template.ethertype
+        ipProtocol = template.ipProtocol
+        portRangeMin = template.portRangeMin
+        portRangeMax = template.portRangeMax
+        remoteIPPrefix = template.remoteIPPrefix
+        remoteGroupID = template.remoteGroupID == DefaultSecurityGroupRule.parent ? group.id : template.remoteGroupID
+        remoteAddressGroupID = template.remoteAddressGroupID
         description = ""
         tags = []
         createdAt = request.now
@@ -57,15 +57,15 @@ package struct SecurityGroupRule: Noun {
         projectID = draft.projectID
         securityGroupID = draft.group.id
         groupProjectID = draft.group.projectID
-        direction = draft.direction
-        ethertype = draft.ethertype
-        ipProtocol = draft.ipProtocol
-        portRangeMin = draft.portMin
-        portRangeMax = draft.portMax
-        remoteIPPrefix = draft.prefix
-        remoteGroupID = draft.remoteGroup
-        remoteAddressGroupID = draft.remoteAddressGroup
-        description = draft.description
+        direction = draft.traffic.direction
+        ethertype = draft.traffic.ethertype
+        ipProtocol = draft.traffic.ipProtocol
+        portRangeMin = draft.traffic.portMin
+        portRangeMax = draft.traffic.portMax
+        remoteIPPrefix = draft.traffic.prefix
+        remoteGroupID = draft.traffic.remoteGroup
+        remoteAddressGroupID = draft.traffic.remoteAddressGroup
+        description = draft.traffic.description
         tags = []
         createdAt = request.now
         updatedAt = request.now

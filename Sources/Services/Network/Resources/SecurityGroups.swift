@@ -75,7 +75,7 @@ extension SecurityGroup: Resource {
     }
 
     struct Draft: ProjectOwned {
-        let projectID: String, name: String, description: String, stateful: Bool, tags: [String]
+        let projectID: String, name: String, description: String, stateful: Bool?, tags: [String]
     }
 }
 
@@ -104,7 +104,7 @@ extension SecurityGroup {
             return Draft(
                 projectID: try body.takeProject(request), name: name,
                 description: try body.take("description", .string()) ?? "",
-                stateful: try body.take("stateful", .truth) ?? true, tags: try body.takeTags())
+                stateful: try body.take("stateful", .truth), tags: try body.takeTags())
         }
     }
 
@@ -194,34 +194,36 @@ extension SecurityGroup {
             "SELECT id FROM network_security_groups WHERE project_id = \(project) AND is_default = 1")
         if let id = known.first?[0].text { return id }
         let draft = Draft(
-            projectID: project, name: "default", description: "Default security group", stateful: true, tags: [])
+            projectID: project, name: "default", description: "Default security group", stateful: nil, tags: [])
         return try insert(transaction, draft, isDefault: true, request).id
     }
 
     private static func insert(
         _ transaction: Transaction, _ draft: Draft, isDefault: Bool, _ request: Request
     ) throws(Fault) -> SecurityGroup {
+        let templates = try transaction.all(
+            DefaultSecurityGroupRule.self,
+            "\(raw: isDefault ? "used_in_default" : "used_in_other") = 1 ORDER BY direction, ethertype, id")
         if !isDefault {
             try Quotas.require(
                 "security_group", SecurityGroup.self, project: draft.projectID, transaction, request.network.options)
-            // A group starts with two rules.
             try Quotas.require(
                 "security_group_rule", SecurityGroupRule.self, project: draft.projectID, transaction,
-                request.network.options, adding: 2)
+                request.network.options, adding: templates.count)
+        }
+        var stateful = true
+        if let asked = draft.stateful {
+            stateful = asked
+        } else {
+            stateful = try DefaultStatefulness.holds(transaction, project: draft.projectID)
         }
         let group = SecurityGroup(
             id: request.ids.uuid(), projectID: draft.projectID, name: draft.name, description: draft.description,
-            stateful: draft.stateful, shared: false, isDefault: isDefault, tags: draft.tags, createdAt: request.now,
+            stateful: stateful, shared: false, isDefault: isDefault, tags: draft.tags, createdAt: request.now,
             updatedAt: request.now, revisionNumber: 1)
         try transaction.insert(group)
         if !draft.tags.isEmpty { try Tag.set(transaction, group.id, draft.tags) }
-        // Everything may leave; into a default group its members may come, too.
-        for ethertype in ["IPv4", "IPv6"] {
-            try transaction.insert(SecurityGroupRule(group, "egress", ethertype, from: nil, request))
-            if isDefault {
-                try transaction.insert(SecurityGroupRule(group, "ingress", ethertype, from: group.id, request))
-            }
-        }
+        for template in templates { try transaction.insert(SecurityGroupRule(group, template, request)) }
         try transaction.touch(.securityGroup, group.id, request)
         return group
     }
