@@ -197,7 +197,7 @@ struct Rooms: Sendable {
             if let ovn { group.addTask { await ovn.run() } }
             if let libvirt { group.addTask { await libvirt.run() } }
             group.addTask { await KeyWatch(identity).run() }
-            group.addTask { await network.sync.run() }
+            group.addTask { await network.sync.run(metrics) }
             group.addTask { await RouteAnnouncer(network, advertiser).run() }
             group.addTask { await ImageJanitor(image).run() }
             group.addTask { await ImageLocationHasher(image).run() }

@@ -56,14 +56,14 @@ package enum Northbound {
     /// Rows of these tables stay until they are deleted; of the others, until nothing refers to them.
     static let roots: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "DHCP_Options", "DNS", "HA_Chassis_Group",
-        "Load_Balancer", "BFD", "Address_Set", "Mirror",
+        "Load_Balancer", "BFD", "Address_Set", "Mirror", "Meter",
     ]
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
         "Logical_Switch": ["ports", "dns_records", "load_balancer", "qos_rules"],
         "Logical_Router": ["ports", "static_routes", "nat", "load_balancer"],
         "Port_Group": ["ports", "acls"], "Logical_Router_Port": ["gateway_chassis"],
-        "HA_Chassis_Group": ["ha_chassis"], "Logical_Switch_Port": ["mirror_rules"],
+        "HA_Chassis_Group": ["ha_chassis"], "Logical_Switch_Port": ["mirror_rules"], "Meter": ["bands"],
     ]
     static let named: Set<String> = [
         "Logical_Switch", "Logical_Router", "Port_Group", "Logical_Switch_Port", "Logical_Router_Port",
@@ -85,7 +85,9 @@ package enum Northbound {
         "Load_Balancer": ["name", "vips", "protocol", "options"],
         "Port_Group": ["name", "ports", "acls"],
         "Address_Set": ["name", "addresses"],
-        "ACL": ["direction", "priority", "match", "action", "log"],
+        "ACL": ["direction", "priority", "match", "action", "log", "name", "severity", "meter"],
+        "Meter": ["name", "unit", "bands", "fair"],
+        "Meter_Band": ["action", "rate", "burst_size"],
         "DHCP_Options": ["cidr", "options"],
         "DNS": ["records"],
         "Gateway_Chassis": ["name", "chassis_name", "priority"],

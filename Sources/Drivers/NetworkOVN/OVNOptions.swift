@@ -16,6 +16,9 @@ package struct OVNOptions: Options, Hashable {
     package var distributedFloatingIPs: Bool
     /// How many hosts stand by for a router's gateway.
     package var gatewayChassisMax: Int
+    /// How many packets a second are logged, and how many at once.
+    package var logRate = 100
+    package var logBurst = 25
     /// The databases of an OVN that runs elsewhere; nil means this program's own.
     package var northbound: [OVSDBEndpoint]?
     package var southbound: [OVSDBEndpoint]?
@@ -55,6 +58,13 @@ package struct OVNOptions: Options, Hashable {
         distributedFloatingIPs = read.bool(
             "enable_distributed_floating_ip", default: distributedFloatingIPs,
             help: "Whether floating IPs leave from the guest's own host instead of the gateway's.")
+        read.section("network_log")
+        logRate = read.int(
+            "rate_limit", default: logRate, in: 100...Int(Int32.max),
+            help: "How many packets a second a host writes to its log.")
+        logBurst = read.int(
+            "burst_limit", default: logBurst, in: 25...Int(Int32.max),
+            help: "How many packets a host writes to its log at once.")
         read.section(INI.defaultSection)
         leaseTime = read.int(
             "dhcp_lease_duration", default: leaseTime, in: 60...Int(Int32.max),

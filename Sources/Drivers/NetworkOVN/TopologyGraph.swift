@@ -68,7 +68,7 @@ package struct TopologyGraph: Sendable {
         while let reference = open.popLast() {
             guard seen.insert(reference).inserted else { continue }
             pieces.formUnion(self.pieces(reference))
-            pieces.formUnion(translated(reference)?.feeds ?? [])
+            pieces.formUnion(translated(reference)?.feeds(self) ?? [])
             open += users[reference] ?? []
             let cameOrWent = (topology[reference] == nil) != (other.topology[reference] == nil)
             if cameOrWent { open += watchers[reference] ?? [] }

@@ -9,14 +9,14 @@ protocol Translated: TopologySpec {
     /// Other objects that its rows are computed from.
     var uses: [Use] { get }
     /// Pieces of other objects that are computed from this one without naming it.
-    var feeds: [Piece] { get }
+    func feeds(_ graph: TopologyGraph) -> [Piece]
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow]
 }
 
 extension Translated {
     static var parts: [Piece.Part] { [.whole] }
     var uses: [Use] { [] }
-    var feeds: [Piece] { [] }
+    func feeds(_ graph: TopologyGraph) -> [Piece] { [] }
 }
 
 /// That an object's rows are computed from another object.

@@ -17,7 +17,7 @@ package struct Translator: Sendable {
     var topology: Topology { graph.topology }
 
     package func rows(_ pieces: some Sequence<Piece>) -> [NBRow] {
-        dropRows + pieces.flatMap { rows($0) }
+        dropRows + meterRows + pieces.flatMap { rows($0) }
     }
 
     package func everything() -> [NBRow] { rows(graph.pieces) }

@@ -8,7 +8,9 @@ extension PortSpec: Translated {
             + Use.qos(qosPolicyID)
             + Set(securityGroupIDs).map { Use(reference: .securityGroup($0), presenceOnly: true) }
     }
-    var feeds: [Piece] { dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)] }
+    func feeds(_ graph: TopologyGraph) -> [Piece] {
+        dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)]
+    }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.portRows(self) }
 }

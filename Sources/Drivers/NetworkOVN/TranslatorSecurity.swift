@@ -21,6 +21,7 @@ extension Translator {
         let row = NBRow(
             "Port_Group", group.id, ["name": .string(OVNNames.group(group.id))],
             ids: ["neutron:security_group_id": group.id, "neutron:revision_number": "\(group.generation)"])
+        let log = logColumns(accepting: group.id)
         return [row]
             + group.rules.compactMap { rule in
                 match(rule, in: group.id).map { match in
@@ -28,9 +29,9 @@ extension Translator {
                         "ACL", rule.id,
                         [
                             "direction": rule.direction == .ingress ? "to-lport" : "from-lport",
-                            "priority": .integer(Translator.allow), "match": .string(match), "log": false,
+                            "priority": .integer(Translator.allow), "match": .string(match),
                             "action": group.stateful ? "allow-related" : "allow-stateless",
-                        ],
+                        ].merging(log) { $1 },
                         ids: ["neutron:security_group_rule_id": rule.id], in: [(row.key, "acls")])
                 }
             }
@@ -46,9 +47,8 @@ extension Translator {
             NBRow(
                 "ACL", "\(group) \(id)",
                 [
-                    "direction": direction, "priority": .integer(priority), "match": .string(match), "log": false,
-                    "action": action,
-                ], in: [(OVNNames.dropKey, "acls")])
+                    "direction": direction, "priority": .integer(priority), "match": .string(match), "action": action,
+                ].merging(action == "drop" ? dropLogColumns : ["log": false]) { $1 }, in: [(OVNNames.dropKey, "acls")])
         }
         let dhcpv4 = "inport == @\(group) && ip4 && udp && udp.src == 68 && udp.dst == 67"
         let dhcpv6 = "inport == @\(group) && ip6 && udp && udp.src == 546 && udp.dst == 547"

@@ -14,8 +14,9 @@ package struct NetworkSync: Sendable {
     private var database: Database { service.database }
 
     /// Runs until cancelled.
-    package func run() async {
+    package func run(_ metrics: Metrics = Metrics()) async {
         await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.audit(metrics) }
             group.addTask { await self.push() }
             group.addTask { await self.listen() }
             group.addTask { await self.watchHosts() }

@@ -15,7 +15,8 @@ package struct TopologyReader: Sendable {
 
     /// Every kind that there is.
     static let sources: [any TopologySource.Type] = [
-        SwitchSpec.self, TapMirrorSpec.self, AddressGroupSpec.self, QoSPolicySpec.self, SecurityGroupSpec.self,
+        SwitchSpec.self, TapMirrorSpec.self, AddressGroupSpec.self, QoSPolicySpec.self, LogSpec.self,
+        SecurityGroupSpec.self,
         RouterSpec.self,
         PortSpec.self,
     ]

@@ -14,6 +14,8 @@ package struct NetworkOptions: Options {
     package var zone = "nova"
     package var integrationBridge = "br-int"
     package var dnsDomain = "openstacklocal."
+    /// How often everything is compared with the back end beside the changes.
+    package var auditInterval: Duration = .seconds(600)
     /// The largest answer to a list; 0 is no bound.
     package var pageMaximum = 0
     package var quotas: [String: Int] = [
@@ -33,6 +35,10 @@ package struct NetworkOptions: Options {
             "pagination_max_limit", default: -1, in: -1...Int.max,
             help: "The most items in one answer of the network API; -1 is any number.")
         pageMaximum = max(0, most)
+        auditInterval = .seconds(
+            read.int(
+                "ovn_audit_interval", default: 600, in: 10...86_400,
+                help: "How often, in seconds, all networks are compared with OVN and mended."))
         read.section("ml2")
         tenantTypes = read.list(
             "tenant_network_types", default: tenantTypes,

@@ -49,15 +49,7 @@ struct PortChange {
     }
 
     private func move(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
-        if let mac = members.mac, mac != port.macAddress {
-            guard port.host.isEmpty else {
-                throw .neutron(
-                    409, "PortBound",
-                    "Unable to complete operation on port \(port.id), port is already bound, port type: ovs, "
-                        + "old_mac \(port.macAddress), new_mac \(mac).")
-            }
-            port.macAddress = try PortRules.mac(mac, on: port.networkID, transaction, request.ids)
-        }
+        try readdress(&port, transaction)
         guard let asked = members.fixedIPs else { return }
         let book = try AddressBook(transaction, network: port.networkID, request.ids)
         let before = port.fixedIPs
@@ -72,6 +64,28 @@ struct PortChange {
         try FloatingIP.release(transaction, port: port.id, keeping: port.fixedIPs, request)
         if port.fixedIPs != before { try transaction.touch(.addresses, port.id, request) }
         if DeviceOwner.isRouter(port.deviceOwner) { try transaction.touch(.router, port.deviceID, request) }
+    }
+
+    /// Gives the port the MAC address asked for, or the one that its device has already.
+    private func readdress(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
+        let isDevice = port.vnicType == "direct-physical"
+        let burnt = isDevice && !port.host.isEmpty ? port.profile["device_mac_address"]?.string : nil
+        if let mac = burnt.flatMap({ MACAddress($0) }) {
+            if mac != port.macAddress {
+                port.macAddress = try PortRules.mac(mac, on: port.networkID, transaction, request.ids)
+            }
+            return
+        }
+        // A device that leaves takes its address along.
+        let isLeft = isDevice && members.host == ""
+        guard members.mac != nil || members.wantsNewMAC || isLeft, members.mac != port.macAddress else { return }
+        guard port.host.isEmpty else {
+            throw .neutron(
+                409, "PortBound",
+                "Unable to complete operation on port \(port.id), port is already bound, port type: ovs, "
+                    + "old_mac \(port.macAddress), new_mac \(members.mac?.description ?? "None").")
+        }
+        port.macAddress = try PortRules.mac(members.mac, on: port.networkID, transaction, request.ids)
     }
 
     private func secure(_ port: inout Port, _ transaction: Transaction) throws(Fault) {

@@ -9,6 +9,8 @@ struct PortMembers: Sendable {
     var deviceID: String?
     var deviceOwner: String?
     var mac: MACAddress?
+    /// Whether a new one is asked for, whichever.
+    var wantsNewMAC = false
     var fixedIPs: [AskedIP]?
     var securityGroups: [String]?
     var portSecurity: Bool?
@@ -56,6 +58,7 @@ struct PortMembers: Sendable {
         adminStateUp = try body.take("admin_state_up", .truth)
         deviceID = try body.take("device_id", .string())
         deviceOwner = try body.take("device_owner", .string())
+        wantsNewMAC = body.peek("mac_address")?.isNull == true
         mac = try body.option("mac_address", .mac)
         fixedIPs = try AskedIP.list(&body)
         if body.has("security_groups") {

@@ -39,7 +39,7 @@ package enum Extensions: Resource {
         return .object("extension", entry.write)
     }
 
-    static let all = core + routing
+    static let all = core + routing + ports + quality
 
     private static let core: [Entry] = [
         Entry("address-scope", "Address scope", "Address scopes extension.", "2015-07-26T10:00:00-00:00"),

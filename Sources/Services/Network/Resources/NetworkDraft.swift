@@ -151,31 +151,34 @@ extension Network.Draft {
             try claim(id)
             return segmentationID
         }
-        let range = type == "vlan" ? 1...4094 : options.segmentationIDs
-        let highest = try transaction.rows(
-            """
-            SELECT MAX(segmentation_id) FROM network_segments WHERE network_type = \(type) \
-            AND physical_network = \(physical)
-            """
-        ).first?[0].int
-        var id = (highest ?? range.lowerBound - 1) + 1
-        if id > range.upperBound {
-            let taken = Set(
-                try transaction.rows(
-                    """
-                    SELECT segmentation_id FROM network_segments WHERE network_type = \(type) \
-                    AND physical_network = \(physical)
-                    """
-                ).compactMap { $0[0].int })
-            guard let gap = range.first(where: { !taken.contains($0) }) else {
-                throw .neutron(
-                    503, "NoNetworkAvailable",
-                    "Unable to create the network. No project network is available for allocation.")
-            }
-            id = gap
+        let ranges =
+            try NetworkSegmentRange.ranges(transaction, type, physical, project: projectID)
+            ?? [type == "vlan" ? 1...4094 : options.segmentationIDs]
+        guard let id = try free(in: ranges, type, physical, transaction) else {
+            throw .neutron(
+                503, "NoNetworkAvailable",
+                "Unable to create the network. No project network is available for allocation.")
         }
         try claim(id)
         return id
+    }
+
+    /// A number that no network has: the one after the highest, else the first gap.
+    private func free(
+        in ranges: [ClosedRange<Int>], _ type: String, _ physical: String, _ transaction: Transaction
+    ) throws(Fault) -> Int? {
+        for range in ranges {
+            let among: SQL = """
+                FROM network_segments WHERE network_type = \(type) AND physical_network = \(physical) \
+                AND segmentation_id BETWEEN \(range.lowerBound) AND \(range.upperBound)
+                """
+            let highest = try transaction.rows("SELECT MAX(segmentation_id) \(sql: among)").first?[0].int
+            let next = (highest ?? range.lowerBound - 1) + 1
+            if range.contains(next) { return next }
+            let taken = Set(try transaction.rows("SELECT segmentation_id \(sql: among)").compactMap { $0[0].int })
+            if let gap = range.first(where: { !taken.contains($0) }) { return gap }
+        }
+        return nil
     }
 
     private func inUse(_ type: String, _ physical: String, _ id: Int) -> Fault {
