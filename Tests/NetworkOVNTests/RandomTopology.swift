@@ -44,14 +44,39 @@ struct RandomTopology {
     }
 
     private mutating func object() -> TopologyObject {
-        switch some(11) {
+        switch some(16) {
         case 10: TopologyObject(mirror(some(2)))
+        case 11, 12: TopologyObject(policy(some(2)))
+        case 13, 14: TopologyObject(addresses(some(2)))
+        case 15: TopologyObject(log(some(2)))
         case 0, 1: .network(network(some(3)))
         case 2...5: .port(port(some(8)))
         case 6, 7: .router(router(some(2)))
         default: .securityGroup(group(some(3)))
         }
     }
+
+    private mutating func policy(_ n: Int) -> QoSPolicySpec {
+        func terms() -> QoSTerms {
+            QoSTerms(
+                limit: chance(2) ? QoSLimit(kilobits: 1000 + some(3), burst: some(2) * 100) : nil,
+                mark: chance(3) ? 26 : nil, minimum: chance(4) ? 500 : nil)
+        }
+        return QoSPolicySpec(id: "q\(n)", generation: generation, ingress: terms(), egress: terms())
+    }
+
+    private mutating func addresses(_ n: Int) -> AddressGroupSpec {
+        let blocks = ["192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32"].compactMap { CIDR(strict: $0) }
+        return AddressGroupSpec(id: "a\(n)", generation: generation, name: "blocks\(n)", addresses: subset(blocks))
+    }
+
+    private mutating func log(_ n: Int) -> LogSpec {
+        LogSpec(
+            id: "l\(n)", generation: generation, groups: chance(2) ? nil : subset(["g0", "g1", "g2"]),
+            accepted: chance(2), dropped: chance(2))
+    }
+
+    private mutating func maybePolicy() -> String? { chance(3) ? "q\(some(3))" : nil }
 
     /// It never changes, so its number alone says what it is.
     private func mirror(_ n: Int) -> TapMirrorSpec {
@@ -72,7 +97,8 @@ struct RandomTopology {
             id: "n\(n)", generation: generation, name: "net\(n)", mtu: chance(2) ? 1442 : 1500,
             provider: n == 2
                 ? (chance(2) ? .flat(physicalNetwork: "ext") : .vlan(physicalNetwork: "ext", id: 7)) : .overlay,
-            isExternal: n == 2, dnsDomain: chance(2) ? "example.org." : "", subnets: subset([v4, v6]))
+            isExternal: n == 2, dnsDomain: chance(2) ? "example.org." : "", subnets: subset([v4, v6]),
+            qosPolicyID: maybePolicy())
     }
 
     private mutating func port(_ n: Int) -> PortSpec {
@@ -89,18 +115,23 @@ struct RandomTopology {
             mac: MACAddress(number: MACAddress.base.number + UInt64(n))!, addresses: subset(addresses),
             allowedPairs: chance(3) ? [AddressPair(addresses: CIDR(strict: "192.0.2.0/24")!)] : [],
             portSecurity: !chance(5), securityGroupIDs: subset(["g0", "g1", "g2"]), enabled: !chance(6),
-            host: chance(2) ? "h1" : nil, dnsName: chance(2) ? "vm\(n)" : "",
-            dhcpExtras: chance(4) ? [DHCPExtra(name: "mtu", value: "1400")] : [])
+            host: chance(2) ? "h1" : nil, movingTo: chance(3) ? "h2" : nil, dnsName: chance(2) ? "vm\(n)" : "",
+            dhcpExtras: chance(4) ? [DHCPExtra(name: "mtu", value: "1400")] : [],
+            subport: n == 4 && chance(2) ? SubportSpec(parent: "p\(some(3))", tag: 1 + some(2)) : nil,
+            qosPolicyID: maybePolicy())
     }
 
     private mutating func router(_ n: Int) -> RouterSpec {
         let floating = FloatingIPSpec(
-            id: "f\(n)", address: .v4(10, 0, 2, UInt8(100 + n)), fixedAddress: .v4(10, 0, 0, 10), portID: "p0")
+            id: "f\(n)", address: .v4(10, 0, 2, UInt8(100 + n)), fixedAddress: .v4(10, 0, 0, 10), portID: "p0",
+            qosPolicyID: maybePolicy())
         let route = RouteSpec(destination: CIDR(strict: "172.16.0.0/12")!, nextHop: .v4(10, 0, 0, 99))
         return RouterSpec(
             id: "r\(n)", generation: generation, name: "router\(n)", enabled: !chance(5),
             interfaces: n == 0 ? subset(["p5"]) : [],
-            gateway: n == 0 && !chance(3) ? GatewaySpec(portID: "p6", snat: !chance(3)) : nil, routes: subset([route]),
+            gateway: n == 0 && !chance(3)
+                ? GatewaySpec(portID: "p6", snat: !chance(3), qosPolicyID: maybePolicy()) : nil,
+            routes: subset([route]),
             floatingIPs: subset([floating]))
     }
 
@@ -110,6 +141,7 @@ struct RandomTopology {
             SecurityRuleSpec(
                 id: "g\(n)-b", direction: .ingress, ipProtocol: "tcp", portMin: 22, portMax: chance(2) ? 22 : 80),
             SecurityRuleSpec(id: "g\(n)-c", direction: .ingress, version: .v6, remote: .group("g\(some(3))")),
+            SecurityRuleSpec(id: "g\(n)-d", direction: .ingress, remote: .addressGroup("a\(some(3))")),
         ]
         return SecurityGroupSpec(
             id: "g\(n)", generation: generation, name: "group\(n)", stateful: !chance(5), rules: subset(rules))
