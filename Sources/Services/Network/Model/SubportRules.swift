@@ -24,6 +24,11 @@ struct SubportDraft: Sendable {
             guard !drafts.contains(where: { $0.portID == draft.portID }) else {
                 throw .invalidInput("Invalid data format for subports: port ID '\(draft.portID)' is there twice")
             }
+            let twin = drafts.first { $0.type == draft.type && $0.number == draft.number }
+            guard twin == nil || draft.number == nil else {
+                throw .invalidInput(
+                    "Invalid data format for subports: segmentation ID '\(draft.number?.bare ?? "")' is there twice")
+            }
             drafts.append(draft)
         }
         return drafts
@@ -66,6 +71,7 @@ enum SubportRules {
     ) throws(Fault) -> [(Port, Subport)] {
         let outer = try transaction.one(
             Network.self, "id = \(parent.networkID)", or: Network.notFound(parent.networkID))
+        _ = try complete(drafts)
         return try drafts.mapping { draft throws(Fault) in
             guard draft.portID != parent.id else { throw parentInUse(draft.portID) }
             let visible: SQL = request.seesAll ? "1 = 1" : Port.scope(request.project)
@@ -96,11 +102,20 @@ enum SubportRules {
         }
     }
 
+    /// Refuses what lacks a segment or has one that is none, before anything is looked for.
+    static func complete(_ drafts: [SubportDraft]) throws(Fault) -> [SubportDraft] {
+        for draft in drafts where draft.type != "inherit" { _ = try segment(draft.type, draft.number, of: draft) }
+        return drafts
+    }
+
     private static func segment(_ draft: SubportDraft, _ network: Network) throws(Fault) -> (String, Int) {
-        let inherits = draft.type == "inherit"
-        guard let type = inherits ? network.networkType : draft.type,
-            let said = inherits ? network.segmentationID.map({ JSON.integer(Int64($0)) }) ?? .null : draft.number
-        else {
+        guard draft.type == "inherit" else { return try segment(draft.type, draft.number, of: draft) }
+        let number = network.segmentationID.map { JSON.integer(Int64($0)) }
+        return try segment(network.networkType, number ?? .null, of: draft)
+    }
+
+    private static func segment(_ type: String?, _ said: JSON?, of draft: SubportDraft) throws(Fault) -> (String, Int) {
+        guard let type, let said else {
             throw .invalidInput(
                 "Invalid subport details '{'port_id': '\(draft.portID)'}': missing segmentation information. Must "
                     + "specify both segmentation_id and segmentation_type")

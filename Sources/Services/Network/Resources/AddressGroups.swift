@@ -32,16 +32,16 @@ extension AddressGroup: Resource {
             allow: .rule("create_address_group", NetworkRules.adminOrMember), create),
         .get("/address-groups/{id}", "Show address group", of: visible, allow: .rule("get_address_group", get), show),
         .put(
-            "/address-groups/{id}", "Update address group", of: visible,
+            "/address-groups/{id}", "Update address group", of: own,
             allow: .rule("update_address_group", NetworkRules.adminOrMember), update),
         .put(
-            "/address-groups/{id}/add_addresses", "Add addresses to address group", of: visible,
+            "/address-groups/{id}/add_addresses", "Add addresses to address group", of: own,
             allow: .rule("add_addresses", NetworkRules.adminOrMember), add),
         .put(
-            "/address-groups/{id}/remove_addresses", "Remove addresses from address group", of: visible,
+            "/address-groups/{id}/remove_addresses", "Remove addresses from address group", of: own,
             allow: .rule("remove_addresses", NetworkRules.adminOrMember), remove),
         .delete(
-            "/address-groups/{id}", "Delete address group", of: visible,
+            "/address-groups/{id}", "Delete address group", of: own,
             allow: .rule("delete_address_group", NetworkRules.adminOrMember), delete),
     ]
 
@@ -79,6 +79,13 @@ extension AddressGroup: Resource {
 // MARK: - Handlers
 
 extension AddressGroup {
+    /// One's own; groups that one was let in to are there to be used, not to be changed.
+    private static func own(_ request: Request) async throws(Fault) -> AddressGroup {
+        let group = try await visible(request)
+        guard request.seesAll || group.projectID == request.project else { throw notFound(group.id) }
+        return group
+    }
+
     private static func drafts(_ request: Request) async throws(Fault) -> Drafts<AddressGroup> {
         try await Drafts(request, noun, plural) { body throws(Fault) in
             AddressGroup(
@@ -92,7 +99,7 @@ extension AddressGroup {
 
     /// The blocks in a body, each once.
     private static func blocks(_ body: inout Body) throws(Fault) -> [String]? {
-        guard let blocks = try body.option("addresses", .list(.cidr)) else { return nil }
+        guard let blocks = try body.option("addresses", .list(.looseCIDR)) else { return nil }
         var texts: [String] = []
         for text in blocks.map(\.description) where !texts.contains(text) { texts.append(text) }
         return texts

@@ -33,7 +33,7 @@ extension QoSPolicy: Resource {
                 allow: .rule("create_policy", NetworkRules.adminOrManager), create),
             .get("/qos/policies/{id}", "Show QoS policy", of: visible, allow: .rule("get_policy", read), show),
             .put(
-                "/qos/policies/{id}", "Update QoS policy", of: visible,
+                "/qos/policies/{id}", "Update QoS policy", of: readable,
                 allow: .rule("update_policy", NetworkRules.adminOrManager), update),
             .delete(
                 "/qos/policies/{id}", "Delete QoS policy", of: visible,
@@ -76,6 +76,20 @@ extension QoSPolicy: Resource {
 // MARK: - Handlers
 
 extension QoSPolicy {
+    /// Whosever it is: that one may add no rule to a policy is told before whether it is there to see.
+    static func whosever(_ request: Request) async throws(Fault) -> QoSPolicy {
+        let id = request["id"]
+        return try await request.database.one(QoSPolicy.self, "id = \(id)", or: notFound(id))
+    }
+
+    /// A change that cannot be read is told so before its policy is looked for.
+    private static func readable(_ request: Request) async throws(Fault) -> QoSPolicy {
+        var body = try request.body("policy")
+        _ = try body.take("name", .string())
+        _ = try body.take("description", .string())
+        return try await visible(request)
+    }
+
     private static func drafts(_ request: Request) async throws(Fault) -> Drafts<QoSPolicy> {
         try await Drafts(request, noun, plural) { body throws(Fault) in
             QoSPolicy(
@@ -105,6 +119,24 @@ extension QoSPolicy {
         try RBACPolicy.open(transaction, "qos_policy", id, "access_as_shared", project: projectID, request)
     }
 
+    /// Shuts everybody out, but for those who were let in by name.
+    private func close(_ transaction: Transaction) throws(Fault) {
+        let named: SQL = """
+            SELECT target_project FROM network_rbac WHERE object_type = 'qos_policy' AND object_id = \(id) \
+            AND target_project <> '*'
+            """
+        let bound: SQL = "SELECT object_id FROM network_qos_bindings WHERE policy_id = \(id)"
+        for table in [Port.table, Network.table, FloatingIP.table, Router.table] {
+            let users = try transaction.rows(
+                """
+                SELECT 1 FROM \(raw: table) WHERE id IN (\(sql: bound)) AND project_id <> '' \
+                AND project_id NOT IN (\(sql: named)) LIMIT 1
+                """)
+            guard users.isEmpty else { throw RBACPolicy.inUse(id) }
+        }
+        try RBACPolicy.close(transaction, id, "access_as_shared")
+    }
+
     /// A project has one default policy at most.
     private func checkDefault(_ transaction: Transaction) throws(Fault) {
         guard isDefault,
@@ -130,7 +162,7 @@ extension QoSPolicy {
             try policy.checkDefault(transaction)
             if policy.shared, !wasShared { try policy.open(transaction, request) }
             if wasShared, !policy.shared {
-                try RBACPolicy.closeUnlessNeeded(transaction, "qos_policy", policy.id)
+                try policy.close(transaction)
             }
             try transaction.touch(.qosPolicy, policy.id, request)
         }

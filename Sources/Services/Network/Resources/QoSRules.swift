@@ -59,7 +59,8 @@ extension QoSRule.Kind {
         let (path, find) = ("/qos/policies/{id}/\(noun)s", QoSPolicy.visible)
         let own: [Route] = [
             .get(path, "List \(words)s of QoS policy", of: find, allow: .rule("get_policy_\(noun)", read), list),
-            .post(path, "Create \(words)", of: find, allow: .rule("create_policy_\(noun)", write), create),
+            .post(
+                path, "Create \(words)", of: QoSPolicy.whosever, allow: .rule("create_policy_\(noun)", write), create),
             .get(path + "/{rule}", "Show \(words)", of: find, allow: .rule("get_policy_\(noun)", read), show),
             .put(path + "/{rule}", "Update \(words)", of: find, allow: .rule("update_policy_\(noun)", write), update),
             .delete(

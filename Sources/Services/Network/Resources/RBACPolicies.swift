@@ -181,8 +181,12 @@ extension RBACPolicy {
     static func update(_ request: Request, _ found: RBACPolicy) async throws(Fault) -> Reply {
         let policy = try await change(request, found.id) { transaction, policy throws(Fault) in
             var body = try request.body("rbac_policy")
+            let before = policy
             policy.targetProject = try target(&body) ?? policy.targetProject
             try body.end()
+            if policy.targetProject != before.targetProject, try before.isNeeded(transaction) {
+                throw inUse(policy.objectID)
+            }
             try judge(request, "update_rbac_policy", policy)
             let changed = policy
             try transaction.replace(changed, where: "id = \(changed.id)", or: notFound(changed.id))
@@ -275,17 +279,7 @@ extension RBACPolicy {
                 revisionNumber: 0))
     }
 
-    /// Shuts everybody out again, as `shared` false asks, but for those who are in already.
-    static func closeUnlessNeeded(_ transaction: Transaction, _ type: String, _ id: String) throws(Fault) {
-        for policy in try transaction.all(
-            RBACPolicy.self, "object_type = \(type) AND object_id = \(id) AND target_project = '*'")
-        {
-            guard try !policy.isNeeded(transaction) else { throw inUse(id) }
-        }
-        try close(transaction, id, "access_as_shared")
-    }
-
-    private static func inUse(_ id: String) -> Fault {
+    static func inUse(_ id: String) -> Fault {
         .neutron(
             409, "RbacPolicyInUse",
             "RBAC policy on object \(id) cannot be removed because other objects depend on it.")

@@ -103,7 +103,7 @@ extension Trunk {
                 name: try body.take("name", .string()) ?? "",
                 description: try body.take("description", .string()) ?? "",
                 adminStateUp: try body.take("admin_state_up", .truth) ?? true,
-                subports: try SubportDraft.list(&body) ?? [], tags: try body.takeTags())
+                subports: try SubportRules.complete(try SubportDraft.list(&body) ?? []), tags: try body.takeTags())
         }
     }
 
