@@ -46,7 +46,8 @@ extension Translator {
         ]
         ids["neutron:provnet-physical-network"] = network.provider.physicalNetwork
         let config: OVSDBValue = [
-            "mcast_snoop": "false", "mcast_flood_unregistered": "false", "vlan-passthru": "false",
+            "mcast_snoop": "false", "mcast_flood_unregistered": "false",
+            "vlan-passthru": network.passesTags ? "true" : "false",
         ]
         let device = NBRow(
             "Logical_Switch", network.id, ["name": .string(OVNNames.device(network.id)), "other_config": config],
@@ -65,19 +66,24 @@ extension Translator {
     }
 
     private func providerRows(_ network: SwitchSpec) -> [NBRow] {
-        guard let physical = network.provider.physicalNetwork else { return [] }
-        let port = NBRow(
-            "Logical_Switch_Port", OVNNames.provider(network.id),
+        ([SegmentSpec(id: network.id, provider: network.provider)] + network.more).compactMap {
+            providerRow($0, network)
+        }
+    }
+
+    private func providerRow(_ segment: SegmentSpec, _ network: SwitchSpec) -> NBRow? {
+        guard let physical = segment.provider.physicalNetwork else { return nil }
+        return NBRow(
+            "Logical_Switch_Port", OVNNames.provider(segment.id),
             [
-                "name": .string(OVNNames.provider(network.id)), "type": "localnet", "addresses": "unknown",
-                "tag_request": .optional(network.provider.vlan),
+                "name": .string(OVNNames.provider(segment.id)), "type": "localnet", "addresses": "unknown",
+                "tag_request": .optional(segment.provider.vlan),
                 "options": [
                     "network_name": .string(physical), "mcast_flood_reports": "true", "mcast_flood": "false",
                     "localnet_learn_fdb": "false",
                 ],
             ],
             ids: ["neutron:provnet-physical-network": physical], in: [(OVNNames.switch(network.id), "ports")])
-        return [port]
     }
 
     func domain(_ network: SwitchSpec) -> String {

@@ -59,12 +59,16 @@ extension SwitchSpec: TopologySource {
             try await database.all(Port.self, "device_id", in: ids.map(MetadataPorts.device)).map { ($0.networkID, $0) }
         ) { first, _ in first }
         let policies = try await QoSBinding.policies(database, of: ids)
+        let segments = try await Segment.several(database, ids)
         return networks.map { network in
             SwitchSpec(
                 id: network.id, generation: network.revisionNumber, name: network.name, mtu: network.mtu,
                 provider: network.provider, isExternal: network.external, dnsDomain: network.dnsDomain,
                 subnets: (subnets[network.id] ?? []).map { $0.spec(metadata[network.id]) },
-                qosPolicyID: policies[network.id])
+                qosPolicyID: policies[network.id], passesTags: network.vlanTransparent == true || network.qinq == true,
+                more: (segments[network.id] ?? []).filter { !$0.isFirst }.map {
+                    SegmentSpec(id: $0.id, provider: $0.provider)
+                })
         }
     }
 }

@@ -57,6 +57,16 @@ struct AddressBook {
         subnets = try transaction.all(Subnet.self, "network_id = \(network) ORDER BY created_at, id")
     }
 
+    private init(_ book: AddressBook, _ subnets: [Subnet]) {
+        transaction = book.transaction
+        network = book.network
+        ids = book.ids
+        self.subnets = subnets
+    }
+
+    /// The same book with some of the subnets alone.
+    func narrowed(_ isKept: (Subnet) -> Bool) -> AddressBook { AddressBook(self, subnets.filter(isKept)) }
+
     /// Decides on the addresses of a port and holds them for it.
     /// - Parameter asked: nil is "whatever the network gives", empty is none.
     func assign(

@@ -42,8 +42,10 @@ package struct NetworkOptions: Options {
         read.section("ml2")
         tenantTypes = read.list(
             "tenant_network_types", default: tenantTypes,
-            help: "What a project's network is made as when nobody says: geneve, vlan or flat; the first counts.")
-        let types = ["geneve", "vlan", "flat"]
+            help:
+                "What a project's network is made as when nobody says: geneve, vlan, flat, vxlan or local; the first counts."
+        )
+        let types = ["geneve", "vlan", "flat", "vxlan", "local"]
         for type in tenantTypes where !types.contains(type) {
             read.refuse("tenant_network_types: '\(type)' is not one of \(types.joined(separator: ", ")).")
         }
@@ -79,4 +81,12 @@ package struct NetworkOptions: Options {
 
     /// What tunnelled networks can carry: outer Ethernet, IPv4, UDP and Geneve headers with OVN's option take 58 bytes.
     var overlayMTU: Int { globalMTU - 58 }
+
+    func mtu(of type: String) -> Int {
+        switch type {
+        case "geneve": overlayMTU
+        case "vxlan": globalMTU - 50
+        default: globalMTU
+        }
+    }
 }

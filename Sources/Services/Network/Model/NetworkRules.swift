@@ -60,6 +60,7 @@ enum NetworkRules {
         "create_network:shared": admin, "create_network:router:external": admin, "create_network:is_default": admin,
         "create_network:port_security_enabled": adminOrMember, "create_network:provider:network_type": admin,
         "create_network:provider:physical_network": admin, "create_network:provider:segmentation_id": admin,
+        "create_network:segments": admin, "get_network:segments": admin, "update_network:segments": admin,
         "get_network:provider:network_type": admin, "get_network:provider:physical_network": admin,
         "get_network:provider:segmentation_id": admin,
         "update_network:shared": admin, "update_network:router:external": admin, "update_network:is_default": admin,

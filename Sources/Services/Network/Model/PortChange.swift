@@ -45,6 +45,7 @@ struct PortChange {
         guard let host = members.host, host != port.host else { return }
         port.host = host
         if !DeviceOwner.isOwn(port.deviceOwner) { port.status = "DOWN" }
+        try settle(&port, transaction)
         try SubportRules.follow(port, transaction, request)
     }
 
@@ -64,6 +65,25 @@ struct PortChange {
         try FloatingIP.release(transaction, port: port.id, keeping: port.fixedIPs, request)
         if port.fixedIPs != before { try transaction.touch(.addresses, port.id, request) }
         if DeviceOwner.isRouter(port.deviceOwner) { try transaction.touch(.router, port.deviceID, request) }
+    }
+
+    /// On a routed network a port's host says which addresses it has, and those it has say where it may be.
+    private func settle(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
+        guard !port.host.isEmpty, !DeviceOwner.isOwn(port.deviceOwner) else { return }
+        let book = try AddressBook(transaction, network: port.networkID, request.ids)
+        guard book.isRouted else { return }
+        let near = try book.reached(from: port.host, of: port.networkID, transaction)
+        if port.fixedIPs.entries.isEmpty, port.extras.allocation == "deferred", members.fixedIPs == nil {
+            port.fixedIPs = try near.assign(nil, to: port.id, mac: port.macAddress, owner: port.deviceOwner)
+            port.extras.allocation = "immediate"
+            return
+        }
+        guard port.fixedIPs.entries.allSatisfy({ entry in near.subnets.contains { $0.id == entry.subnetID } }) else {
+            throw .neutron(
+                409, "HostNotCompatibleWithFixedIps",
+                "Host \(port.host) is not connected to a segment where the existing fixed_ips on port \(port.id) will "
+                    + "function given the routed network topology.")
+        }
     }
 
     /// Gives the port the MAC address asked for, or the one that its device has already.

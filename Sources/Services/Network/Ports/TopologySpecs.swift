@@ -18,6 +18,17 @@ package enum SwitchProvider: Sendable, Hashable {
     }
 }
 
+/// One more physical network that a network is on.
+package struct SegmentSpec: Sendable, Hashable {
+    package var id: String
+    package var provider: SwitchProvider
+
+    package init(id: String, provider: SwitchProvider) {
+        self.id = id
+        self.provider = provider
+    }
+}
+
 /// A network as a switch, with its subnets.
 package struct SwitchSpec: TopologySpec {
     package static let kind = TopologyKind("network")
@@ -35,10 +46,15 @@ package struct SwitchSpec: TopologySpec {
     package var subnets: [SubnetSpec]
     /// What the traffic of its ports is under that have no policy of their own.
     package var qosPolicyID: String?
+    /// Whether frames keep the VLAN tags that guests put on them.
+    package var passesTags: Bool
+    /// Further physical networks that it is on.
+    package var more: [SegmentSpec]
 
     package init(
         id: String, generation: Int = 0, name: String = "", mtu: Int = 1442, provider: SwitchProvider = .overlay,
-        isExternal: Bool = false, dnsDomain: String = "", subnets: [SubnetSpec] = [], qosPolicyID: String? = nil
+        isExternal: Bool = false, dnsDomain: String = "", subnets: [SubnetSpec] = [],
+        qosPolicyID: String? = nil, passesTags: Bool = false, more: [SegmentSpec] = []
     ) {
         self.id = id
         self.generation = generation
@@ -49,6 +65,8 @@ package struct SwitchSpec: TopologySpec {
         self.dnsDomain = dnsDomain
         self.subnets = subnets
         self.qosPolicyID = qosPolicyID
+        self.passesTags = passesTags
+        self.more = more
     }
 
     package func subnet(_ id: String) -> SubnetSpec? { subnets.first { $0.id == id } }

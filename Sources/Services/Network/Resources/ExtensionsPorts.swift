@@ -75,6 +75,25 @@ extension Extensions {
         Entry(
             "security-groups-remote-address-group", "Remote address group id field for security group rules",
             "Add new field of remote address group id in SG rules", "2020-08-25T10:00:00-00:00"),
+        Entry(
+            "l2_adjacency", "L2 Adjacency", "Display L2 Adjacency for Neutron Networks.",
+            "2016-04-12T16:00:00-00:00"),
+        Entry(
+            "multi-provider", "Multi Provider Network",
+            "Expose mapping of virtual networks to multiple physical networks", "2013-06-27T10:00:00-00:00"),
+        Entry(
+            "qinq", "QinQ networks",
+            "Expose network 'qinq' attribute in the API. This allows to configure network to allow vlan in vlan",
+            "2024-12-02T10:00:00-00:00"),
+        Entry("segment", "Segment", "Segments extension.", "2016-02-24T17:00:00-00:00"),
+        Entry(
+            "standard-attr-segment", "Standard Attribute Segment Extension",
+            "Add standard attributes to Segment resource", "2018-04-09T10:00:00-00:00"),
+        Entry(
+            "subnet-segmentid-writable", "Subnet SegmentID (writable)",
+            "Provides a writable segment_id attribute for a subnet resource.", "2018-03-12T00:00:00-00:00"),
+        Entry(
+            "vlan-transparent", "Vlantransparent", "Provides Vlan Transparent Networks", "2015-03-23T09:00:00-00:00"),
         Entry("trunk", "Trunk Extension", "Provides support for trunk ports", "2016-01-01T10:00:00-00:00"),
         Entry("trunk-details", "Trunk port details", "Expose trunk port details", "2016-01-01T10:00:00-00:00"),
         Entry(

@@ -14,6 +14,10 @@ extension Network {
         private(set) var type: String?
         private(set) var physicalNetwork: String?
         private(set) var segmentationID: Int?
+        /// Further segments of a network that has several.
+        private(set) var more: [SegmentWish] = []
+        private(set) var vlanTransparent: Bool?
+        private(set) var qinq: Bool?
         let mtu: Int?
         let dnsDomain: String
         let zoneHints: [String]
@@ -45,11 +49,20 @@ extension Network {
             segmentationID = try body.take(
                 "provider:segmentation_id", .whole(0...(1 << 24)), rule: "create_network:provider:segmentation_id",
                 on: self)
-            body.ignore("vlan_transparent")
             for hint in zoneHints where hint != request.network.options.zone {
                 throw .neutron(404, "AvailabilityZoneNotFound", "AvailabilityZone \(hint) could not be found.")
             }
-            try checkProvider(request.network.options)
+            vlanTransparent = try body.option("vlan_transparent", .truth)
+            qinq = try body.option("qinq", .truth)
+            guard vlanTransparent != true || qinq != true else {
+                throw .invalidInput("vlan_transparent and qinq cannot both be set")
+            }
+            try first.check(request.network.options)
+            more = try Segment.wishes(&body, request, after: first, on: self)
+        }
+
+        var first: SegmentWish {
+            SegmentWish(type: type, physicalNetwork: physicalNetwork, number: segmentationID)
         }
 
         package func policyAttribute(_ name: String) -> JSON? {
@@ -58,40 +71,6 @@ extension Network {
             case "shared": .bool(shared)
             case "router:external": .bool(external)
             default: nil
-            }
-        }
-
-        private func checkProvider(_ options: NetworkOptions) throws(Fault) {
-            guard let type else {
-                guard physicalNetwork == nil, segmentationID == nil else {
-                    throw .invalidInput("network_type required")
-                }
-                return
-            }
-            switch type {
-            case "flat", "vlan":
-                let words = type == "flat" ? "flat" : "VLAN"
-                guard let physicalNetwork else {
-                    guard type == "flat" || segmentationID == nil else {
-                        throw .invalidInput("segmentation_id requires physical_network for VLAN provider network")
-                    }
-                    throw .invalidInput("physical_network required for \(words) provider network")
-                }
-                guard options.physicalNetworks.isEmpty || options.physicalNetworks.contains(physicalNetwork) else {
-                    throw .invalidInput("physical_network '\(physicalNetwork)' unknown for \(words) provider network")
-                }
-                if type == "flat", segmentationID != nil {
-                    throw .invalidInput("segmentation_id specified for flat provider network")
-                }
-                if let segmentationID, !(1...4094).contains(segmentationID) {
-                    throw .invalidInput("segmentation_id out of range (1 through 4094)")
-                }
-            case "geneve":
-                guard physicalNetwork == nil else {
-                    throw .invalidInput("provider:physical_network specified for geneve network")
-                }
-            default:
-                throw .invalidInput("network_type value '\(type)' not supported")
             }
         }
     }
@@ -103,16 +82,20 @@ extension Network.Draft {
         try Quotas.require("network", Network.self, project: projectID, transaction, options)
         try SecurityGroup.ensureDefault(transaction, project: projectID, request)
         let id = request.ids.uuid()
-        let type = type ?? options.tenantTypes[0]
-        let segment = try claimSegment(transaction, type, network: id, options)
+        let all = first.isEmpty && !more.isEmpty ? more : [first] + more
+        let first = all[0]
+        let type = first.type ?? options.tenantTypes[0]
+        let segment = try first.claim(transaction, type, network: id, project: projectID, options)
         let network = Network(
             id: id, projectID: projectID, name: name, description: description, adminStateUp: adminStateUp,
             status: "ACTIVE", shared: shared, external: external, isDefault: isDefault,
             portSecurityEnabled: portSecurity,
-            mtu: mtu ?? (type == "geneve" ? options.overlayMTU : options.globalMTU), networkType: type,
-            physicalNetwork: physicalNetwork, segmentationID: segment, dnsDomain: dnsDomain, zoneHints: zoneHints,
+            mtu: mtu ?? options.mtu(of: type), networkType: type,
+            physicalNetwork: first.physicalNetwork, segmentationID: segment, vlanTransparent: vlanTransparent,
+            qinq: qinq, dnsDomain: dnsDomain, zoneHints: zoneHints,
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)
         try transaction.insert(network)
+        try Segment.insert(network, all.dropFirst(), transaction, request)
         var policy = qosPolicy
         if policy == nil { policy = try QoSBinding.standard(transaction, project: projectID) }
         if let policy { try QoSBinding.set(transaction, "network", id, to: policy, request) }
@@ -126,73 +109,5 @@ extension Network.Draft {
         try MetadataPorts.create(transaction, network, request)
         try transaction.touch(.network, id, request)
         return network
-    }
-
-    /// Takes the segment for this network; two networks never share one.
-    private func claimSegment(
-        _ transaction: Transaction, _ type: String, network: String, _ options: NetworkOptions
-    ) throws(Fault) -> Int? {
-        let physical = physicalNetwork ?? ""
-        func isFree(_ id: Int) throws(Fault) -> Bool {
-            try transaction.rows(
-                """
-                SELECT 1 FROM network_segments WHERE network_type = \(type) AND physical_network = \(physical) \
-                AND segmentation_id = \(id)
-                """
-            ).isEmpty
-        }
-        func claim(_ id: Int) throws(Fault) {
-            try transaction.execute(
-                "INSERT INTO network_segments VALUES (\(type), \(physical), \(id), \(network))")
-        }
-        if type == "flat" || segmentationID != nil {
-            let id = segmentationID ?? 0
-            guard try isFree(id) else { throw inUse(type, physical, id) }
-            try claim(id)
-            return segmentationID
-        }
-        let ranges =
-            try NetworkSegmentRange.ranges(transaction, type, physical, project: projectID)
-            ?? [type == "vlan" ? 1...4094 : options.segmentationIDs]
-        guard let id = try free(in: ranges, type, physical, transaction) else {
-            throw .neutron(
-                503, "NoNetworkAvailable",
-                "Unable to create the network. No project network is available for allocation.")
-        }
-        try claim(id)
-        return id
-    }
-
-    /// A number that no network has: the one after the highest, else the first gap.
-    private func free(
-        in ranges: [ClosedRange<Int>], _ type: String, _ physical: String, _ transaction: Transaction
-    ) throws(Fault) -> Int? {
-        for range in ranges {
-            let among: SQL = """
-                FROM network_segments WHERE network_type = \(type) AND physical_network = \(physical) \
-                AND segmentation_id BETWEEN \(range.lowerBound) AND \(range.upperBound)
-                """
-            let highest = try transaction.rows("SELECT MAX(segmentation_id) \(sql: among)").first?[0].int
-            let next = (highest ?? range.lowerBound - 1) + 1
-            if range.contains(next) { return next }
-            let taken = Set(try transaction.rows("SELECT segmentation_id \(sql: among)").compactMap { $0[0].int })
-            if let gap = range.first(where: { !taken.contains($0) }) { return gap }
-        }
-        return nil
-    }
-
-    private func inUse(_ type: String, _ physical: String, _ id: Int) -> Fault {
-        switch type {
-        case "flat":
-            .neutron(
-                409, "FlatNetworkInUse",
-                "Unable to create the flat network. Physical network \(physical) is in use.")
-        case "vlan":
-            .neutron(
-                409, "VlanIdInUse",
-                "Unable to create the network. The VLAN \(id) on physical network \(physical) is in use.")
-        default:
-            .neutron(409, "TunnelIdInUse", "Unable to create the network. The tunnel ID \(id) is in use.")
-        }
     }
 }

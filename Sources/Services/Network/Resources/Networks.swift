@@ -22,6 +22,9 @@ package struct Network: Noun {
     var networkType: String
     var physicalNetwork: String?
     var segmentationID: Int?
+    /// Whether frames keep the tags that guests put on them.
+    var vlanTransparent: Bool?
+    var qinq: Bool?
     var dnsDomain: String
     var zoneHints: [String]
     package var tags: [String]
@@ -35,6 +38,8 @@ package struct Network: Noun {
         let provider: (type: Bool, physical: Bool, id: Bool)
         let zone: String
         let policies: [String: String]
+        /// The segments of networks that have several.
+        let segments: [String: [Segment]]
     }
 }
 
@@ -73,7 +78,12 @@ extension Network: Resource {
         CREATE TABLE network_segments (
             network_type VARCHAR(32) NOT NULL, physical_network VARCHAR(64) NOT NULL, segmentation_id INTEGER NOT NULL,
             network_id VARCHAR(36) NOT NULL, PRIMARY KEY (network_type, physical_network, segmentation_id))
+        """,
         """
+        2026-11-29 network tags of guests
+        ALTER TABLE network_networks ADD COLUMN vlan_transparent INTEGER;
+        ALTER TABLE network_networks ADD COLUMN qinq INTEGER
+        """,
     ]
 
     package static let filters = Filter.standard([
@@ -167,7 +177,6 @@ extension Network {
             throw .invalidInput("Plugin does not support updating provider attributes")
         }
         try QoSBinding.set(transaction, "network", id, to: try body.patch("qos_policy_id", .id), request)
-        body.ignore("vlan_transparent")
     }
 
     /// Writes the policies that `shared` and `router:external` stand for.
@@ -228,6 +237,7 @@ extension Network {
         }
         try transaction.delete(Subnet.self, "network_id = \(id)")
         try transaction.execute("DELETE FROM network_segments WHERE network_id = \(id)")
+        try Segment.forget(transaction, network: id)
         try RBACPolicy.forget(transaction, "network", id)
         try QoSBinding.forget(transaction, id)
         try Tag.set(transaction, id, [])
@@ -260,7 +270,8 @@ extension Network {
             subnets: ids, scopes: scopes,
             provider: (sees("network_type"), sees("physical_network"), sees("segmentation_id")),
             zone: request.network.options.zone,
-            policies: try await QoSBinding.policies(request.database, of: rows.map(\.id)))
+            policies: try await QoSBinding.policies(request.database, of: rows.map(\.id)),
+            segments: try await Segment.several(request.database, rows.map(\.id)))
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -280,6 +291,13 @@ extension Network {
         view.put("availability_zones", [extra.zone])
         view.put("ipv4_address_scope", extra.scopes[id]?.v4)
         view.put("ipv6_address_scope", extra.scopes[id]?.v6)
+        view.put("vlan_transparent", vlanTransparent)
+        view.put("qinq", qinq)
+        view.put("l2_adjacency", extra.segments[id] == nil)
+        if let segments = extra.segments[id] {
+            if extra.provider.type { view.list("segments", segments) { $1.writeProvider(&$0) } }
+            return writeStandard(&view)
+        }
         if extra.provider.type { view.put("provider:network_type", networkType) }
         if extra.provider.physical { view.put("provider:physical_network", physicalNetwork) }
         if extra.provider.id { view.put("provider:segmentation_id", segmentationID) }

@@ -71,7 +71,7 @@ extension Port.Draft {
         }
         let wish = PortWish(
             projectID: projectID, deviceID: members.deviceID ?? "", deviceOwner: owner, fixedIPs: members.fixedIPs,
-            mac: members.mac)
+            mac: members.mac, host: members.host ?? "")
         var port = try wish.place(transaction, network, request)
         port.name = members.name ?? ""
         port.description = members.description ?? ""
@@ -102,19 +102,28 @@ struct PortWish {
     var fixedIPs: [AskedIP]?
     var mac: MACAddress?
     var status = "DOWN"
+    var host = ""
 
     /// The port with its MAC address and its addresses, not yet in its table.
     func place(_ transaction: Transaction, _ network: Network, _ request: Request) throws(Fault) -> Port {
         let id = request.ids.uuid()
         let mac = try PortRules.mac(mac, on: network.id, transaction, request.ids)
-        let book = try AddressBook(transaction, network: network.id, request.ids)
-        let addresses = try book.assign(fixedIPs, to: id, mac: mac, owner: deviceOwner)
+        var book = try AddressBook(transaction, network: network.id, request.ids)
+        var (asked, extras) = (fixedIPs, PortExtras())
+        if book.isRouted, !DeviceOwner.isOwn(deviceOwner) {
+            if host.isEmpty, fixedIPs == nil {
+                (asked, extras.allocation) = ([], "deferred")
+            } else if !host.isEmpty {
+                book = try book.reached(from: host, of: network.id, transaction)
+            }
+        }
+        let addresses = try book.assign(asked, to: id, mac: mac, owner: deviceOwner)
         return Port(
             id: id, projectID: projectID, networkID: network.id, networkProjectID: network.projectID, name: "",
             description: "", macAddress: mac, adminStateUp: true, status: status, deviceID: deviceID,
             deviceOwner: deviceOwner, fixedIPs: addresses, securityGroupIDs: [],
             portSecurityEnabled: false, allowedAddressPairs: [], extraDHCPOptions: [], dnsName: "", dnsDomain: "",
-            host: "", vnicType: "normal", profile: JSONObject(), extras: PortExtras(), tags: [], createdAt: request.now,
+            host: "", vnicType: "normal", profile: JSONObject(), extras: extras, tags: [], createdAt: request.now,
             updatedAt: request.now, revisionNumber: 1)
     }
 

@@ -19,6 +19,7 @@ extension Subnet {
         let hostRoutes: [RouteSpec]
         let pools: [AllocationPool]?
         private(set) var serviceTypes: [String] = []
+        private(set) var segmentID: String?
         let dnsPublishFixedIP: Bool
         let tags: [String]
 
@@ -61,7 +62,11 @@ extension Subnet {
             tags = try body.takeTags()
             // Upstream has a rule for it and does not ask it.
             serviceTypes = try body.take("service_types", .strings(.string())) ?? []
-            _ = try body.take("segment_id", .any, rule: "create_subnet:segment_id", on: self)
+            if body.peek("segment_id")?.isNull == false {
+                segmentID = try body.take("segment_id", .id, rule: "create_subnet:segment_id", on: self)
+            } else {
+                body.ignore("segment_id")
+            }
             try check()
         }
 
@@ -149,8 +154,10 @@ extension Subnet.Draft {
             name: name, description: description, ipVersion: ipVersion, cidr: block, gatewayIP: gatewayIP,
             enableDHCP: enableDHCP, ipv6AddressMode: addressMode, ipv6RAMode: advertisementMode,
             dnsServers: dnsServers, hostRoutes: hostRoutes, allocationPools: AllocationPools(allocation).pools,
-            subnetpoolID: subnetpoolID, serviceTypes: serviceTypes, dnsPublishFixedIP: dnsPublishFixedIP, tags: tags,
+            subnetpoolID: subnetpoolID, serviceTypes: serviceTypes, segmentID: segmentID,
+            dnsPublishFixedIP: dnsPublishFixedIP, tags: tags,
             createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
+        try Subnet.checkPlace(segmentID, of: network.id, transaction)
         try transaction.insert(subnet)
         if !tags.isEmpty { try Tag.set(transaction, subnet.id, tags) }
         try MetadataPorts.refresh(transaction, network: network.id, request)

@@ -23,6 +23,8 @@ package struct Subnet: Noun {
     var allocationPools: [AllocationPool]
     var subnetpoolID: String?
     var serviceTypes: [String]
+    /// The segment of a routed network that its addresses are reached on.
+    var segmentID: String?
     var dnsPublishFixedIP: Bool
     package var tags: [String]
     package let createdAt: Timestamp
@@ -84,14 +86,18 @@ extension Subnet: Resource {
             revision_number INTEGER NOT NULL);
         CREATE INDEX network_subnets_by_network ON network_subnets (network_id);
         CREATE INDEX network_subnets_by_project ON network_subnets (project_id)
+        """,
         """
+        2026-11-29 network subnets on segments
+        ALTER TABLE network_subnets ADD COLUMN segment_id VARCHAR(36)
+        """,
     ]
 
     package static let filters = Filter.standard([
         .text("name"), .text("network_id"), .number("ip_version"), .text("cidr"), .text("gateway_ip"),
         .truth("enable_dhcp"), .text("ipv6_address_mode"), .text("ipv6_ra_mode"), .text("subnetpool_id"),
         .truth("dns_publish_fixed_ip"),
-        .other("segment_id") { _ in "1 = 0" },
+        .text("segment_id"),
         .other("router:external") { onNetwork("external", $0) },
         .other("shared") { onNetwork("shared", $0) },
     ])
@@ -167,7 +173,12 @@ extension Subnet {
         let pools = try SubnetRules.pools(&body)
         serviceTypes = try body.take("service_types", .strings(.string())) ?? serviceTypes
         dnsPublishFixedIP = try body.take("dns_publish_fixed_ip", .truth) ?? dnsPublishFixedIP
-        _ = try body.take("segment_id", .any, rule: "update_subnet:segment_id", on: self)
+        if body.has("segment_id") {
+            guard request.may("update_subnet:segment_id", on: self) else {
+                throw request.index.envelope.refusal("update_subnet:segment_id")
+            }
+            try place(on: try body.option("segment_id", .id), transaction)
+        }
         for name in ["cidr", "ip_version", "network_id", "ipv6_ra_mode", "ipv6_address_mode", "subnetpool_id"]
         where body.peek(name) != nil {
             throw .httpBadRequest("Cannot update read-only attribute \(name)")
@@ -255,7 +266,7 @@ extension Subnet {
         view.put("service_types", serviceTypes)
         view.put("dns_publish_fixed_ip", dnsPublishFixedIP)
         view.put("router:external", extra.external.contains(networkID))
-        if extra.seesSegment { view.put("segment_id", String?.none) }
+        if extra.seesSegment { view.put("segment_id", segmentID) }
         writeStandard(&view)
     }
 }
