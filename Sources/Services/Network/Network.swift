@@ -19,7 +19,7 @@ package final class NetworkService: Service {
             AddressScope.self,
             AddressGroup.self, DefaultSecurityGroupRule.self, DefaultStatefulness.self, Trunk.self, PortBinding.self,
             QoSPolicy.self, QoSRule.self, QoSRuleTypes.self, NetworkLog.self, NetworkSegmentRange.self,
-            Segment.self,
+            Segment.self, AgentSchedulers.self,
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
             BGPSpeaker.self, BGPPeer.self, BGPAssociations.self, BGPAgent.self, TapMirror.self,

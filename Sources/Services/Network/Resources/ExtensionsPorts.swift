@@ -11,6 +11,9 @@ extension Extensions {
             "binding-extended", "Port Bindings Extended",
             "Expose port bindings of a virtual port to external application", "2017-07-17T10:00:00-00:00"),
         Entry(
+            "dhcp_agent_scheduler", "DHCP Agent Scheduler", "Schedule networks among dhcp agents",
+            "2013-02-07T10:00:00-00:00"),
+        Entry(
             "data-plane-status", "Port data plane status extension", "Expose status of underlying data plane",
             "2017-01-24T10:00:00-00:00"),
         Entry("ip_allocation", "IP Allocation", "IP allocation extension.", "2016-06-10T23:00:00-00:00"),
