@@ -15,6 +15,7 @@ import threading
 import time
 
 import identity as identity_figures
+import network as network_figures
 from cloud import Cloud
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -185,6 +186,11 @@ def identity(options):
     identity_figures.run(options, cpu_per_request, note)
 
 
+# ---------------------------------------------------------------------- network
+def network(options):
+    network_figures.run(options, wrk, note)
+
+
 # ---------------------------------------------------------------------- placement
 def placement(options):
     cloud = Cloud(options.binary)
@@ -344,12 +350,12 @@ def verdict():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary")
-    parser.add_argument("--only", default="start,idle,reads,identity,burst,placement,transfer")
+    parser.add_argument("--only", default="start,idle,reads,identity,network,burst,placement,transfer")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512)
     options = parser.parse_args()
     parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "scale": scale,
-             "identity": identity, "placement": placement, "transfer": transfer}
+             "identity": identity, "network": network, "placement": placement, "transfer": transfer}
     for name in options.only.split(","):
         print(name, flush=True)
         parts[name](options)
