@@ -82,6 +82,12 @@ package struct NetworkOptions: Options {
     /// What tunnelled networks can carry: outer Ethernet, IPv4, UDP and Geneve headers with OVN's option take 58 bytes.
     var overlayMTU: Int { globalMTU - 58 }
 
+    /// Refuses packets longer than a network of the type can carry.
+    func check(mtu: Int?, of type: String) throws(Fault) {
+        guard let mtu, mtu > self.mtu(of: type) else { return }
+        throw .invalidInput("Requested MTU is too big, maximum is \(self.mtu(of: type))")
+    }
+
     func mtu(of type: String) -> Int {
         switch type {
         case "geneve": overlayMTU

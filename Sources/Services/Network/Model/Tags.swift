@@ -24,8 +24,9 @@ struct Tag: Record {
 extension Noun {
     /// - Parameters:
     ///   - read: the default check of `get_<noun>:tags`; `write` of the ones that change them.
-    static func tagRoutes(read: String, write: String, delete: String? = nil) -> [Route] {
-        let path = "/\(collection)/{id}/tags"
+    ///   - place: the collection in the path, where tags are found under another than the noun itself.
+    static func tagRoutes(read: String, write: String, delete: String? = nil, under place: String? = nil) -> [Route] {
+        let path = "/\(place ?? collection)/{id}/tags"
         let words = noun.split(separator: "_").joined(separator: " ")
         let get = Rule<Self>.rule("get_\(noun):tags", read)
         let update = Rule<Self>.rule("update_\(noun):tags", write)

@@ -62,6 +62,10 @@ extension Extensions {
             "port-trusted-vif", "Port trusted vif", "Expose port 'trusted' attribute in the API",
             "2024-07-10T10:00:00-00:00"),
         Entry(
+            "quota-check-limit-default", "Quota engine limit check by default",
+            "By default, the Neutron quota engine checks the resource usage before applying a new quota limit",
+            "2024-08-21T16:00:00-00:00"),
+        Entry(
             "rbac-address-group", "Add address_group type to RBAC", "Add address_group type to RBAC",
             "2020-11-16T00:00:00-00:00"),
         Entry(

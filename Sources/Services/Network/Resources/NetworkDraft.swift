@@ -86,6 +86,7 @@ extension Network.Draft {
         let first = all[0]
         let type = first.type ?? options.tenantTypes[0]
         let segment = try first.claim(transaction, type, network: id, project: projectID, options)
+        try options.check(mtu: mtu, of: type)
         let network = Network(
             id: id, projectID: projectID, name: name, description: description, adminStateUp: adminStateUp,
             status: "ACTIVE", shared: shared, external: external, isDefault: isDefault,

@@ -147,6 +147,7 @@ extension Network {
         description = try body.take("description", .string()) ?? description
         adminStateUp = try body.take("admin_state_up", .truth) ?? adminStateUp
         if let asked = try body.take("mtu", .whole(0...65_535)) {
+            try request.network.options.check(mtu: asked, of: networkType)
             for subnet in try transaction.all(Subnet.self, "network_id = \(id)") {
                 try SubnetRules.checkMTU(asked, of: id, version: subnet.ipVersion)
             }

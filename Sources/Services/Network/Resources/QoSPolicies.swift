@@ -39,6 +39,7 @@ extension QoSPolicy: Resource {
                 "/qos/policies/{id}", "Delete QoS policy", of: visible,
                 allow: .rule("delete_policy", NetworkRules.adminOrManager), delete),
         ] + tagRoutes(read: read, write: NetworkRules.adminOrManager)
+        + tagRoutes(read: read, write: NetworkRules.adminOrManager, under: plural)
 
     package static let migrations: [Migration] = [
         """

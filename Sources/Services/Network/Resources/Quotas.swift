@@ -8,7 +8,8 @@ package struct Quotas: Record {
 }
 
 extension Quotas: Resource {
-    private static let get = "(rule:admin_only) or (role:manager and project_id:%(project_id)s)"
+    /// One's own are not judged upstream; the rule is for others'.
+    private static let get = "(rule:admin_only) or project_id:%(project_id)s"
 
     package static let routes: [Route] = [
         .get("/quotas", "List quotas that were set", of: Anything.from, allow: .rule("get_quota", get), list),
@@ -148,16 +149,17 @@ extension Quotas {
             guard let bound = try body.take(item.resource, .whole(-1...Int(Int32.max))) else { continue }
             asked.append((item.resource, bound))
         }
-        let checks = try body.take("check_limit", .truth) ?? false
-        _ = try body.take("force", .truth)
+        // Usage is looked at unless that is forbidden; the older word for it changes nothing.
+        _ = try body.take("check_limit", .truth)
+        let checks = try body.take("force", .truth) != true
         body.ignore("tenant_id", "project_id")
         try body.end()
         if checks {
             for (resource, bound) in asked where bound >= 0 {
-                guard try await used(request, resource, named.projectID) <= bound else {
-                    throw .neutron(
-                        409, "InvalidQuotaValue",
-                        "Change would make usage less than 0 for the following resources: ['\(resource)'].")
+                let used = try await used(request, resource, named.projectID)
+                guard used <= bound else {
+                    throw .httpBadRequest(
+                        "Quota limit \(bound) for \(resource) must be greater than or equal to already used \(used)")
                 }
             }
         }

@@ -208,6 +208,12 @@ extension RBACPolicy {
 
     /// Whether somebody is there who was let in by this policy alone.
     private func isNeeded(_ transaction: Transaction) throws(Fault) -> Bool {
+        // The default external network is there for everybody who asks for a way out.
+        if action == "access_as_external", targetProject == "*",
+            try transaction.count(Network.self, "id = \(objectID) AND is_default = 1") > 0
+        {
+            return true
+        }
         let wider = try transaction.count(
             RBACPolicy.self,
             "object_id = \(objectID) AND action = \(action) AND target_project = '*' AND id <> \(id)")
