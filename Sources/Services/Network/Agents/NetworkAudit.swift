@@ -35,15 +35,7 @@ package struct DriftGauges: Sendable {
 }
 
 extension NetworkSync {
-    /// Compares everything from time to time: what somebody else changed, or a lost word left undone, is mended.
-    func audit(_ metrics: Metrics) async {
-        let gauges = DriftGauges(metrics)
-        while !Task.isCancelled {
-            do { try await service.clock.sleep(service.options.auditInterval) } catch { return }
-            await auditOnce(gauges)
-        }
-    }
-
+    /// Compares everything: what somebody else changed, or a lost word left undone, is mended.
     package func auditOnce(_ gauges: DriftGauges) async {
         do throws(Fault) {
             let drift = try await synchronize()

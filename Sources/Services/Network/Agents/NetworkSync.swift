@@ -16,8 +16,7 @@ package struct NetworkSync: Sendable {
     /// Runs until cancelled.
     package func run(_ metrics: Metrics = Metrics()) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.audit(metrics) }
-            group.addTask { await self.push() }
+            group.addTask { await self.push(DriftGauges(metrics)) }
             group.addTask { await self.listen() }
             group.addTask { await self.watchHosts() }
         }
@@ -25,11 +24,18 @@ package struct NetworkSync: Sendable {
 
     // MARK: Towards the back end
 
-    private func push() async {
+    /// One loop hands over both changes and, from time to time, everything: an audit that read its rows before a change
+    /// was handed over must not undo it.
+    private func push(_ gauges: DriftGauges) async {
         await persist("synchronise networks") { () async throws(Fault) in _ = try await self.synchronize() }
+        var audited = service.clock.now()
         while !Task.isCancelled {
             await persist("apply network changes") { () async throws(Fault) in
                 while try await self.applyOnce() > 0 {}
+            }
+            if service.clock.now() >= audited + service.options.auditInterval {
+                await auditOnce(gauges)
+                audited = service.clock.now()
             }
             await service.dirty.wait(atMost: NetworkSync.idle, service.clock)
         }
