@@ -82,21 +82,21 @@ extension Network.Draft {
         try Quotas.require("network", Network.self, project: projectID, transaction, options)
         try SecurityGroup.ensureDefault(transaction, project: projectID, request)
         let id = request.ids.uuid()
-        let all = first.isEmpty && !more.isEmpty ? more : [first] + more
-        let first = all[0]
-        let type = first.type ?? options.tenantTypes[0]
-        let segment = try first.claim(transaction, type, network: id, project: projectID, options)
+        let wishes = first.isEmpty && !more.isEmpty ? more : [first] + more
+        let own = wishes[0]
+        let type = own.type ?? options.tenantTypes[0]
+        let segment = try own.claim(transaction, type, network: id, project: projectID, options)
         try options.check(mtu: mtu, of: type)
         let network = Network(
             id: id, projectID: projectID, name: name, description: description, adminStateUp: adminStateUp,
             status: "ACTIVE", shared: shared, external: external, isDefault: isDefault,
             portSecurityEnabled: portSecurity,
             mtu: mtu ?? options.mtu(of: type), networkType: type,
-            physicalNetwork: first.physicalNetwork, segmentationID: segment, vlanTransparent: vlanTransparent,
+            physicalNetwork: own.physicalNetwork, segmentationID: segment, vlanTransparent: vlanTransparent,
             qinq: qinq, dnsDomain: dnsDomain, zoneHints: zoneHints,
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)
         try transaction.insert(network)
-        try Segment.insert(network, all.dropFirst(), transaction, request)
+        try Segment.insert(network, wishes.dropFirst(), transaction, request)
         var policy = qosPolicy
         if policy == nil { policy = try QoSBinding.standard(transaction, project: projectID) }
         if let policy { try QoSBinding.set(transaction, "network", id, to: policy, request) }
