@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 import Network
+import Simulation
 import Testing
 
 struct NetworkLogsTests {
