@@ -43,7 +43,7 @@ package struct NetworkOptions: Options {
         tenantTypes = read.list(
             "tenant_network_types", default: tenantTypes,
             help:
-                "What a project's network is made as when nobody says (geneve, vlan, flat, vxlan, local); the first counts."
+                "What a project's network is made as when nobody says: geneve, vlan, flat, vxlan or local."
         )
         let types = ["geneve", "vlan", "flat", "vxlan", "local"]
         for type in tenantTypes where !types.contains(type) {
