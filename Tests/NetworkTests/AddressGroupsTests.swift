@@ -92,7 +92,9 @@ struct AddressGroupsTests {
         #expect(rules.count == 3)
         #expect(rules.contains { $0["port_range_min"] == 22 })
         #expect(
-            await cloud.call("POST", "/default-security-group-rules", ["default_security_group_rule": [:]]).status
+            await cloud.call(
+                "POST", "/default-security-group-rules", ["default_security_group_rule": ["direction": "egress"]]
+            ).status
                 == 403)
     }
 }
