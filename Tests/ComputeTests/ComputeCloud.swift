@@ -14,14 +14,18 @@ struct ComputeCloud {
     let network: FakeNetwork
     let images: FakeImages
     let hosts: [String: FakeHypervisor]
+    /// Nil in a cloud without Block storage.
+    let storage: FakeBlockStorage?
 
     static let image = FakeImages.id
 
     init(
         hosts count: Int = 1, options: ComputeOptions = ComputeOptions(), each: HostResources? = nil,
         clock: any WallClock = MachineClock(), ids: any Identifiers = RandomIdentifiers(),
-        certificates: [String: [UInt8]] = [:]
+        certificates: [String: [UInt8]] = [:],
+        storage: FakeBlockStorage? = nil
     ) async throws {
+        self.storage = storage
         var drivers: [String: FakeHypervisor] = [:]
         for number in 1...max(1, count) where count > 0 {
             let name = "host-\(number)"
@@ -29,10 +33,11 @@ struct ComputeCloud {
             facts.hostName = name
             drivers[name] = FakeHypervisor(host: facts, clock: clock)
         }
+        let other: any Service = storage.map { $0 as any Service } ?? FakeNowhere()
         let (hosts, network, images, held) = (drivers, FakeNetwork(), FakeImages(), Held())
         cloud = try await TestCloud(
             clock: clock, ids: ids, log: Log(sink: .stderr, level: .error, clock: MachineClock()),
-            rooms: { _ in images }, { _ in network },
+            rooms: { _ in images }, { _ in network }, { _ in other },
             { PlacementService(database: $0.database, clock: $0.clock, ids: $0.ids, log: $0.log) },
             { parts in
                 let room = ComputeService(
@@ -125,6 +130,13 @@ struct ComputeCloud {
     {
         await call("POST", "/servers/\(id)/action", action, at: version, as: caller)
     }
+}
+
+/// A service nobody asks for, where a cloud is without one.
+private final class FakeNowhere: Service {
+    static let index = ServiceIndex(
+        type: "nowhere", name: "nowhere", title: "Nowhere", port: 1, mount: "/nowhere", base: "/v1",
+        versions: .fixed("1.0"), envelope: .plain, wording: .nova, resources: [])
 }
 
 extension TestCloud.Answer {

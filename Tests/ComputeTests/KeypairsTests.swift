@@ -68,7 +68,7 @@ struct KeypairsTests {
         "Bad drafts are 400 and name the member",
         arguments: [
             (["name": "a/b"], "name"), (["name": ""], "name"), (["public_key": "x"], "name"),
-            (["name": "a", "public_key": 1], "public_key"), (["name": "a", "type": "x509"], "type"),
+            (["name": "a", "public_key": 1], "public_key"), (["name": "a", "type": "pgp"], "type"),
             (["name": "a", "more": 1], "more"),
         ] as [(JSONObject, String)])
     func bad(members: JSONObject, name: String) async throws {

@@ -153,7 +153,7 @@ struct ServerPartsTests {
         }
         let root = await cloud.cloud.call("compute", "GET", "/")
         #expect(root["versions"][0]?["id"] == "v2.0")
-        #expect(root["versions"][1]?["version"] == "2.96")
+        #expect(root["versions"][1]?["version"] == "2.104")
         #expect(await cloud.cloud.call("compute", "GET", "/v2.1/")["version"]["id"] == "v2.1")
     }
 

@@ -10,6 +10,7 @@ package struct ClientCertificate: Sendable, Equatable {
     package let issuer: [Name]
     /// As every tool writes it, whatever the form it came in.
     package let pem: String
+    let der: [UInt8]
 
     package struct Name: Sendable, Equatable {
         package let type: String
@@ -46,6 +47,7 @@ package struct ClientCertificate: Sendable, Equatable {
         defer { X509_free(certificate) }
         subject = ClientCertificate.names(X509_get_subject_name(certificate))
         issuer = ClientCertificate.names(X509_get_issuer_name(certificate))
+        self.der = der
         let text = Base64.encode(der)
         var lines = [ClientCertificate.begin]
         var rest = text[...]

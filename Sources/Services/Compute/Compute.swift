@@ -19,7 +19,7 @@ package final class ComputeService: Service {
             RemovedCalls.self, Hosts.self, NetworkProxy.self, FloatingIPProxy.self, FixedAddresses.self,
             ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
-            OldConsoles.self,
+            OldConsoles.self, VolumeProxy.self,
             ServerRebuild.self, ServerRescue.self, ServerImages.self, ServerShelving.self, DeferredDelete.self,
             ServerMigration.self, ServerMoves.self, ServerEvacuations.self, LiveMigrations.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,
@@ -36,6 +36,9 @@ package final class ComputeService: Service {
     let images: ImageClient
     let network: NetworkClient
     let placement: PlacementClient
+    let storage: BlockStorageClient
+    /// Compute itself, as other rooms see it.
+    let caller: Caller
     /// The machines of this process by name; the ones elsewhere are reached through their agents.
     package let hosts: HypervisorHosts
 
@@ -60,9 +63,11 @@ package final class ComputeService: Service {
         self.options = options
         self.hosts = hosts
         self.certificates = certificates
+        self.caller = caller
         images = ImageClient(over: transport, as: caller)
         network = NetworkClient(over: transport, as: caller)
         placement = PlacementClient(over: transport, as: caller)
+        storage = BlockStorageClient(over: transport, as: caller)
     }
 }
 

@@ -133,13 +133,17 @@ extension Auditor {
         }
         for server in facts.servers where !facts.isMoving(server) {
             guard let host = server.host, let root = hostIDs[host] else { continue }
-            let wanted = ResourceRequest(server.flavor, image: server.imageProperties).amounts
+            let wanted = ResourceRequest(
+                server.flavor, image: server.imageProperties, isVolumeBacked: server.scheduling.isVolumeBacked ?? false
+            ).amounts
             found += compare(held[server.id], wanted, of: server.id, on: host, root, facts)
         }
         for migration in facts.migrations where migration.status == .finished {
             guard let server = byID[migration.serverID], !facts.isMoving(server), let root = hostIDs[migration.source]
             else { continue }
-            let wanted = ResourceRequest(migration.oldFlavor, image: server.imageProperties).amounts
+            let wanted = ResourceRequest(
+                migration.oldFlavor, image: server.imageProperties, isVolumeBacked: server.scheduling.isVolumeBacked ?? false
+            ).amounts
             found += compare(held[migration.id], wanted, of: migration.id, on: migration.source, root, facts)
         }
         return found
@@ -298,7 +302,9 @@ extension Auditor {
         let host = try await room.database.one(
             ComputeHost.self, "name = \(migration?.source ?? server.host ?? "") AND deleted_at IS NULL",
             or: .conflict("Instance \(id) has no host."))
-        let request = ResourceRequest(migration?.oldFlavor ?? server.flavor, image: server.imageProperties)
+        let request = ResourceRequest(
+            migration?.oldFlavor ?? server.flavor, image: server.imageProperties,
+            isVolumeBacked: server.scheduling.isVolumeBacked ?? false)
         guard request.groups.keys.allSatisfy(\.isEmpty) else {
             throw .conflict("The flavor asks for parts of the host; which ones the guest has is not known.")
         }

@@ -42,6 +42,7 @@ enum ComputeRules {
         "servers:migrations:index:host": "rule:context_is_admin",
         "os-migrate-server:migrate:host": "rule:context_is_admin",
         "os-migrate-server:migrate_live:host": "rule:context_is_admin",
+        "os-volumes-attachments:swap": "rule:service_api",
         "limits:other_project": "rule:context_is_admin",
         "os-server-groups:index:all_projects": "rule:context_is_admin",
     ]
@@ -73,6 +74,7 @@ extension Envelope {
                 "Version \(asked) is not supported by the API. Minimum is \(history.minimum) and maximum is "
                     + "\(history.maximum).")
         },
+        admission: { http, route, version throws(Fault) in try QueryRules.admit(http.query, route, version) },
         refusal: { .forbidden("Policy doesn't allow \($0) to be performed.") },
         document: { fault, _, _ in
             let key = fault.code.isEmpty || fault.code.first?.isUppercase == true ? novaKey(fault.status) : fault.code

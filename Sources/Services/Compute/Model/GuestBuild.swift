@@ -19,7 +19,27 @@ extension ComputeService {
         guest.origin.projectID = server.projectID
         guest.origin.imageID = server.imageID ?? ""
         guest.origin.createdAt = server.createdAt
+        try await addDisks(of: server, to: &guest)
         if server.hasConfigDrive { guest.configDrive = try await GuestMetadata(self).drive(for: server) }
         return guest
+    }
+
+    /// Disks that were asked for, and volumes that are connected.
+    private func addDisks(of server: Server, to guest: inout GuestSpec) async throws(Fault) {
+        let devices = try await BlockDevice.of(server.id, database)
+        guard !devices.isEmpty else { return }
+        let ephemeral = devices.filter(\.isEphemeral)
+        if !ephemeral.isEmpty {
+            guest.ephemeralDisks = ephemeral.map { $0.size ?? server.flavor.ephemeralGiB }
+            guest.ephemeralGiB = guest.ephemeralDisks.reduce(0, +)
+        }
+        if let swap = devices.first(where: \.isSwap) { guest.swapMiB = swap.size ?? server.flavor.swapMiB }
+        guest.isVolumeBacked = devices.contains { $0.isRoot && $0.destination == .volume }
+        let volumes = devices.filter { $0.destination == .volume && $0.state != .detaching }
+        guest.volumes = try volumes.filter(\.isRoot).mapping { device throws(Fault) in try device.guestVolume() }
+            .compactMap { $0 }
+        guest.volumes += try volumes.filter { !$0.isRoot }.mapping { device throws(Fault) in
+            try device.guestVolume()
+        }.compactMap { $0 }
     }
 }

@@ -113,5 +113,15 @@ extension VersionHistory {
             "2.94": "Hostname may be a FQDN.",
             "2.95": "Evacuated servers stay stopped on the target.",
             "2.96": "Servers show pinned_availability_zone.",
+            "2.97": "File shares are attached to servers.",
+            "2.98": "The image in a server's view carries the image's properties.",
+            "2.99": "The console type spice-direct; a console's connection shows tls_port.",
+            "2.100": "Servers show the scheduler hints they were created with.",
+            "2.101": "Attaching a volume answers 202 without a body.",
+            "2.102":
+                "Flavors are filtered by name and lose rxtx_factor and OS-FLV-DISABLED:disabled; unknown query "
+                + "parameters are 400 on every call.",
+            "2.103": "The alias /os-volumes_boot of /servers is gone.",
+            "2.104": "An update pins a server to its availability zone, or lets it go.",
         ])
 }

@@ -52,6 +52,7 @@ struct SchedulingTask: Sendable {
             subjects: servers.map { Subject(id: $0.id, projectID: $0.projectID, userID: $0.userID) },
             flavor: servers[0].flavor, imageID: servers[0].imageID, imageProperties: servers[0].imageProperties,
             request: servers[0].scheduling)
+        isVolumeBacked = servers[0].scheduling.isVolumeBacked ?? false
         for host in servers[0].scheduling.tried ?? [] { excluded[host] = "the server failed to start there" }
     }
 }

@@ -75,6 +75,17 @@ struct SchedulingRequest: Codable, Sendable, Hashable {
     var tried: [String]?
     /// The image's disk format, for hosts that say which they support.
     var imageFormat: String?
+    /// Whether the root disk is a volume, which takes nothing of the host's.
+    var isVolumeBacked: Bool?
+}
+
+extension SchedulingRequest {
+    /// As the column holds it.
+    static func text(_ request: SchedulingRequest) throws(Fault) -> String {
+        do { return try JSON.encode(request).text() } catch {
+            throw .internalError("what was asked of the scheduler could not be stored: \(error)")
+        }
+    }
 }
 
 /// Why a server is in ERROR.

@@ -16,6 +16,7 @@ struct BootServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("networking", do: bindPorts, undo: releasePorts),
+            Step("block_device_mapping", attempts: 1, budget: .seconds(600), do: connectVolumes, undo: giveVolumesBack),
             Step("spawning", attempts: 2, budget: .seconds(600), do: spawn, undo: destroy),
             Step("active", do: activate),
         ]
@@ -40,6 +41,16 @@ struct BootServer: Operation {
         _ = try await site.database.update(Server.self, set: "ports = '[]'", where: "id = \(server.id)")
     }
 
+    // MARK: - Volumes
+
+    private func connectVolumes(_ site: ComputeSite) async throws(Fault) {
+        try await ServerVolumes(site).connect(try await site.server(server))
+    }
+
+    private func giveVolumesBack(_ site: ComputeSite) async throws(Fault) {
+        try await ServerVolumes(site).giveBack(try await site.server(server))
+    }
+
     // MARK: - The guest
 
     private func spawn(_ site: ComputeSite) async throws(Fault) {
@@ -55,6 +66,7 @@ struct BootServer: Operation {
     }
 
     private func activate(_ site: ComputeSite) async throws(Fault) {
+        try await ServerVolumes(site).complete(try await site.server(server))
         let (now, id, request) = (site.clock.now(), server, site.requestID)
         try await site.database.transaction { transaction throws(Fault) in
             _ = try transaction.update(

@@ -30,6 +30,9 @@ package enum ComputeKinds {
             .of(LiveMigrateServer.self, site: site),
             .of(HastenMigration.self, site: site),
             .of(EvacuateServer.self, site: site),
+            .of(AttachVolume.self, site: site),
+            .of(DetachVolume.self, site: site),
+            .of(SwapVolume.self, site: site),
         ]
     }
 }

@@ -15,6 +15,7 @@ struct DeleteServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("destroy", attempts: 30, budget: .seconds(120), do: destroy),
+            Step("volumes", attempts: 30, do: releaseVolumes),
             Step("ports", attempts: 30, do: disconnect),
             Step("release", attempts: 30, do: release),
             Step("image", attempts: 30, do: forgetImage),
@@ -56,6 +57,10 @@ struct DeleteServer: Operation {
         try await MoveKeeper(site.room).forget(server, site)
         guard server.host != nil else { return }
         try await site.hypervisor(of: server).destroy(server.id)
+    }
+
+    private func releaseVolumes(_ site: ComputeSite) async throws(Fault) {
+        try await ServerVolumes(site).release(try await site.server(server))
     }
 
     private func disconnect(_ site: ComputeSite) async throws(Fault) {

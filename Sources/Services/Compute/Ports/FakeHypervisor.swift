@@ -205,6 +205,48 @@ extension FakeHypervisor {
     package func spec(of server: String) -> GuestSpec? { guestsByID[server]?.spec }
 }
 
+extension FakeHypervisor: GuestVolumes, GuestVolumeSwap, GuestVolumeGrowth {
+    package func connector() throws(Fault) -> VolumeConnector {
+        try reachable()
+        return VolumeConnector(host: host.hostName, ip: host.hostIP, initiator: "iqn.2026-11.fake:\(host.hostName)")
+    }
+
+    package func attach(_ volume: GuestVolume, to server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            let guest = try ours(server)
+            guard !guest.spec.volumes.contains(where: { $0.volumeID == volume.volumeID }) else { return }
+            guestsByID[server]?.spec.volumes.append(volume)
+        }
+    }
+
+    package func detach(volume: String, from server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            guard guestsByID[server] != nil else { return }
+            _ = try ours(server)
+            guestsByID[server]?.spec.volumes.removeAll { $0.volumeID == volume }
+        }
+    }
+
+    package func swap(volume old: String, for new: GuestVolume, of server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            let volumes = try ours(server).spec.volumes
+            guard !volumes.contains(where: { $0.volumeID == new.volumeID }) else { return }
+            guard let at = volumes.firstIndex(where: { $0.volumeID == old }) else {
+                throw .notFound("Instance \(server) has no volume \(old).")
+            }
+            guestsByID[server]?.spec.volumes[at] = new
+        }
+    }
+
+    package func grow(volume: String, of server: String, toBytes size: Int64) async throws(Fault) {
+        try await change { () throws(Fault) in
+            guard try ours(server).spec.volumes.contains(where: { $0.volumeID == volume }) else {
+                throw .notFound("Instance \(server) has no volume \(volume).")
+            }
+        }
+    }
+}
+
 extension FakeHypervisor: GuestAgent {
     package func changePassword(of server: String, user: String, to password: String) async throws(Fault) {
         try await change { () throws(Fault) in

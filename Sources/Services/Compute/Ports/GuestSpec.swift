@@ -15,6 +15,12 @@ package struct GuestSpec: Sendable, Hashable, Codable {
     package var rootDiskGiB: Int
     package var ephemeralGiB = 0
     package var swapMiB = 0
+    /// Sizes in GiB where there is to be more than one ephemeral disk; together they are `ephemeralGiB`.
+    package var ephemeralDisks: [Int] = []
+    /// The volumes the guest starts with, the one it boots from first.
+    package var volumes: [GuestVolume] = []
+    /// Whether the first volume is the root disk; then there is no local one.
+    package var isVolumeBacked = false
     package var nics: [GuestNIC] = []
     package var configDrive: ConfigDrive?
     /// The image's properties (`hw_disk_bus`, `hw_vif_model`, ...); those that no driver knows are harmless.

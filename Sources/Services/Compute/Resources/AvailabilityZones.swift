@@ -79,12 +79,21 @@ enum AvailabilityZones: Resource {
 struct HostSights: Sendable {
     private let zones: [String: String]
     private let statuses: [String: String]
+    /// The volumes of the servers, when they were asked for.
+    private(set) var volumes: [String: [VolumeSight]] = [:]
+
+    /// The same with what the servers' views say of their volumes.
+    static func all(_ request: Request, of servers: [Server]) async throws(Fault) -> HostSights {
+        var sights = try await all(request, of: servers.map(\.host))
+        sights.volumes = try await VolumeSight.all(of: servers.map(\.id), request.database)
+        return sights
+    }
 
     /// - Parameter hosts: those of the servers shown.
     static func all(_ request: Request, of hosts: [String?]) async throws(Fault) -> HostSights {
         let zones = try await AvailabilityZones.byHost(request.database)
         let names = Set(hosts.compactMap { $0 }).sorted()
-        guard request.version >= "2.16", !names.isEmpty else { return HostSights(zones: zones, statuses: [:]) }
+        guard request.version >= "2.16", !names.isEmpty else { return HostSights(zones: zones) }
         let some: SQL = names.count <= 100 ? " AND name IN \(names)" : ""
         let rows = try await request.database.rows(
             "SELECT name, is_disabled, is_forced_down, reported_at FROM compute_hosts WHERE deleted_at IS NULL" + some)
@@ -100,8 +109,35 @@ struct HostSights: Sendable {
         return HostSights(zones: zones, statuses: statuses)
     }
 
+    private init(zones: [String: String], statuses: [String: String] = [:]) {
+        (self.zones, self.statuses) = (zones, statuses)
+    }
+
     func zone(of host: String) -> String { zones[host] ?? AvailabilityZones.usual }
 
     /// `host_status`; empty without a host.
     func status(of host: String?) -> String { host.flatMap { statuses[$0] } ?? "" }
+}
+
+/// What a server's view says of a volume.
+struct VolumeSight: Sendable {
+    let id: String
+    let deletesWithServer: Bool
+
+    static func all(of servers: [String], _ database: Database) async throws(Fault) -> [String: [VolumeSight]] {
+        let some: SQL = servers.count <= 100 ? " AND server_id IN \(servers)" : ""
+        guard !servers.isEmpty else { return [:] }
+        let rows = try await database.rows(
+            """
+            SELECT server_id, volume_id, deletes_with_server FROM compute_block_devices
+            WHERE volume_id IS NOT NULL
+            """ + some + " ORDER BY server_id, position")
+        var all: [String: [VolumeSight]] = [:]
+        for row in rows {
+            all[row.text("server_id") ?? "", default: []].append(
+                VolumeSight(
+                    id: row.text("volume_id") ?? "", deletesWithServer: row.int("deletes_with_server") == 1))
+        }
+        return all
+    }
 }

@@ -87,6 +87,7 @@ extension Flavor {
         let page = try request.page(
             sortable: sortable, defaults: ["flavorid"], maximum: request.compute.options.maxLimit)
         var filter: SQL = "1 = 1"
+        if let name = request.query("name", since: "2.102") { filter += try await named(name, request.database) }
         for (name, column) in [("minRam", "memory_mb"), ("minDisk", "disk_gb")] {
             guard let text = request.query(name) else { continue }
             guard let least = Int(text) else {
@@ -185,7 +186,8 @@ struct FlavorDraft: Asked {
         diskGB = try body.need("disk", .integer(0...most))
         ephemeralGB = try body.take("OS-FLV-EXT-DATA:ephemeral", .integer(0...most)) ?? 0
         swapMB = try body.take("swap", .swap) ?? 0
-        rxtxFactor = try body.option("rxtx_factor", .number(0...3.40282e38)) ?? 1
+        rxtxFactor =
+            request.version < "2.102" ? try body.option("rxtx_factor", .number(0...3.40282e38)) ?? 1 : 1
         isPublic = try body.take("os-flavor-access:is_public", .bool) ?? true
         description = try body.patch("description", .text(0...65_535), since: "2.55") ?? nil
         try body.end()
@@ -221,14 +223,24 @@ extension Flavor {
         view.put("disk", diskGB)
         if view.version >= "2.75" || swapMB > 0 { view.put("swap", swapMB) } else { view.put("swap", "") }
         view.put("OS-FLV-EXT-DATA:ephemeral", ephemeralGB)
-        view.put("OS-FLV-DISABLED:disabled", false)
+        view.put("OS-FLV-DISABLED:disabled", false, until: "2.102")
         view.put("vcpus", vcpus)
         view.put("os-flavor-access:is_public", isPublic)
-        view.put("rxtx_factor", rxtxFactor)
+        view.put("rxtx_factor", rxtxFactor, until: "2.102")
         view.put("extra_specs", extraSpecs, since: "2.61")
     }
 }
 
 extension Fault {
     static func flavorNotFound(_ id: String) -> Fault { .notFound("Flavor \(id) could not be found.") }
+}
+
+extension Flavor {
+    /// The condition that a flavor's name matches a regular expression.
+    private static func named(_ text: String, _ database: Database) async throws(Fault) -> SQL {
+        guard let pattern = NamePattern(text) else { throw .badRequest("Invalid name filter [\(text)]") }
+        let ids = try await database.rows("SELECT id, name FROM compute_flavors")
+            .filter { pattern.matches($0.text("name") ?? "") }.compactMap { $0.text("id") }
+        return ids.isEmpty ? " AND 1 = 0" : " AND id IN \(ids)"
+    }
 }

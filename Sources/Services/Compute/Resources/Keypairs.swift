@@ -64,32 +64,46 @@ extension Keypair {
 
     static func create(_ request: Request, _ draft: KeypairDraft) async throws(Fault) -> Reply {
         let room = request.compute
-        let key: SSHKey
-        if let text = draft.publicKey {
-            guard let given = SSHKey(importing: text) else {
-                throw .badRequest("Keypair data is invalid: failed to generate fingerprint")
-            }
-            key = given
-        } else {
-            key = try await room.pool.run { () throws(Fault) in try SSHKey.generate() }
-        }
-        let (now, project, quota, made) = (request.now, request.caller.projectID ?? "", room.options.quota, key)
+        let made = try await key(draft, room)
+        let (now, project, quota) = (request.now, request.caller.projectID ?? "", room.options.quota)
         let keypair = try await request.database.transaction { transaction throws(Fault) in
             let limit = try quota.limit("key_pairs", project, transaction)
             let count = try transaction.count(Keypair.self, "user_id = \(draft.userID)")
             guard limit < 0 || count < limit else { throw .forbidden("Quota exceeded, too many key pairs.") }
             let newest = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_key_pairs").first
             let keypair = Keypair(
-                userID: draft.userID, name: draft.name, type: draft.type, publicKey: made.publicKey,
+                userID: draft.userID, name: draft.name, type: draft.type, publicKey: made.text,
                 fingerprint: made.fingerprint, number: (newest?.int("newest") ?? 0) + 1, createdAt: now)
             try transaction.insert(keypair, or: .conflict("Key pair '\(draft.name)' already exists."))
             return keypair
         }
         return .object("keypair") { view in
-            if let secret = made.privateKey { view.put("private_key", secret) }
+            if let secret = made.secret { view.put("private_key", secret) }
             keypair.summary(&view)
             view.put("user_id", keypair.userID)
         }
+    }
+
+    /// The key that the user brought, or one made here.
+    private static func key(
+        _ draft: KeypairDraft, _ room: ComputeService
+    ) async throws(Fault) -> (text: String, secret: String?, fingerprint: String) {
+        let user = draft.userID
+        switch (draft.type, draft.publicKey) {
+        case (.ssh, let text?):
+            guard let key = SSHKey(importing: text) else { break }
+            return (key.publicKey, nil, key.fingerprint)
+        case (.x509, let text?):
+            guard let pair = X509Pair(importing: text) else { break }
+            return (pair.certificate, nil, pair.fingerprint)
+        case (.ssh, nil):
+            let key = try await room.pool.run { () throws(Fault) in try SSHKey.generate() }
+            return (key.publicKey, key.privateKey, key.fingerprint)
+        case (.x509, nil):
+            let pair = try await room.pool.run { () throws(Fault) in try X509Pair.generate(user: user) }
+            return (pair.certificate, pair.privateKey, pair.fingerprint)
+        }
+        throw .badRequest("Keypair data is invalid: failed to generate fingerprint")
     }
 
     static func show(_ request: Request, _ owner: KeypairOwner) async throws(Fault) -> Reply {
@@ -137,9 +151,6 @@ struct KeypairDraft: UserOwned, Asked {
         userID = try body.take("user_id", .text, since: "2.10") ?? request.caller.userID
         publicKey = try body.take("public_key", .text, neededSince: "2.92")
         try body.end()
-        guard type == .ssh else {
-            throw body.refuse("type", .string(type.rawValue), "This cloud keeps SSH keypairs only.")
-        }
     }
 }
 

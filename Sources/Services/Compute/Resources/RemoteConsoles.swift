@@ -88,7 +88,9 @@ extension ConsoleToken {
             ? (.oneOf("vnc", "spice", "serial", "rdp"), .oneOf("novnc", "xvpvnc", "spice-html5", "serial", "rdp-html5"))
             : (
                 .oneOf("vnc", "spice", "serial", "rdp", "mks"),
-                .oneOf("novnc", "xvpvnc", "spice-html5", "serial", "rdp-html5", "webmks")
+                request.version < "2.99"
+                    ? .oneOf("novnc", "xvpvnc", "spice-html5", "serial", "rdp-html5", "webmks")
+                    : .oneOf("novnc", "xvpvnc", "spice-html5", "spice-direct", "serial", "rdp-html5", "webmks")
             )
         let name = try body.need("protocol", protocols)
         let type = try body.need("type", types)

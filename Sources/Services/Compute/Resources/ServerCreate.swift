@@ -13,20 +13,24 @@ enum ServerCreate: Resource {
         let room = request.compute
         try draft.judge(request)
         let flavor = try await flavor(draft, request)
+        let disks = try await ServerDisks.plan(draft, flavor, request)
         let image = try await image(draft, flavor, request)
         let key = try await keypair(draft, request)
         try await networks(draft, request)
         try await securityGroups(draft, request)
-        try flavor.admitsZeroDisk(request, draft)
-        let scheduling = try await scheduling(draft, image, request)
-        let drafts = rows(draft, flavor.snapshot, image, key, scheduling, request)
-        let servers = try await admit(drafts, draft, request, room)
+        if !disks.isVolumeBacked { try flavor.admitsZeroDisk(request, draft) }
+        var scheduling = try await scheduling(draft, image, request)
+        if disks.isVolumeBacked { scheduling.isVolumeBacked = true }
+        let drafts = rows(
+            draft, flavor.snapshot, disks.isVolumeBacked ? nil : image, key, scheduling, disks.rootProperties, request)
+        let devices = drafts.map { disks.rows(for: $0, request.ids, request.now) }
+        let servers = try await admit(drafts, devices, draft, request, room)
         return reply(servers, draft, request)
     }
 
     /// Writes as many servers as the quota admits, but no fewer than asked for, with the work that boots them.
     private static func admit(
-        _ drafts: [Server], _ draft: ServerDraft, _ request: Request, _ room: ComputeService
+        _ drafts: [Server], _ devices: [[BlockDevice]], _ draft: ServerDraft, _ request: Request, _ room: ComputeService
     ) async throws(Fault) -> [Server] {
         let (quota, requestID, now, userID) = (room.options.quota, request.id, request.now, request.caller.userID)
         let (queue, minimum, group) = (room.queue, draft.minCount, draft.group)
@@ -38,6 +42,8 @@ enum ServerCreate: Resource {
             let servers = drafts.prefix(count).enumerated().map { $1.numbered(next + 1 + $0) }
             if let group { try ServerGroup.join(servers.map(\.id), to: group, quota, transaction) }
             try transaction.insert(servers)
+            let disks = devices.prefix(count).flatMap { $0 }
+            if !disks.isEmpty { try transaction.insert(disks) }
             try transaction.insert(
                 servers.map { InstanceAction("create", on: $0, by: userID, requestID: requestID, at: now) })
             try queue.enqueue(
@@ -63,7 +69,7 @@ enum ServerCreate: Resource {
 
     private static func rows(
         _ draft: ServerDraft, _ flavor: FlavorSnapshot, _ image: ImageClient.Image?, _ key: Keypair?,
-        _ scheduling: SchedulingRequest, _ request: Request
+        _ scheduling: SchedulingRequest, _ rootProperties: [String: String]?, _ request: Request
     ) -> [Server] {
         let (ids, now) = (request.ids, request.now)
         let reservation = "r-" + String(ids.hex().prefix(8))
@@ -76,7 +82,8 @@ enum ServerCreate: Resource {
                 id: id, number: 0, projectID: request.caller.projectID ?? "", userID: request.caller.userID, name: name,
                 description: draft.description ?? (request.version < "2.19" ? name : nil),
                 hostname: hostname ?? Hostname.from(name, id), vmState: .building, taskState: .scheduling,
-                powerState: 0, imageID: image?.id, imageProperties: image?.guestProperties ?? [:], flavor: flavor,
+                powerState: 0, imageID: image?.id, imageProperties: image?.guestProperties ?? rootProperties ?? [:],
+                flavor: flavor,
                 vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags,
                 keyName: key?.name, keyPublic: key?.publicKey,
                 userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
@@ -98,12 +105,8 @@ extension ServerCreate {
     private static func image(
         _ draft: ServerDraft, _ flavor: Flavor, _ request: Request
     ) async throws(Fault) -> ImageClient.Image? {
-        guard let id = draft.imageRef else {
-            throw .badRequest(
-                "Block device mapping is invalid: Boot sequence for the instance and image/block "
-                    + "device mapping combination is not valid."
-            )
-        }
+        // Without an image the plan of the disks has found what to boot from.
+        guard let id = draft.imageRef else { return nil }
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Can not find requested image")
         }

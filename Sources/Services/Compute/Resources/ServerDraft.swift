@@ -28,6 +28,9 @@ struct ServerDraft: ProjectOwned, Asked {
     let returnsReservation: Bool
     /// Those that the image's signature must lead to.
     let certificates: [String]?
+    let devices: [BlockDeviceDraft]
+    /// Whether they came in the form before `block_device_mapping_v2`.
+    let isOldDevices: Bool
 
     init(_ request: Request) throws(Fault) {
         projectID = request.caller.projectID ?? ""
@@ -60,7 +63,8 @@ struct ServerDraft: ProjectOwned, Asked {
         adminPassword = try body.take("adminPass", .text(0...255))
         returnsReservation = try body.take("return_reservation_id", .bool) ?? false
         (scheduling, group) = try ServerDraft.scheduling(&body, request)
-        try ServerDraft.blockDevices(&body)
+        isOldDevices = body.has("block_device_mapping") && body.peek("block_device_mapping_v2") == nil
+        devices = try BlockDeviceDraft.read(&body, hasImage: imageRef != nil, request)
         certificates = try body.patch("trusted_image_certificates", .certificates, since: "2.63") ?? nil
         body.ignore("personality", "auto_disk_config")
         try body.end()
@@ -190,21 +194,6 @@ extension ServerDraft {
             scheduling.hints.merge(hints) { first, _ in first }
         }
         return (scheduling, scheduling.hints["group"]?.string)
-    }
-
-    /// Only the device that says "boot from this image" is served until Block storage exists.
-    private static func blockDevices(_ body: inout Body) throws(Fault) {
-        guard let devices = try body.takeObjects("block_device_mapping_v2") else { return }
-        for var device in devices {
-            let source = try device.need("source_type", .oneOf("image", "volume", "snapshot", "blank"))
-            let destination = try device.take("destination_type", .oneOf("local", "volume")) ?? "local"
-            guard source == "image", destination == "local" else {
-                throw .badRequest(
-                    "Block Device Mapping is Invalid: a device from '\(source)' to '\(destination)' "
-                        + "needs the block storage service, which this cloud does not have."
-                )
-            }
-        }
     }
 }
 

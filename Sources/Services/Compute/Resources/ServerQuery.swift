@@ -5,10 +5,12 @@ import Kernel
 struct ServerQuery: ProjectOwned, Asked {
     let projectID: String
     private let filter: SQL
+    /// Columns whose texts are to match a regular expression that the database cannot look for.
+    private let patterns: [(column: String, pattern: NamePattern)]
 
     init(_ request: Request) throws(Fault) {
         projectID = request.caller.projectID ?? ""
-        filter = try ServerQuery.filter(request, projectID)
+        (filter, patterns) = try ServerQuery.filter(request, projectID)
     }
 
     /// The columns clients may sort by (nova/api/openstack/compute/schemas/servers.py).
@@ -32,43 +34,69 @@ struct ServerQuery: ProjectOwned, Asked {
             let count = try await request.database.count(Server.self, "id = \(marker)")
             if count == 0 { throw .badRequest("marker [\(marker)] not found") }
         }
+        let narrowed = try await narrowed(request.database)
         let servers = try await request.database.all(
-            Server.self, page.condition(filter, table: Server.table, id: "id"))
+            Server.self, page.condition(narrowed, table: Server.table, id: "id"))
         return (servers, page)
     }
 
-    private static func filter(_ request: Request, _ projectID: String) throws(Fault) -> SQL {
-        var parts: [SQL] = []
-        let isAdmin = request.may("servers:allow_all_filters", on: OwnScope(request))
-        parts.append(try scope(request, projectID))
-        try time(request, &parts)
-        try states(request, &parts)
-        try texts(request, isAdmin: isAdmin, &parts)
-        tags(request, &parts)
-        return parts.dropFirst().reduce(parts[0]) { $0 + " AND " + $1 }
+    /// The filter with the servers named whose texts match the patterns.
+    private func narrowed(_ database: Database) async throws(Fault) -> SQL {
+        guard !patterns.isEmpty else { return filter }
+        let columns = patterns.map { ", \($0.column)" }.joined()
+        let rows = try await database.rows("SELECT id\(raw: columns) FROM compute_servers WHERE " + filter)
+        let ids = rows.filter { row in patterns.allSatisfy { $0.pattern.matches(row.text($0.column) ?? "") } }
+            .compactMap { $0.text("id") }
+        return filter + (ids.isEmpty ? " AND 1 = 0" : " AND id IN \(ids)")
     }
 
-    private static func scope(_ request: Request, _ projectID: String) throws(Fault) -> SQL {
-        guard try request.flag("all_tenants") == true else { return "project_id = \(projectID)" }
+    private static func filter(
+        _ request: Request, _ projectID: String
+    ) throws(Fault) -> (SQL, [(column: String, pattern: NamePattern)]) {
+        var parts: [SQL] = []
+        let isAdmin = request.may("servers:allow_all_filters", on: OwnScope(request))
+        parts.append(try scope(request, projectID, isAdmin: isAdmin))
+        try time(request, isAdmin: isAdmin, &parts)
+        try states(request, isAdmin: isAdmin, &parts)
+        let patterns = try ServerTextFilters.add(request, isAdmin: isAdmin, to: &parts)
+        tags(request, &parts)
+        return (parts.dropFirst().reduce(parts[0]) { $0 + " AND " + $1 }, patterns)
+    }
+
+    private static func scope(
+        _ request: Request, _ projectID: String, isAdmin: Bool
+    ) throws(Fault) -> SQL {
+        let named = isAdmin ? request.query("tenant_id") ?? request.query("project_id") : nil
+        // Another project's servers are asked for by naming it.
+        let isWide = try request.flag("all_tenants") ?? (named.map { $0 != projectID } ?? false)
+        guard isWide else { return "project_id = \(projectID)" }
         let rule =
             request.http.path.hasSuffix("detail") ? "servers:detail:get_all_tenants" : "servers:index:get_all_tenants"
         guard request.may(rule, on: OwnScope(request)) else {
             throw request.index.envelope.refusal(request.index.ruleName(rule))
         }
-        if let project = request.query("tenant_id") ?? request.query("project_id") { return "project_id = \(project)" }
-        return "1 = 1"
+        return named.map { "project_id = \($0)" } ?? "1 = 1"
     }
 
-    private static func time(_ request: Request, _ parts: inout [SQL]) throws(Fault) {
+    private static func time(_ request: Request, isAdmin: Bool, _ parts: inout [SQL]) throws(Fault) {
         let since = try moment(request, "changes-since")
         let before = request.version >= "2.66" ? try moment(request, "changes-before") : nil
+        if let since, let before, since > before {
+            throw .badRequest("The value of changes-since must be less than or equal to changes-before.")
+        }
         if let since { parts.append("updated_at >= \(since)") }
         if let before { parts.append("updated_at <= \(before)") }
-        let wantsDeleted = try request.flag("deleted") == true || request.query("status")?.uppercased() == "DELETED"
-        if wantsDeleted {
+        let statuses = request.queryAll("status").map { $0.uppercased() }
+        if statuses.contains("DELETED"), !isAdmin {
+            throw .forbidden("Only administrators may list deleted instances")
+        }
+        let isDeleted = try request.flag("deleted")
+        if statuses.contains("DELETED") || (isAdmin && isDeleted == true) {
             parts.append("deleted_at IS NOT NULL")
         } else if since == nil, before == nil {
             parts.append("deleted_at IS NULL")
+            let isSoft = isAdmin ? try request.flag("soft_deleted") ?? false : false
+            if !isSoft, !statuses.contains("SOFT_DELETED") { parts.append("vm_state <> 'soft-delete'") }
         }
     }
 
@@ -80,7 +108,7 @@ struct ServerQuery: ProjectOwned, Asked {
         return moment
     }
 
-    private static func states(_ request: Request, _ parts: inout [SQL]) throws(Fault) {
+    private static func states(_ request: Request, isAdmin: Bool, _ parts: inout [SQL]) throws(Fault) {
         let statuses = request.queryAll("status")
         // One that is to be deleted later is shown to whoever looks for such ones.
         let asksForSoft = statuses.contains { $0.uppercased() == "SOFT_DELETED" }
@@ -102,46 +130,10 @@ struct ServerQuery: ProjectOwned, Asked {
             if reboots.allSatisfy({ $0 == "REBOOT" }) { parts.append("task_state IN ('rebooting', 'reboot_pending')") }
             if reboots.allSatisfy({ $0 == "HARD_REBOOT" }) { parts.append("task_state = 'rebooting_hard'") }
         }
+        guard isAdmin || request.version >= "2.83" else { return }
         if let state = request.query("vm_state") { parts.append("vm_state = \(state)") }
         if let state = request.query("task_state") { parts.append("task_state = \(state)") }
         if let text = request.query("power_state"), let state = Int(text) { parts.append("power_state = \(state)") }
-    }
-
-    /// Filters on text columns. Names match anywhere in the text, as upstream's regular expressions usually mean.
-    private static func texts(_ request: Request, isAdmin: Bool, _ parts: inout [SQL]) throws(Fault) {
-        for name in ["name", "display_name"] {
-            if let text = request.query(name) {
-                let (pattern, isStart, isEnd) = plain(text)
-                parts.append("name LIKE \((isStart ? "" : "%") + pattern + (isEnd ? "" : "%"))")
-            }
-        }
-        let exact: [(String, String, Bool)] = [
-            ("image", "image_id", false), ("user_id", "user_id", true), ("host", "host", true), ("node", "node", true),
-            ("key_name", "key_name", true), ("reservation_id", "reservation_id", false), ("uuid", "id", false),
-            ("availability_zone", "zone", true), ("hostname", "hostname", false), ("access_ip_v4", "access_ip4", false),
-            ("access_ip_v6", "access_ip6", false), ("description", "description", true),
-        ]
-        for (name, column, needsAdmin) in exact where !needsAdmin || isAdmin || request.version >= "2.83" {
-            let values = request.queryAll(name)
-            if !values.isEmpty { parts.append("\(raw: column) IN \(values)") }
-        }
-        if let flavor = request.query("flavor") {
-            parts.append("flavor LIKE \("%\"id\":\"" + plain(flavor).0 + "\"%")")
-        }
-        for name in ["ip", "ip6"] where name == "ip" || isAdmin || request.version >= "2.5" {
-            if let text = request.query(name) { parts.append("ports LIKE \("%\"address\":\"" + plain(text).0 + "%")") }
-        }
-        if let locked = try request.flag("locked", since: "2.73") { parts.append("locked = \(locked)") }
-    }
-
-    /// A simple regular expression as a LIKE pattern: anchors are kept, other characters stand for themselves.
-    private static func plain(_ text: String) -> (pattern: String, isStart: Bool, isEnd: Bool) {
-        var text = text[...]
-        let (isStart, isEnd) = (text.hasPrefix("^"), text.hasSuffix("$"))
-        if isStart { text = text.dropFirst() }
-        if isEnd { text = text.dropLast() }
-        let pattern = text.replacing("\\", with: "").replacing(".*", with: "%")
-        return (String(pattern), isStart, isEnd)
     }
 
     private static func tags(_ request: Request, _ parts: inout [SQL]) {

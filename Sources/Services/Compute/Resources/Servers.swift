@@ -143,7 +143,7 @@ extension Server {
 
     static func detail(_ request: Request, _ query: ServerQuery) async throws(Fault) -> Reply {
         let (servers, page) = try await query.run(request)
-        let zones = try await HostSights.all(request, of: servers.map(\.host))
+        let zones = try await HostSights.all(request, of: servers)
         // Rules on servers look at their project, so a list judges once for each project.
         var rights: [String: ServerRights] = [:]
         for server in servers where rights[server.projectID] == nil {
@@ -158,7 +158,7 @@ extension Server {
 
     static func show(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         let groups = try await ServerGroup.holding(server.id, request.database)
-        let zones = try await HostSights.all(request, of: [server.host])
+        let zones = try await HostSights.all(request, of: [server])
         return .object("server") { view in
             server.details(&view, zones: zones)
             view.put("server_groups", groups, since: "2.71")
@@ -178,24 +178,43 @@ extension Server {
             server.accessIP6 = try ServerCreate.address(address, version: 6, &body, "accessIPv6")
         }
         if let config = try body.take("OS-DCF:diskConfig", .oneOf("AUTO", "MANUAL")) { server.diskConfig = config }
+        let zone = try body.patch("pinned_availability_zone", .text(1...255), since: "2.104")
         body.ignore("auto_disk_config")
         try body.end()
+        if let zone { try await server.pin(to: zone, request) }
         server.updatedAt = request.now
         let changed = server
+        let scheduling = try SchedulingRequest.text(changed.scheduling)
         _ = try await request.database.update(
             Server.self,
             set: """
-                name = \(changed.name), description = \(changed.description), hostname = \(changed.hostname),
+                scheduling = \(scheduling), name = \(changed.name), description = \(changed.description),
+                hostname = \(changed.hostname),
                 access_ip4 = \(changed.accessIP4), access_ip6 = \(changed.accessIP6),
                 disk_config = \(changed.diskConfig), updated_at = \(changed.updatedAt)
                 """,
             where: "id = \(changed.id) AND deleted_at IS NULL")
-        let zones = try await HostSights.all(request, of: [server.host])
+        let zones = try await HostSights.all(request, of: [server])
         let groups = try await ServerGroup.holding(changed.id, request.database)
         return .object("server") { view in
             changed.details(&view, zones: zones, isUpdate: true)
             view.put("server_groups", groups, since: "2.71")
         }
+    }
+
+    /// Pins the server to the zone it is in, or lets it go anywhere at its next move.
+    private mutating func pin(to zone: String?, _ request: Request) async throws(Fault) {
+        guard zone != scheduling.zone else { return }
+        if let zone {
+            if let pinned = scheduling.zone {
+                throw .conflict("Instance \(id) is pinned to availability zone \(pinned): unpin it first.")
+            }
+            let zones = try await HostSights.all(request, of: [host])
+            guard let host, zones.zone(of: host) == zone else {
+                throw .conflict("Instance \(id) is not in availability zone \(zone).")
+            }
+        }
+        scheduling.zone = zone
     }
 
     static func delete(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
@@ -253,6 +272,8 @@ extension Server {
         view.put("tags", tags, since: "2.26")
         view.put("trusted_image_certificates", trustedCertificates, since: "2.63")
         view.put("pinned_availability_zone", scheduling.zone, since: "2.96")
+        view.put(
+            "scheduler_hints", JSON.object(JSONObject(scheduling.hints.sorted { $0.key < $1.key })), since: "2.100")
         if let fault, vmState == .error || vmState == .deleted { self.fault(fault, rights, &view) }
     }
 
@@ -264,8 +285,10 @@ extension Server {
 
     private func image(_ view: inout View) {
         guard let imageID else { return view.put("image", "") }
+        let properties = imageProperties
         view.nest("image") { view in
             view.put("id", imageID)
+            view.put("properties", properties, since: "2.98")
             let href = view.root + "/images/" + imageID
             view.list("links", ["bookmark"]) {
                 $0.put("rel", $1)
@@ -346,7 +369,10 @@ extension Server {
         view.put("OS-EXT-STS:task_state", taskState?.rawValue)
         view.put("OS-EXT-STS:vm_state", vmState.rawValue)
         view.put("OS-EXT-STS:power_state", powerState)
-        view.put("os-extended-volumes:volumes_attached", [JSON]())
+        view.list("os-extended-volumes:volumes_attached", zones.volumes[id] ?? []) {
+            $0.put("id", $1.id)
+            $0.put("delete_on_termination", $1.deletesWithServer, since: "2.3")
+        }
         if !securityGroups.isEmpty, !ports.isEmpty {
             view.list("security_groups", securityGroups) { $0.put("name", $1) }
         }
@@ -359,26 +385,6 @@ extension Server {
             $0.put("message", fault.message)
             if rights.extended, !fault.details.isEmpty { $0.put("details", fault.details) }
         }
-    }
-}
-
-/// What a caller may see of the servers of one project.
-struct ServerRights: Sendable {
-    let extended: Bool
-    private let allStatus: Bool
-    private let unknownStatus: Bool
-    let extraSpecs: Bool
-
-    init(_ server: Server, _ request: Request) {
-        extended = request.may("os-extended-server-attributes", on: server)
-        allStatus = request.may("servers:show:host_status", on: server)
-        unknownStatus = !allStatus && request.may("servers:show:host_status:unknown-only", on: server)
-        extraSpecs = request.may("servers:show:flavor-extra-specs", on: server)
-    }
-
-    /// The status as far as the caller may see it: all, only that it is not known, or none.
-    func hostStatus(_ status: String) -> String? {
-        allStatus || (unknownStatus && status == "UNKNOWN") ? status : nil
     }
 }
 

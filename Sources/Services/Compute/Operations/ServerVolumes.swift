@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// The volumes of a server towards Block storage: made, reserved and connected at boot, let go of at delete. All may be
+/// repeated.
+struct ServerVolumes {
+    private let site: ComputeSite
+
+    init(_ site: ComputeSite) { self.site = site }
+
+    private var storage: BlockStorageClient { site.room.storage }
+    private var requestID: String { site.requestID }
+
+    // MARK: - At boot
+
+    /// Makes what is to be made, and connects the host to all of it.
+    func connect(_ server: Server) async throws(Fault) {
+        for device in try await BlockDevice.of(server.id, site.database) where device.destination == .volume {
+            let made = try await make(device, server)
+            try await connect(made, server)
+        }
+    }
+
+    /// The device with a volume that exists and can be had.
+    private func make(_ device: BlockDevice, _ server: Server) async throws(Fault) -> BlockDevice {
+        var device = device
+        if device.volumeID == nil {
+            var members: JSONObject = [
+                "size": .integer(Int64(device.size ?? 1)),
+                "name": device.source == .blank ? .string(server.id + "-blank-vol") : "",
+                "description": "",
+            ]
+            if let type = device.volumeType { members["volume_type"] = .string(type) }
+            if let image = device.imageID { members["imageRef"] = .string(image) }
+            if let snapshot = device.snapshotID { members["snapshot_id"] = .string(snapshot) }
+            device.volumeID = try await storage.acting(as: site.room.caller(for: server)).createVolume(
+                .object(members), requestID: requestID
+            ).id
+            device.isOurs = true
+            try await save(device)
+        }
+        guard device.isOurs, device.attachmentID == nil else { return device }
+        try await waitUntilMade(device.volumeID ?? "")
+        return device
+    }
+
+    /// Making a volume from an image may take minutes.
+    private func waitUntilMade(_ volume: String) async throws(Fault) {
+        for attempt in 0..<600 {
+            guard let found = try await storage.volume(volume, requestID: requestID) else {
+                throw .notFound("Volume \(volume) could not be found.")
+            }
+            if found.status == "available" || found.status == "in-use" || found.status == "reserved" { return }
+            guard found.status == "creating" || found.status == "downloading" else {
+                throw .badRequest(
+                    "Volume \(volume) did not finish being created even after we waited \(attempt / 2) seconds or "
+                        + "\(attempt) attempts. And its status is \(found.status).")
+            }
+            do { try await site.clock.sleep(.milliseconds(500)) } catch {
+                throw .unavailable("Waiting for volume \(volume) was cancelled.")
+            }
+        }
+        throw .timeout("Volume \(volume) was not made in time.")
+    }
+
+    /// Reserves the volume for the server and tells Block storage which host will use it.
+    func connect(_ device: BlockDevice, _ server: Server) async throws(Fault) {
+        guard let volume = device.volumeID else { return }
+        var device = device
+        if device.attachmentID == nil {
+            // What an interrupted run reserved is ours.
+            let held = try await storage.attachments(of: volume, by: server.id, requestID: requestID).first
+            if let held {
+                device.attachmentID = held.id
+            } else {
+                device.attachmentID = try await storage.reserve(volume, for: server.id, requestID: requestID).id
+            }
+            device.state = .attaching
+            try await save(device)
+        }
+        guard server.host != nil, let attachment = device.attachmentID else { return }
+        guard let hypervisor = try site.hypervisor(of: server) as? any GuestVolumes else {
+            throw .conflict("The host of instance \(server.id) cannot attach volumes.")
+        }
+        var connector = try await hypervisor.connector().json.object ?? [:]
+        if let name = device.device { connector["mountpoint"] = .string(name) }
+        let connected = try await storage.connect(attachment, .object(connector), requestID: requestID)
+        _ = try VolumeConnection(connected.connection)
+        device.connection = connected.connection.text()
+        try await save(device)
+    }
+
+    /// The guest runs with its volumes.
+    func complete(_ server: Server) async throws(Fault) {
+        for var device in try await BlockDevice.of(server.id, site.database) where device.state != .attached {
+            if let attachment = device.attachmentID, device.connection != nil {
+                try await storage.complete(attachment, requestID: requestID)
+            }
+            device.state = .attached
+            try await save(device)
+        }
+    }
+
+    // MARK: - At the end
+
+    /// Lets go of all volumes after a boot that failed, and deletes those that were made for it.
+    func giveBack(_ server: Server) async throws(Fault) {
+        for var device in try await BlockDevice.of(server.id, site.database) where device.destination == .volume {
+            if let attachment = device.attachmentID { try await storage.release(attachment, requestID: requestID) }
+            if device.isOurs, let volume = device.volumeID {
+                try await storage.deleteVolume(volume, requestID: requestID)
+                (device.volumeID, device.isOurs) = (device.source == .volume ? device.volumeID : nil, false)
+            }
+            (device.attachmentID, device.connection, device.state) = (nil, nil, .wanted)
+            try await save(device)
+        }
+    }
+
+    /// Lets go of all volumes of a server that is deleted, and deletes those that are to go with it.
+    func release(_ server: Server) async throws(Fault) {
+        for device in try await BlockDevice.of(server.id, site.database) {
+            if let attachment = device.attachmentID { try await storage.release(attachment, requestID: requestID) }
+            if device.deletesWithServer, let volume = device.volumeID, device.destination == .volume {
+                do throws(Fault) { try await storage.deleteVolume(volume, requestID: requestID) } catch {
+                    // Somebody else has it still, or Block storage will not: the server goes all the same.
+                    guard error.status < 500 else { throw error }
+                    site.room.log.warning(
+                        "a volume was not deleted with its server",
+                        ["volume": volume, "server": server.id, "error": error.message])
+                }
+            }
+            _ = try await site.database.delete(BlockDevice.self, "id = \(device.id)")
+        }
+    }
+
+    func save(_ device: BlockDevice) async throws(Fault) {
+        var device = device
+        device.updatedAt = site.clock.now()
+        let changed = device
+        _ = try await site.database.update(
+            BlockDevice.self,
+            set: """
+                volume_id = \(changed.volumeID), attachment_id = \(changed.attachmentID),
+                connection = \(changed.connection), is_ours = \(changed.isOurs), state = \(changed.state),
+                device = \(changed.device), size = \(changed.size), updated_at = \(changed.updatedAt)
+                """,
+            where: "id = \(changed.id)")
+    }
+}
+
+extension ComputeService {
+    /// Compute, acting for a server's project: what is made belongs to that.
+    fileprivate func caller(for server: Server) -> Caller {
+        var caller = caller
+        caller.projectID = server.projectID
+        caller.userID = server.userID
+        return caller
+    }
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import Synchronization
+
+/// Block storage's API (Cinder v3) as far as Compute calls it: volumes in memory, and who holds them.
+final class FakeBlockStorage: Service {
+    static let index = ServiceIndex(
+        type: "block-storage", name: "cinder", title: "Block storage", port: 8776, mount: "/volume", base: "/v3",
+        versions: .storage, envelope: .plain, wording: .nova, resources: [Routes.self])
+
+    struct State {
+        var volumes: [String: JSONObject] = [:]
+        var snapshots: [String: JSONObject] = [:]
+        var attachments: [String: JSONObject] = [:]
+        /// The next call to this path fails with this status.
+        var failures: [String: Int] = [:]
+    }
+
+    let state = Mutex(State())
+
+    /// A volume that is there from the start.
+    func add(_ id: String, _ more: JSONObject = [:]) {
+        state.withLock { state in
+            var volume: JSONObject = [
+                "id": .string(id), "name": "", "status": "available", "size": 1, "multiattach": false,
+                "bootable": "true", "availability_zone": "nova", "attachments": [], "metadata": [:],
+                "volume_image_metadata": ["hw_rng_model": "virtio"],
+            ]
+            for (name, value) in more { volume[name] = value }
+            state.volumes[id] = volume
+        }
+    }
+
+    func volume(_ id: String) -> JSONObject? { state.withLock { $0.volumes[id] } }
+    var attachments: [JSONObject] { state.withLock { Array($0.attachments.values) } }
+
+    /// The next call that begins so fails with a status.
+    func fail(_ call: String, _ status: Int) { state.withLock { $0.failures[call] = status } }
+
+    fileprivate func run<Value>(
+        _ call: String, _ deed: (inout State) throws(Fault) -> Value
+    ) throws(Fault) -> Value {
+        try state.withLock { state throws(Fault) in
+            if let status = state.failures.removeValue(forKey: call) { throw Fault(status, "storage is out of order") }
+            return try deed(&state)
+        }
+    }
+}
+
+extension FakeBlockStorage.State {
+    fileprivate mutating func set(_ volume: String, _ status: String) { volumes[volume]?["status"] = .string(status) }
+
+    fileprivate func hold(_ id: String) throws(Fault) -> JSONObject {
+        guard let hold = attachments[id] else { throw .notFound("no attachment \(id)") }
+        return hold
+    }
+
+    /// The status of a volume follows from who holds it.
+    fileprivate mutating func settle(_ volume: String) {
+        let holds = attachments.values.filter { $0["volume_id"]?.string == volume }
+        let isUsed = holds.contains { $0["status"] == "attached" }
+        set(volume, holds.isEmpty ? "available" : isUsed ? "in-use" : "reserved")
+    }
+}
+
+extension FakeBlockStorage {
+    enum Routes: Resource {
+        static let routes: [Route] = volumes + attachments
+
+        private static let volumes: [Route] = [
+            .open("GET", "/types", "Types") { _ in
+                .json(["volume_types": [["id": "t1", "name": "fast"]]])
+            },
+            .open("GET", "/volumes/detail", "List") { request async throws(Fault) in
+                let all = try request.storage.run("list") { Array($0.volumes.values) }
+                return .json(["volumes": .array(all.map(JSON.object))])
+            },
+            .open("GET", "/volumes/{id}", "Show") { request async throws(Fault) in
+                guard let volume = try request.storage.run("show", { $0.volumes[request["id"]] }) else {
+                    throw .notFound("no volume")
+                }
+                return .json(["volume": .object(volume)])
+            },
+            .open("POST", "/volumes", "Create", status: 202) { request async throws(Fault) in
+                let wanted = request.json?["volume"]?.object ?? [:]
+                let id = request.ids.uuid()
+                request.storage.add(id, wanted)
+                return .json(["volume": .object(request.storage.volume(id) ?? [:])])
+            },
+            .open("DELETE", "/volumes/{id}", "Delete", status: 202) { request async throws(Fault) in
+                try request.storage.run("delete") { state throws(Fault) in
+                    guard state.volumes[request["id"]]?["status"] == "available" else {
+                        throw Fault.badRequest("the volume is in use")
+                    }
+                    state.volumes[request["id"]] = nil
+                }
+                return .empty
+            },
+            .open("POST", "/volumes/{id}/action", "Act", status: 202) { request async throws(Fault) in
+                let (id, verb) = (request["id"], request.json?.object?.keys.first ?? "")
+                return try request.storage.run(verb) { state throws(Fault) in
+                    switch verb {
+                    case "os-begin_detaching": state.set(id, "detaching")
+                    case "os-roll_detaching": state.set(id, "in-use")
+                    case "os-migrate_volume_completion":
+                        let new = request.json?[verb]?["new_volume"]?.string ?? ""
+                        return .json(["save_volume_id": .string(new)])
+                    default: throw Fault.badRequest("no such action")
+                    }
+                    return .empty
+                }
+            },
+            .open("GET", "/snapshots/{id}", "Show") { request async throws(Fault) in
+                guard let snapshot = try request.storage.run("snapshot", { $0.snapshots[request["id"]] }) else {
+                    throw .notFound("no snapshot")
+                }
+                return .json(["snapshot": .object(snapshot)])
+            },
+        ]
+
+        private static let attachments: [Route] = [
+            .open("GET", "/attachments/detail", "List") { request async throws(Fault) in
+                let (volume, server) = (request.query("volume_id"), request.query("instance_id"))
+                let all = try request.storage.run("attachments") { state in
+                    state.attachments.values.filter {
+                        $0["volume_id"]?.string == volume && $0["instance"]?.string == server
+                    }
+                }
+                return .json(["attachments": .array(all.map(JSON.object))])
+            },
+            .open("POST", "/attachments", "Reserve") { request async throws(Fault) in
+                let (wanted, id) = (request.json?["attachment"] ?? .null, request.ids.uuid())
+                return try request.storage.run("reserve") { state throws(Fault) in
+                    let volume = wanted["volume_uuid"]?.string ?? ""
+                    guard let found = state.volumes[volume] else { throw Fault.notFound("no volume \(volume)") }
+                    guard found["status"] == "available" || found["multiattach"] == true else {
+                        throw Fault.badRequest("the volume is not available")
+                    }
+                    state.attachments[id] = [
+                        "id": .string(id), "volume_id": .string(volume), "instance": wanted["instance_uuid"] ?? .null,
+                        "status": "reserved", "connection_info": [:],
+                    ]
+                    state.settle(volume)
+                    return .json(["attachment": .object(state.attachments[id] ?? [:])])
+                }
+            },
+            .open("PUT", "/attachments/{id}", "Connect") { request async throws(Fault) in
+                try request.storage.run("connect") { state throws(Fault) in
+                    var hold = try state.hold(request["id"])
+                    hold["connector"] = request.json?["attachment"]?["connector"]
+                    let path = "/volumes/" + (hold["volume_id"]?.string ?? "")
+                    hold["connection_info"] = [
+                        "driver_volume_type": "local", "data": ["device_path": .string(path)],
+                    ]
+                    hold["status"] = "attaching"
+                    state.attachments[request["id"]] = hold
+                    return .json(["attachment": .object(hold)])
+                }
+            },
+            .open("POST", "/attachments/{id}/action", "Complete", status: 204) { request async throws(Fault) in
+                try request.storage.run("complete") { state throws(Fault) in
+                    var hold = try state.hold(request["id"])
+                    hold["status"] = "attached"
+                    state.attachments[request["id"]] = hold
+                    state.settle(hold["volume_id"]?.string ?? "")
+                }
+                return .empty
+            },
+            .open("DELETE", "/attachments/{id}", "Release") { request async throws(Fault) in
+                try request.storage.run("release") { state throws(Fault) in
+                    let hold = try state.hold(request["id"])
+                    state.attachments[request["id"]] = nil
+                    state.settle(hold["volume_id"]?.string ?? "")
+                }
+                return .json(["attachments": []])
+            },
+        ]
+    }
+}
+
+extension Request {
+    fileprivate var storage: FakeBlockStorage { room(FakeBlockStorage.self) }
+}
+
+extension VersionHistory {
+    fileprivate static let storage = VersionHistory(
+        "volume", ["3.0": "The beginning.", "3.67": "No project in paths."])
+}

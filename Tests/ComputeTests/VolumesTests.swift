@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import Compute
+import Kernel
+import Simulation
+import Synchronization
+import Testing
+
+/// Volumes of servers, against a Block storage in memory.
+struct VolumesTests {
+    static let one = "aaaaaaaa-0000-4000-8000-000000000001"
+    static let two = "aaaaaaaa-0000-4000-8000-000000000002"
+
+    private static func cloud(_ more: JSONObject = [:]) async throws -> (ComputeCloud, FakeBlockStorage) {
+        let storage = FakeBlockStorage()
+        storage.add(one, more)
+        storage.add(two)
+        let cloud = try await ComputeCloud(storage: storage)
+        await cloud.flavor()
+        return (cloud, storage)
+    }
+
+    private static func body(_ volume: String, _ more: JSONObject = [:]) -> JSON {
+        var members: JSONObject = ["volumeId": .string(volume)]
+        for (name, value) in more { members[name] = value }
+        return ["volumeAttachment": .object(members)]
+    }
+
+    @Test("A volume is attached, shown in every version's form, and detached; Block storage knows of each step")
+    func attachAndDetach() async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        let made = await cloud.call("POST", path, Self.body(Self.one, ["tag": "data"]), at: "2.70")
+        #expect(made.status == 200, "\(made.json.text())")
+        #expect(made["volumeAttachment"]["device"]?.string == "/dev/vdb")
+        #expect(await cloud.call("POST", path, Self.body(Self.one)).status == 400)
+        try await cloud.work()
+        #expect(storage.volume(Self.one)?["status"] == "in-use")
+        #expect(storage.attachments.first?["connector"]?["host"]?.string == "host-1")
+        #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.map(\.volumeID) == [Self.one])
+        #expect(
+            await cloud.show(id, at: "2.3")["os-extended-volumes:volumes_attached"]?.text()
+                == #"[{"id":"\#(Self.one)","delete_on_termination":false}]"#)
+
+        let old = await cloud.call("GET", path)["volumeAttachments"][0]?.object?.keys ?? [String]()
+        #expect(old.sorted() == ["device", "id", "serverId", "volumeId"])
+        let new = await cloud.call("GET", path + "/\(Self.one)", at: "2.89")["volumeAttachment"]
+        #expect(new["tag"]?.string == "data" && new["id"] == nil && new["attachment_id"]?.string != nil)
+        #expect(await cloud.call("GET", path + "/\(Self.two)").status == 404)
+
+        #expect(await cloud.call("DELETE", path + "/\(Self.two)").message.contains("is not attached to volume"))
+        #expect(await cloud.call("DELETE", path + "/\(Self.one)").status == 202)
+        #expect(await cloud.call("DELETE", path + "/\(Self.one)").status == 400)
+        try await cloud.work()
+        #expect(storage.volume(Self.one)?["status"] == "available" && storage.attachments.isEmpty)
+        #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.isEmpty == true)
+        #expect(await cloud.call("GET", path)["volumeAttachments"].array?.isEmpty == true)
+        let log = await cloud.call("GET", "/servers/\(id)/os-instance-actions")["instanceActions"].array ?? []
+        let actions = log.compactMap { $0["action"]?.string }
+        #expect(actions.contains("attach_volume") && actions.contains("detach_volume"))
+    }
+
+    @Test("Since 2.101 attaching answers 202 and nothing")
+    func asynchronous() async throws {
+        let (cloud, _) = try await Self.cloud()
+        let id = try await cloud.server()
+        let made = await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(Self.one), at: "2.101")
+        #expect(made.status == 202 && made.json.isNull)
+    }
+
+    @Test("What cannot be attached is refused in upstream's words, and nothing is held")
+    func refusals() async throws {
+        let (cloud, storage) = try await Self.cloud(["status": "error"])
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        #expect(await cloud.call("POST", path, Self.body(Self.one)).message.hasPrefix("Invalid volume: Volume"))
+        let nothing = "aaaaaaaa-0000-4000-8000-00000000000f"
+        #expect(
+            await cloud.call("POST", path, Self.body(nothing)).message == "Volume \(nothing) could not be found.")
+        #expect(await cloud.call("POST", path, Self.body("7")).status == 400)
+        #expect(await cloud.call("POST", path, Self.body(Self.two, ["device": "/dev/vda"])).status == 409)
+        #expect(await cloud.call("POST", path, Self.body(Self.two, ["device": "vd/x"])).status == 400)
+        #expect(await cloud.call("POST", path, Self.body(Self.two, ["tag": "x"]), at: "2.48").status == 400)
+        storage.add(Self.one, ["multiattach": true])
+        #expect(await cloud.call("POST", path, Self.body(Self.one), at: "2.59").message.contains("version 2.60"))
+        #expect(await cloud.call("POST", path, Self.body(Self.one), at: "2.60").status == 200)
+        await cloud.act(id, ["lock": .null], as: .admin())
+        #expect(await cloud.call("POST", path, Self.body(Self.two)).status == 409)
+        try await cloud.work()
+        #expect(storage.attachments.count == 1)
+    }
+
+    @Test("An attachment that fails half way leaves nothing", arguments: ["connect", "complete", "reserve"])
+    func undone(step: String) async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        storage.fail(step, 400)
+        #expect(await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(Self.one)).status == 200)
+        try await cloud.work()
+        #expect(storage.attachments.isEmpty && storage.volume(Self.one)?["status"] == "available")
+        #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.isEmpty == true)
+        #expect(await cloud.show(id)["os-extended-volumes:volumes_attached"]?.array?.isEmpty == true)
+        #expect(await cloud.show(id)["status"]?.string == "ACTIVE")
+    }
+
+    @Test("Since 2.85 what becomes of a volume with its server may be changed, and nothing else")
+    func change() async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        #expect(await cloud.call("POST", path, Self.body(Self.one)).status == 200)
+        try await cloud.work()
+        let item = path + "/\(Self.one)"
+        #expect(await cloud.call("PUT", item, Self.body(Self.one), at: "2.84").status == 403)
+        let other = await cloud.call("PUT", item, Self.body(Self.one, ["device": "/dev/vdx"]), at: "2.85")
+        #expect(other.message == "The device property is not mutable")
+        let wanted = Self.body(Self.one, ["delete_on_termination": true, "device": "/dev/vdb"])
+        #expect(await cloud.call("PUT", item, wanted, at: "2.85").status == 202)
+        #expect(await cloud.call("GET", item, at: "2.79")["volumeAttachment"]["delete_on_termination"]?.bool == true)
+        #expect(await cloud.call("DELETE", "/servers/\(id)").status == 204)
+        try await cloud.work()
+        #expect(storage.volume(Self.one) == nil && storage.attachments.isEmpty)
+    }
+
+    @Test("Block storage swaps a volume that it migrates; nobody else may")
+    func swap() async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        #expect(await cloud.call("POST", path, Self.body(Self.one)).status == 200)
+        try await cloud.work()
+        let item = path + "/\(Self.one)"
+        #expect(await cloud.call("PUT", item, Self.body(Self.two), as: .admin()).status == 403)
+        let refused = await cloud.call("PUT", item, Self.body(Self.two), as: .service())
+        #expect(refused.message.contains("is not migrating"))
+        storage.state.withLock { $0.volumes[Self.one]?["migration_status"] = "migrating" }
+        #expect(await cloud.call("PUT", item, Self.body(Self.two), as: .service()).status == 202)
+        try await cloud.work()
+        #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.map(\.volumeID) == [Self.two])
+        #expect(await cloud.call("GET", path)["volumeAttachments"][0]?["volumeId"]?.string == Self.two)
+        #expect(storage.attachments.map { $0["volume_id"]?.string } == [Self.two])
+    }
+
+    @Test("Without Block storage nothing is attached and nothing is listed")
+    func without() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server()
+        #expect(await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(Self.one)).status == 404)
+        #expect(await cloud.call("GET", "/os-volumes").message.contains("block storage service is not part"))
+        #expect(await cloud.call("GET", "/os-snapshots/7").status == 404)
+    }
+
+    @Test("Volumes are seen through Compute until 2.35")
+    func proxy() async throws {
+        let (cloud, _) = try await Self.cloud()
+        #expect(await cloud.call("GET", "/os-volumes")["volumes"].array?.count == 2)
+        let shown = await cloud.call("GET", "/os-volumes/\(Self.one)")["volume"]
+        #expect(shown["status"]?.string == "available" && shown["attachments"]?.text() == "[{}]")
+        let made = await cloud.call("POST", "/os-volumes", ["volume": ["size": 1, "display_name": "a"]])
+        #expect(made["volume"]["displayName"]?.string == "a", "\(made.json.text())")
+        #expect(await cloud.call("GET", "/os-volumes", at: "2.36").status == 404)
+    }
+}
