@@ -142,7 +142,8 @@ extension Auditor {
             guard let server = byID[migration.serverID], !facts.isMoving(server), let root = hostIDs[migration.source]
             else { continue }
             let wanted = ResourceRequest(
-                migration.oldFlavor, image: server.imageProperties, isVolumeBacked: server.scheduling.isVolumeBacked ?? false
+                migration.oldFlavor, image: server.imageProperties,
+                isVolumeBacked: server.scheduling.isVolumeBacked ?? false
             ).amounts
             found += compare(held[migration.id], wanted, of: migration.id, on: migration.source, root, facts)
         }
