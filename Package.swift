@@ -69,6 +69,7 @@ let package = Package(
 
         // Services: one room each
         room("Identity"), room("Image"), room("Placement"), room("Network"), room("Compute"),
+        room("LoadBalancer"),
 
         // Drivers: one target per back end
         driver("ImageImports", "Image", "CZlib"),
@@ -90,6 +91,7 @@ let package = Package(
             dependencies: [
                 "ImageImports",
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
+                "LoadBalancer",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
                 "IdentityLDAP", "FederationSAML", "RoutingBIRD",
             ],
@@ -115,6 +117,7 @@ let package = Package(
         tests("PlacementTests", "Placement", "Kernel", "Clients", "Simulation"),
         tests("NetworkTests", "Network", "Kernel", "Clients", "Simulation"),
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),
+        tests("LoadBalancerTests", "LoadBalancer", "Network", "Kernel", "Clients", "Simulation"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
         tests("RoutingBIRDTests", "RoutingBIRD", "Network", "Kernel"),

@@ -7,6 +7,7 @@ import Identity
 import IdentityLDAP
 import Image
 import Kernel
+import LoadBalancer
 import Network
 import NetworkOVN
 import Placement
@@ -19,6 +20,7 @@ enum Cloud {
     /// Every service, in the order of the catalog.
     static let indexes: [ServiceIndex] = [
         IdentityService.index, ImageService.index, PlacementService.index, ComputeService.index, NetworkService.index,
+        LoadBalancerService.index,
     ]
 
     /// The port that answers for all services under their paths, and for the pages of the cloud itself.
@@ -32,7 +34,7 @@ enum Cloud {
         IdentityOptions.self, LDAPOptions.self, ImageOptions.self, ImageStoreOptions.self, ImageCacheOptions.self,
         ComputeOptions.self,
         LibvirtOptions.self,
-        NetworkOptions.self, PlacementOptions.self, ImportOptions.self,
+        NetworkOptions.self, LoadBalancerOptions.self, PlacementOptions.self, ImportOptions.self,
         OVNOptions.self, BIRDOptions.self, EngineOptions.self,
     ]
 

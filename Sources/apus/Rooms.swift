@@ -9,6 +9,7 @@ import Image
 import ImageFiles
 import ImageImports
 import Kernel
+import LoadBalancer
 import Network
 import NetworkOVN
 import OVSDB
@@ -22,6 +23,7 @@ struct Rooms: Sendable {
     let placement: PlacementService
     let network: NetworkService
     let compute: ComputeService
+    let balancing: LoadBalancerService
     let queue: OperationQueue
     /// The OVN back end's own loop; nil with the made-up network.
     let ovn: OVNNetworkBackend?
@@ -81,6 +83,9 @@ struct Rooms: Sendable {
             certificates: { [certificates = image.ports.certificates] id async throws(Fault) in
                 try await certificates.certificate(id)
             })
+        balancing = LoadBalancerService(
+            database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
+            caller: Rooms.caller("octavia"), providers: .fake(), options: options[LoadBalancerOptions.self])
     }
 
     private static func imagePorts(_ ground: Ground, _ queue: OperationQueue) throws(Fault) -> ImagePorts {
@@ -178,7 +183,7 @@ struct Rooms: Sendable {
 
     /// Opens the rooms for requests, each under its policy.
     func open(_ ground: Ground, metrics: Metrics, policies: PolicyBook) throws(Fault) -> [OpenService] {
-        let services: [any Service] = [identity, image, placement, network, compute]
+        let services: [any Service] = [identity, image, placement, network, compute, balancing]
         return try services.mapping { service throws(Fault) in
             guard let policy = policies[type(of: service).index.type] else {
                 throw .internalError("there is no policy for \(type(of: service).index.type)")
@@ -199,6 +204,7 @@ struct Rooms: Sendable {
             group.addTask { await KeyWatch(identity).run() }
             group.addTask { await network.sync.run(metrics) }
             group.addTask { await RouteAnnouncer(network, advertiser).run() }
+            group.addTask { await balancing.sync.run() }
             group.addTask { await ImageJanitor(image).run() }
             group.addTask { await ImageLocationHasher(image).run() }
             group.addTask { await ImageScrubber(image).run() }
