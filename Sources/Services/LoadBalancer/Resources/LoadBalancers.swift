@@ -105,7 +105,7 @@ extension LoadBalancer {
         do throws(Fault) {
             try await VIPPort(room).ensure(id, requestID: request.id)
         } catch {
-            // Refused for a reason of the client's: nothing of it is left. What may pass is tried again behind its back.
+            // What may pass is tried again behind the client's back. A refusal of Network's leaves nothing.
             guard error.status < 500 else { return try await fullReply(request, id) }
             try await request.database.transaction { transaction throws(Fault) in try erase(transaction, id) }
             throw error
