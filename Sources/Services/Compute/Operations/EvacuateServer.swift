@@ -14,9 +14,8 @@ struct EvacuateServer: Operation {
 
     var steps: [Step<ComputeSite>] {
         [
-            Step("conductor_rebuild_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
+            Step("rebuild_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
             Step("rebuild_instance", attempts: 2, budget: .seconds(900), do: rebuild, undo: tearDown),
-            Step("finish_evacuation", do: finish),
         ]
     }
 
@@ -24,10 +23,14 @@ struct EvacuateServer: Operation {
         try await placing.place(site, migration, then: .preMigrating)
     }
 
-    private func unplace(_ site: ComputeSite) async throws(Fault) { try await placing.undo(site, migration) }
+    private func unplace(_ site: ComputeSite) async throws(Fault) {
+        guard try await site.migration(migration).status != .done else { return }
+        try await placing.undo(site, migration)
+    }
 
     private func rebuild(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        guard migration.status != .done else { return }
         guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
         let there = try site.room.hosts.find(dest)
         try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
@@ -36,6 +39,7 @@ struct EvacuateServer: Operation {
         try await site.note(nil, .rebuildSpawning, migration)
         try await there.boot(try await site.room.guest(for: moved), image: try await site.imageSource(server))
         if migration.newState == .stopped { try await there.power(server.id, .stop(grace: .zero)) }
+        try await commit(migration, site)
     }
 
     private func tearDown(_ site: ComputeSite) async throws(Fault) {
@@ -46,8 +50,8 @@ struct EvacuateServer: Operation {
         try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
     }
 
-    private func finish(_ site: ComputeSite) async throws(Fault) {
-        let migration = try await site.migration(migration)
+    /// From here on the server is where it was made anew.
+    private func commit(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) {
         let (now, request) = (site.clock.now(), site.requestID)
         let isStopped = migration.newState == .stopped
         let power: GuestState = isStopped ? .shutdown : .running

@@ -19,7 +19,7 @@ struct LiveMigrateServer: Operation {
             Step("conductor_live_migrate_instance", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
             Step("pre_live_migration", attempts: 2, budget: .seconds(600), do: prepare, undo: unprepare),
             Step("live_migration", attempts: 2, budget: .seconds(43_200), do: travel, undo: giveUp),
-            Step("post_live_migration", attempts: 10, budget: .seconds(300), do: settle),
+            Step("post_live_migration_at_destination", attempts: 10, budget: .seconds(300), do: settle),
         ]
     }
 
@@ -139,7 +139,7 @@ struct LiveMigrateServer: Operation {
         let migration = try await site.migration(migration)
         switch migration.status {
         case .completed: return
-        case .postMigrating where step == "post_live_migration":
+        case .postMigrating where step == "post_live_migration_at_destination":
             // It lives over there, but is not settled in: somebody has to look.
             try await site.endMove(migration.id, .error, fault, step: step, vmState: .error)
         case .postMigrating: try await settle(site)

@@ -41,7 +41,8 @@ struct ActionEvent: Sendable {
         case ShelveServer.kind: "compute_shelve_instance"
         case OffloadServer.kind: "compute_shelve_offload_instance"
         case UnshelveServer.kind: "compute_unshelve_instance"
-        default: "compute_\(step)"
+        // What upstream's conductor does has that name; the rest is done by its compute service.
+        default: step.hasPrefix("conductor_") || step == "rebuild_server" ? step : "compute_\(step)"
         }
     }
 }
