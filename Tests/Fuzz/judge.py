@@ -14,7 +14,7 @@ WELL_SAID = re.compile(
     r"is a required property|Pointer `|[Rr]equired attribute|Invalid JSON pointer|Invalid uuid|id must be an integer|"
     r"Invalid value for port|Invalid CIDR|Could not find|'name' field|Custom property|body and URI|Only admins|in request body|"
     r"at 'body'|does not match schema|service is not supported|Bad router request|Invalid application credential|"
-    r"Resources required|could not be found|No inventory|More than one possible network|AllowedAddressPair")
+    r"Resources required|could not be found|Service Profile needs|No inventory|More than one possible network|AllowedAddressPair")
 # Whose owner alone and those it is shared with may see it. Others are shown to the owners of what they hang on, too.
 PRIVATE = re.compile(
     r"GET /v2(.0|.1)/(networks|routers|floatingips|security-groups|subnetpools|address-scopes|servers)/\{\w+\}$")
