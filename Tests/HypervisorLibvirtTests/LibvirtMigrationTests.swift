@@ -105,6 +105,23 @@ struct LibvirtMigrationTests {
         }
     }
 
+    @Test("Two daemons hand guests over as every driver's hosts do")
+    func conformance() async throws {
+        try await PrivateLibvirt.with { first async throws in
+            try await PrivateLibvirt.with { second async throws in
+                try cable(first, second)
+                let (here, there) = (first.hypervisor(address: "10.9.0.1"), second.hypervisor(address: "10.9.0.2"))
+                for (at, conformance) in GuestMigrationConformance.allCases.enumerated() {
+                    try await conformance.run(from: here, to: there, first.spec(at + 1))
+                }
+                for host in [first, second] {
+                    #expect(FileSystem.list(host.data + "/instances").isEmpty)
+                    #expect(try !host.devices().contains { $0.hasPrefix("tap") })
+                }
+            }
+        }
+    }
+
     private func cable(_ first: PrivateLibvirt, _ second: PrivateLibvirt) throws {
         let (one, two) = (first.namespace.name, second.namespace.name)
         try Subprocess.check(

@@ -47,11 +47,34 @@ extension GuestFiles {
     }
 }
 
+// MARK: - Awaited guests
+
+extension GuestFiles {
+    /// The ports of a guest that is awaited and has no domain yet which could tell of them.
+    static func awaited(in folder: GuestFolder) -> [GuestNIC] {
+        guard let text = FileSystem.text(folder.awaited), let json = try? JSON.parse(Array(text.utf8)) else {
+            return []
+        }
+        return (try? JSON.decode([GuestNIC].self, from: json)) ?? []
+    }
+
+    /// Notes them; none removes the note.
+    static func note(awaited nics: [GuestNIC], in folder: GuestFolder) throws(Fault) {
+        guard !nics.isEmpty else { return FileSystem.remove(folder.awaited) }
+        let text: String
+        do { text = try JSON.encode(nics).text() } catch {
+            throw .internalError("The ports of an awaited guest cannot be noted: \(error)")
+        }
+        try FileSystem.write(text, to: folder.awaited)
+    }
+}
+
 // MARK: - Kept disks
 
 extension GuestFolder {
     /// Where the disks are kept that a resize began with; complete when it has this name.
     fileprivate var kept: String { path + "/kept" }
+    fileprivate var awaited: String { path + "/awaited" }
 }
 
 extension GuestFiles {

@@ -122,7 +122,9 @@ package final class LibvirtHypervisor: Hypervisor {
                 }
                 return try domain.nics()
             }
-            for nic in nics { try await plug.unplug(nic) }
+            // A guest that was awaited and never came has no domain, but its ports are here.
+            let awaited = try await pool.run { () throws(Fault) in GuestFiles.awaited(in: folder) }
+            for nic in nics + awaited.filter({ !nics.contains($0) }) { try await plug.unplug(nic) }
             try await session.call { connection throws(Fault) in
                 guard let domain = try Domain(server, on: connection) else { return }
                 let flags =

@@ -37,7 +37,9 @@ extension LibvirtHypervisor: GuestLiveMigration {
                     }
                 }
             }
-            for nic in guest.nics { try await plug.plug(nic) }
+            let nics = guest.nics
+            try await pool.run { () throws(Fault) in try GuestFiles.note(awaited: nics, in: folder) }
+            for nic in nics { try await plug.plug(nic) }
         }
         let place = LibvirtPlace(uri: settings.uri, host: settings.hostIP, dataDirectory: settings.dataDirectory)
         do {
@@ -151,8 +153,9 @@ extension LibvirtHypervisor: GuestLiveMigration {
     }
 
     package func arrive(_ guest: GuestSpec, as state: GuestState) async throws(Fault) {
-        let server = guest.server
+        let (server, folder) = (guest.server, try folder(of: guest.server))
         try await turnstile.pass(server) { () async throws(Fault) in
+            try await pool.run { () throws(Fault) in try GuestFiles.note(awaited: [], in: folder) }
             try await session.call { connection throws(Fault) in
                 let domain = try Domain.ours(server, on: connection)
                 guard state == .running, try domain.state() == .paused else { return }

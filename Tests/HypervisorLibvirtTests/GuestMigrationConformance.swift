@@ -1,0 +1,1 @@
+../ComputeTests/GuestMigrationConformance.swift
