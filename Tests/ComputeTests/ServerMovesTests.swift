@@ -68,6 +68,12 @@ struct ServerMovesTests {
         try await Self.clean(cloud)
         let actions = await cloud.call("GET", "/servers/\(id)/os-instance-actions")["instanceActions"].array ?? []
         #expect(actions.compactMap { $0["action"]?.string } == ["confirmResize", "resize", "create"])
+        let request = actions[1]["request_id"]?.string ?? ""
+        let resize = await cloud.call("GET", "/servers/\(id)/os-instance-actions/\(request)", as: .admin())
+        #expect(
+            resize["instanceAction"]["events"].array?.compactMap { $0["event"]?.string } == [
+                "compute_finish_resize", "compute_resize_instance", "compute_prep_resize", "conductor_migrate_server",
+            ])
     }
 
     @Test("A resize that is taken back leaves the server what and where it was", arguments: [true, false])

@@ -14,13 +14,31 @@ struct ActionEvent: Sendable {
     static func all(
         on subject: String, of request: String, action: String, _ queue: OperationQueue
     ) async throws(Fault) -> [ActionEvent] {
-        let began = try await queue.timeline(of: subject).filter { $0.what == "began" && $0.requestID == request }
-        return try await queue.operations(on: subject).filter { $0.requestID == request }.compactMap { operation in
-            guard let first = began.first(where: { $0.operationID == operation.id }) else { return nil }
+        let timeline = try await queue.timeline(of: subject).filter { $0.requestID == request }
+        return try await queue.operations(on: subject).filter { $0.requestID == request }.flatMap { operation in
+            let own = timeline.filter { $0.operationID == operation.id }
+            if moves.contains(operation.kind) { return steps(own) }
+            guard let first = own.first(where: { $0.what == "began" }) else { return [] }
+            return [
+                ActionEvent(
+                    name: name(operation.kind, step: first.step, action: action), startedAt: first.at,
+                    finishedAt: operation.isOver ? operation.updatedAt : nil,
+                    failure: operation.isOver && operation.state != .done ? operation.fault : nil)
+            ]
+        }
+    }
+
+    /// A move is several functions of upstream's, one after another: each step is one.
+    private static let moves: Set = [MoveServer.kind, RevertMove.kind, LiveMigrateServer.kind, EvacuateServer.kind]
+
+    private static func steps(_ timeline: [OperationEvent]) -> [ActionEvent] {
+        timeline.indices.filter { timeline[$0].what == "began" }.reversed().map { at in
+            let (event, next) = (timeline[at], timeline.dropFirst(at + 1).first)
+            let isError = next?.what == "failed" || next?.what == "retried"
+            let isConductors = event.step.hasPrefix("conductor_") || event.step == "rebuild_server"
             return ActionEvent(
-                name: name(operation.kind, step: first.step, action: action), startedAt: first.at,
-                finishedAt: operation.isOver ? operation.updatedAt : nil,
-                failure: operation.isOver && operation.state != .done ? operation.fault : nil)
+                name: isConductors ? event.step : "compute_" + event.step, startedAt: event.at, finishedAt: next?.at,
+                failure: isError ? next?.message : nil)
         }
     }
 
