@@ -211,6 +211,7 @@ struct Rooms: Sendable {
             group.addTask { await ImageCacheKeeper(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
+            group.addTask { await NotificationRelay(compute).run() }
             group.addTask { await MoveKeeper(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }
             group.addTask { await ServerKeeper(compute).run() }

@@ -27,12 +27,6 @@ struct OperationsTests {
         }
     }()
 
-    /// What is still being built.
-    static let missing: Set<String> = [
-        "POST /os-assisted-volume-snapshots ", "DELETE /os-assisted-volume-snapshots/{} ",
-        "POST /os-aggregates/{}/images ",
-    ]
-
     @Test("Every operation of the API reference has a route, from the version on that it came with")
     func routes() {
         #expect(Self.lines.count > 240)
@@ -47,8 +41,7 @@ struct OperationsTests {
         for line in Self.lines {
             let key = "\(line.method) \(line.path) \(line.action)"
             guard let routes = known[words[key] ?? key] else {
-                let isExpected = Self.missing.contains(key)
-                #expect(isExpected, "no route answers \(key)")
+                Issue.record("no route answers \(key)")
                 continue
             }
             let since = routes.map { $0.since?.description ?? "" }

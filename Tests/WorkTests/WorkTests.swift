@@ -87,6 +87,35 @@ struct WorkerTests {
         #expect(diary.all == Array(repeating: ["do a", "do b", "do c", "succeeded"], count: 3).flatMap { $0 })
     }
 
+    @Test("Ended operations are forgotten after their time; what waits, and what was told of them, stays")
+    func forgotten() async throws {
+        let queue = try await queue()
+        _ = try await queue.database.transaction { tx throws(Fault) in
+            try queue.enqueue(Build(subject: "s"), requestID: "req-1", in: tx)
+        }
+        try await drain(queue)
+        _ = try await queue.database.transaction { tx throws(Fault) in
+            try queue.enqueue(Build(subject: "s"), requestID: "req-2", in: tx)
+        }
+        try await queue.prune(endedBefore: queue.clock.now() - .seconds(60))
+        #expect(try await queue.operations(on: "s").count == 2)
+        try await queue.prune(endedBefore: queue.clock.now() + .seconds(1))
+        #expect(try await queue.operations(on: "s").map(\.requestID) == ["req-2"])
+        #expect(try await queue.timeline(of: "s").contains { $0.requestID == "req-1" })
+    }
+
+    @Test("A subject with much to do keeps no other one waiting")
+    func fairness() async throws {
+        let queue = try await queue()
+        _ = try await queue.database.transaction { tx throws(Fault) in
+            for _ in 0..<200 { try queue.enqueue(Build(subject: "busy"), requestID: "req-1", in: tx) }
+            try queue.enqueue(Build(subject: "other", failsAt: "a"), requestID: "req-2", in: tx)
+        }
+        try await drain(queue)
+        let first = diary.all.firstIndex { $0.hasPrefix("failed") } ?? 0
+        #expect(first < 200, "the other one came at line \(first) of \(diary.all.count)")
+    }
+
     @Test("A cancelled operation is undone")
     func cancelled() async throws {
         let queue = try await queue()

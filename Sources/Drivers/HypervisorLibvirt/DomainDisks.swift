@@ -6,7 +6,11 @@ internal import Kernel
 extension DomainXML {
     func disks(_ xml: inout XMLWriter) {
         var names = DiskNames(machine: machineType, properties: spec.properties)
+        var volumes = spec.volumes[...]
+        // What the guest boots from comes first.
+        if spec.isVolumeBacked, let root = volumes.popFirst() { root.write(to: &xml, target: names.next(for: root)) }
         for disk in disks { disk.write(to: &xml, names: &names, cache: diskCache) }
+        for volume in volumes { volume.write(to: &xml, target: names.next(for: volume)) }
         if names.usesSCSI {
             xml.element(
                 "controller", ["type": "scsi", "index": "0", "model": property("hw_scsi_model") ?? "virtio-scsi"])
@@ -50,6 +54,8 @@ struct DiskNames {
     private let diskBus: String
     private let cdromBus: String
     private var used: [String: Int] = [:]
+    /// Names that are given already.
+    var taken: Set<String> = []
     private(set) var usesSCSI = false
 
     init(machine: String, properties: [String: String]) {
@@ -69,8 +75,16 @@ struct DiskNames {
             case "fdc": "fd"
             default: "sd"
             }
-        let number = used[prefix, default: 0]
-        used[prefix] = number + 1
-        return (prefix + String(UnicodeScalar(UInt8(97 + number % 26))), bus)
+        var name = ""
+        repeat {
+            let number = used[prefix, default: 0]
+            used[prefix] = number + 1
+            name = prefix + String(UnicodeScalar(UInt8(97 + number % 26)))
+        } while taken.contains(name) && used[prefix, default: 0] < 26
+        return (name, bus)
+    }
+
+    mutating func next(for volume: GuestVolume) -> (target: String, bus: String) {
+        next(isCDROM: volume.kind == "cdrom", bus: volume.bus)
     }
 }

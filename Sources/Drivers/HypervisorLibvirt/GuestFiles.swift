@@ -13,7 +13,7 @@ enum GuestFiles {
             FileSystem.remove(folder.path + "/" + name)
         }
         try FileSystem.makeDirectory(folder.path, mode: 0o700)
-        try root(spec, at: folder.root, on: base)
+        if !spec.isVolumeBacked { try root(spec, at: folder.root, on: base) }
         if !FileSystem.exists(folder.ephemeral) { try makeEphemeral(spec, in: folder) }
         try makeSwap(spec, in: folder)
         if let base, base.isMedium {
@@ -59,6 +59,8 @@ enum GuestFiles {
         [
             GuestDisk(role: .root, path: folder.root, format: "qcow2"),
             GuestDisk(role: .ephemeral, path: folder.ephemeral, format: "raw"),
+            GuestDisk(role: .ephemeral, path: folder.path + "/disk.eph1", format: "raw"),
+            GuestDisk(role: .ephemeral, path: folder.path + "/disk.eph2", format: "raw"),
             GuestDisk(role: .swap, path: folder.swap, format: "raw"),
             GuestDisk(role: .installer, path: folder.installer, format: "raw"),
             GuestDisk(role: .configDrive, path: folder.configDrive, format: "raw"),
@@ -67,6 +69,16 @@ enum GuestFiles {
 
     /// Grows the disks; the guest finds the room at its next start. Swap holds nothing and is made anew.
     static func grow(_ folder: GuestFolder, to spec: GuestSpec) throws(Fault) {
+        if !spec.isVolumeBacked { try growRoot(folder, to: spec) }
+        if spec.ephemeralDisks.count < 2 { try growEphemeral(folder, to: spec) }
+        let swap = Int64(spec.swapMiB) << 20
+        let now = FileSystem.exists(folder.swap) ? try FileSize.of(folder.swap) : 0
+        guard swap != now else { return }
+        FileSystem.remove(folder.swap)
+        try makeSwap(spec, in: folder)
+    }
+
+    private static func growRoot(_ folder: GuestFolder, to spec: GuestSpec) throws(Fault) {
         guard case .qcow2(let has, _, _) = try DiskHeader.read(folder.root) else {
             throw .internalError("The root disk of \(spec.server) cannot be read.")
         }
@@ -76,12 +88,6 @@ enum GuestFiles {
             try Subprocess.check(
                 ["qemu-img", "resize", "-q", "-f", "qcow2", folder.root, "\(wanted)"], timeout: .seconds(60))
         }
-        try growEphemeral(folder, to: spec)
-        let swap = Int64(spec.swapMiB) << 20
-        let now = FileSystem.exists(folder.swap) ? try FileSize.of(folder.swap) : 0
-        guard swap != now else { return }
-        FileSystem.remove(folder.swap)
-        try makeSwap(spec, in: folder)
     }
 
     private static func growEphemeral(_ folder: GuestFolder, to spec: GuestSpec) throws(Fault) {
@@ -100,8 +106,12 @@ enum GuestFiles {
 
     private static func makeEphemeral(_ spec: GuestSpec, in folder: GuestFolder) throws(Fault) {
         guard spec.ephemeralGiB > 0 else { return }
-        try blank(folder.ephemeral, bytes: Int64(spec.ephemeralGiB) << 30)
-        try Subprocess.check(["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", folder.ephemeral], timeout: .seconds(300))
+        let sizes = spec.ephemeralDisks.isEmpty ? [spec.ephemeralGiB] : spec.ephemeralDisks
+        for (number, size) in sizes.enumerated() {
+            let path = number == 0 ? folder.ephemeral : folder.path + "/disk.eph\(number)"
+            try blank(path, bytes: Int64(size) << 30)
+            try Subprocess.check(["mkfs.ext4", "-q", "-F", "-L", "ephemeral\(number)", path], timeout: .seconds(300))
+        }
     }
 
     private static func makeSwap(_ spec: GuestSpec, in folder: GuestFolder) throws(Fault) {

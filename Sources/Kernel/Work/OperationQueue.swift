@@ -78,6 +78,21 @@ package final class OperationQueue: Sendable {
         try await database.all(OperationEvent.self, "subject = \(subject) ORDER BY at, operation_id")
     }
 
+    /// Forgets operations that ended before a moment. Their timelines stay three months longer.
+    package func prune(endedBefore moment: Timestamp) async throws(Fault) {
+        while true {
+            let ids = try await database.rows(
+                """
+                SELECT id FROM work_operations WHERE state IN ('done', 'failed', 'cancelled')
+                AND position < \(moment.microseconds) AND updated_at < \(moment) LIMIT 500
+                """
+            ).compactMap { $0.text("id") }
+            guard !ids.isEmpty else { break }
+            _ = try await database.delete(OperationRecord.self, "id IN \(ids)")
+        }
+        _ = try await database.delete(OperationEvent.self, "at < \(moment - .seconds(90 * 86_400))")
+    }
+
     /// Operations neither done nor failed.
     package func unfinished() async throws(Fault) -> Int {
         try await database.count(OperationRecord.self, "state IN ('queued', 'running', 'undoing')")

@@ -87,6 +87,7 @@ package final class Worker: Sendable {
         if isExclusive { await takeOver() }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.renewLeases() }
+            group.addTask { await self.prune() }
             while !Task.isCancelled {
                 let claimed = await claim()
                 for record in claimed {
@@ -123,23 +124,27 @@ package final class Worker: Sendable {
         }
     }
 
+    /// Forgets operations that ended a day ago, a few thousand at a time, and what was told of them a quarter ago.
+    private func prune() async {
+        while !Task.isCancelled {
+            guard (try? await queue.clock.sleep(.seconds(3600))) != nil else { return }
+            await attempt("prune operations") { () async throws(Fault) in
+                try await self.queue.prune(endedBefore: self.queue.clock.now() - .seconds(86_400))
+            }
+        }
+    }
+
     /// Takes what may run: the first unfinished operation of each subject that nobody holds.
     private func claim() async -> [OperationRecord] {
         let busy = running.withLock { $0 }
         let room = width - busy.count
         guard room > 0 else { return [] }
         let now = queue.clock.now()
-        let (name, until, kinds) = (name, now + lease, kinds)
+        let (name, until, names) = (name, now + lease, kinds.keys.sorted())
         do {
             let claimed = try await queue.database.transaction { transaction throws(Fault) in
-                let waiting = try transaction.all(
-                    OperationRecord.self, "state IN ('queued', 'running', 'undoing') ORDER BY position LIMIT 2000")
-                var subjects = Set<String>()
                 var claimed: [OperationRecord] = []
-                for var record in waiting where claimed.count < room {
-                    guard subjects.insert(record.subject).inserted else { continue }
-                    guard busy[record.id] == nil, kinds[record.kind] != nil else { continue }
-                    guard record.state == .queued || record.leaseUntil <= now else { continue }
+                for var record in try Self.ready(room, names, now, transaction) where busy[record.id] == nil {
                     let fence = record.fence + 1
                     let taken = try transaction.update(
                         OperationRecord.self,
@@ -165,6 +170,30 @@ package final class Worker: Sendable {
             try? await queue.clock.sleep(.seconds(1))
             return []
         }
+    }
+
+    /// What may run: abandoned operations, then of each subject the first that is queued, unless another one of it is
+    /// under way. However many wait, only as many are read as there is room for.
+    private static func ready(
+        _ room: Int, _ kinds: [String], _ now: Timestamp, _ transaction: Transaction
+    ) throws(Fault) -> [OperationRecord] {
+        let abandoned = try transaction.all(
+            OperationRecord.self,
+            """
+            state IN ('running', 'undoing') AND lease_until <= \(now) AND kind IN \(kinds)
+            ORDER BY position LIMIT \(room)
+            """)
+        guard abandoned.count < room else { return abandoned }
+        let queued = try transaction.all(
+            OperationRecord.self,
+            """
+            state = 'queued' AND kind IN \(kinds) AND NOT EXISTS (
+                SELECT 1 FROM work_operations earlier
+                WHERE earlier.subject = work_operations.subject AND earlier.position < work_operations.position
+                AND earlier.state IN ('queued', 'running', 'undoing'))
+            ORDER BY position LIMIT \(room - abandoned.count)
+            """)
+        return abandoned + queued
     }
 
     func attempt(_ what: String, _ deed: () async throws(Fault) -> Void) async {

@@ -28,6 +28,7 @@ package struct ComputeOptions: Options {
     package var reservedDiskMiB = 0
     package var quota = QuotaLimits()
     package var scheduler = SchedulerOptions()
+    package var notifications = NotificationOptions()
     package var life = LifeOptions()
     package var signatures = SignatureOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
@@ -68,6 +69,7 @@ package struct ComputeOptions: Options {
             help: "How long the address of a console may be used to connect.")
         quota = QuotaLimits(&read)
         scheduler = SchedulerOptions(&read)
+        notifications = NotificationOptions(&read)
         life = LifeOptions(&read)
         signatures = SignatureOptions(&read)
     }

@@ -5,10 +5,15 @@ import Kernel
 struct QuotaRecord: Record {
     static let table = "compute_quotas"
 
-    /// A project's id, or `class:default`.
+    /// A project's id, `class:default`, or what stands for a user of a project.
     let owner: String
     let resource: String
     let hardLimit: Int
+
+    /// One user of one project, as short as the column wants it.
+    static func owner(of user: String, in project: String) -> String {
+        "user:" + Digest.hex(.sha224, project + "/" + user)
+    }
 
     static let migrations: [Migration] = [
         """
@@ -63,9 +68,38 @@ extension QuotaLimits {
             }
             most = min(most, room)
         }
+        most = min(most, try admitUser(servers, atLeast: minimum, transaction))
         let items = try limit("metadata_items", project, transaction)
         if items >= 0, servers[0].metadata.count > items {
             throw .forbidden("Quota exceeded, too many metadata items: at most \(items)")
+        }
+        return most
+    }
+}
+
+extension QuotaLimits {
+    /// The same for the user, where limits were set for that one alone.
+    private func admitUser(
+        _ servers: [Server], atLeast minimum: Int, _ transaction: Transaction
+    ) throws(Fault) -> Int {
+        let (project, user, flavor) = (servers[0].projectID, servers[0].userID, servers[0].flavor)
+        let owner = QuotaRecord.owner(of: user, in: project)
+        let set = try transaction.all(QuotaRecord.self, "owner = \(owner)")
+        guard !set.isEmpty else { return servers.count }
+        let used = try QuotaUsage.of(project, user: user, transaction)
+        let wanted = [
+            "instances": (used.instances, 1), "cores": (used.cores, flavor.vcpus), "ram": (used.ram, flavor.memoryMiB),
+        ]
+        var most = servers.count
+        for record in set where record.hardLimit >= 0 {
+            guard let (usage, each) = wanted[record.resource], each > 0 else { continue }
+            let room = max(0, (record.hardLimit - usage) / each)
+            guard room >= minimum else {
+                throw .forbidden(
+                    "Quota exceeded for \(record.resource): Requested \(each * minimum), but already used \(usage) of "
+                        + "\(record.hardLimit) \(record.resource)")
+            }
+            most = min(most, room)
         }
         return most
     }
@@ -77,13 +111,16 @@ struct QuotaUsage: Sendable {
     let cores: Int
     let ram: Int
 
-    static func of(_ project: String, _ transaction: Transaction) throws(Fault) -> QuotaUsage {
+    static func of(
+        _ project: String, user: String? = nil, _ transaction: Transaction
+    ) throws(Fault) -> QuotaUsage {
+        let some: SQL = user.map { " AND user_id = \($0)" } ?? ""
         let row = try transaction.rows(
             """
             SELECT COUNT(*) AS instances, COALESCE(SUM(vcpus), 0) AS cores, COALESCE(SUM(memory_mb), 0) AS ram
             FROM compute_servers
             WHERE project_id = \(project) AND deleted_at IS NULL AND vm_state <> 'soft-delete'
-            """
+            """ + some
         ).first
         return QuotaUsage(
             instances: row?.int("instances") ?? 0, cores: row?.int("cores") ?? 0, ram: row?.int("ram") ?? 0)

@@ -33,6 +33,8 @@ package enum ComputeKinds {
             .of(AttachVolume.self, site: site),
             .of(DetachVolume.self, site: site),
             .of(SwapVolume.self, site: site),
+            .of(CacheImage.self, site: site),
+            .of(GrowVolume.self, site: site),
         ]
     }
 }

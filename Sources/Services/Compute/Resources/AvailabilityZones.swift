@@ -81,12 +81,23 @@ struct HostSights: Sendable {
     private let statuses: [String: String]
     /// The volumes of the servers, when they were asked for.
     private(set) var volumes: [String: [VolumeSight]] = [:]
+    /// Names of hosts that say nothing, by project and host: each is a digest, and a list has few of them.
+    private var hostIDs: [String: [String: String]] = [:]
 
     /// The same with what the servers' views say of their volumes.
     static func all(_ request: Request, of servers: [Server]) async throws(Fault) -> HostSights {
         var sights = try await all(request, of: servers.map(\.host))
         sights.volumes = try await VolumeSight.all(of: servers.map(\.id), request.database)
+        for server in servers {
+            guard let host = server.host, sights.hostIDs[server.projectID]?[host] == nil else { continue }
+            sights.hostIDs[server.projectID, default: [:]][host] = server.hostID
+        }
         return sights
+    }
+
+    func hostID(of server: Server) -> String {
+        guard let host = server.host else { return "" }
+        return hostIDs[server.projectID]?[host] ?? server.hostID
     }
 
     /// - Parameter hosts: those of the servers shown.

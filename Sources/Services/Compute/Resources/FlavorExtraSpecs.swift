@@ -30,6 +30,7 @@ enum FlavorExtraSpecs: Resource {
         var body = try request.body()
         let specs = try body.need("extra_specs", .specs)
         try body.end()
+        if request.version >= "2.86" { try ExtraSpecRules.check(specs) }
         _ = try await Flavor.change(request) { flavor throws(Fault) in flavor.extraSpecs.merge(specs) { $1 } }
         return .bare { $0.put("extra_specs", specs) }
     }
@@ -47,6 +48,7 @@ enum FlavorExtraSpecs: Resource {
         }
         var body = try request.body()
         let value = try body.need(key, .spec)
+        if request.version >= "2.86" { try ExtraSpecRules.check(key, value) }
         _ = try await Flavor.change(request) { flavor throws(Fault) in flavor.extraSpecs[key] = value }
         return .bare { $0.put(named: key, value) }
     }

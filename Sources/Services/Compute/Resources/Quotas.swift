@@ -26,11 +26,18 @@ enum Quotas: Resource {
             allow: .adminOnly("os-quota-class-sets:update"), updateClass),
     ]
 
-    /// The project the path names.
-    private struct NamedProject: ProjectOwned { let projectID: String }
+    /// The project the path names, and a single user of it when the query names one.
+    private struct NamedProject: ProjectOwned {
+        let projectID: String
+        let userID: String?
+
+        var owner: String { userID.map { QuotaRecord.owner(of: $0, in: projectID) } ?? projectID }
+        /// Whose limits hold, the nearest first.
+        var owners: [String] { userID == nil ? [projectID] : [owner, projectID] }
+    }
 
     private static func scope(_ request: Request) async throws(Fault) -> NamedProject {
-        NamedProject(projectID: request["id"])
+        NamedProject(projectID: request["id"], userID: request.query("user_id").flatMap { $0.isEmpty ? nil : $0 })
     }
 }
 
@@ -54,20 +61,30 @@ extension Quotas {
     static func limits(
         of owner: String, _ names: [String], _ request: Request
     ) async throws(Fault) -> [(name: String, limit: Int)] {
-        let set = try await request.database.all(QuotaRecord.self, "owner IN \([owner, "class:default"])")
+        try await limits(of: [owner], names, request)
+    }
+
+    /// - Parameter owners: whose limits hold, the nearest first.
+    static func limits(
+        of owners: [String], _ names: [String], _ request: Request
+    ) async throws(Fault) -> [(name: String, limit: Int)] {
+        let chain = owners + ["class:default"]
+        let set = try await request.database.all(QuotaRecord.self, "owner IN \(chain)")
         let configured = request.compute.options.quota
         return names.map { name in
-            let own = set.first { $0.resource == name && $0.owner == owner }
-            let usual = set.first { $0.resource == name }
-            return (name, (own ?? usual)?.hardLimit ?? configured.configured(name))
+            let known = chain.lazy.compactMap { owner in set.first { $0.resource == name && $0.owner == owner } }.first
+            return (name, known?.hardLimit ?? configured.configured(name))
         }
     }
 
-    static func usage(_ project: String, _ request: Request) async throws(Fault) -> [String: Int] {
+    static func usage(
+        _ project: String, user: String? = nil, _ request: Request
+    ) async throws(Fault) -> [String: Int] {
         let used = try await request.database.transaction { transaction throws(Fault) in
-            (
-                try QuotaUsage.of(project, transaction),
-                try transaction.count(ServerGroup.self, "project_id = \(project)")
+            let groups: SQL = user.map { " AND user_id = \($0)" } ?? ""
+            return (
+                try QuotaUsage.of(project, user: user, transaction),
+                try transaction.count(ServerGroup.self, "project_id = \(project)" + groups)
             )
         }
         return ["instances": used.0.instances, "cores": used.0.cores, "ram": used.0.ram, "server_groups": used.1]
@@ -78,7 +95,7 @@ extension Quotas {
 
 extension Quotas {
     private static func show(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
-        let limits = try await limits(of: project.projectID, names(request.version), request)
+        let limits = try await limits(of: project.owners, names(request.version), request)
         return reply("quota_set", id: project.projectID, limits)
     }
 
@@ -88,8 +105,8 @@ extension Quotas {
     }
 
     private static func detail(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
-        let limits = try await limits(of: project.projectID, names(request.version), request)
-        let used = try await usage(project.projectID, request)
+        let limits = try await limits(of: project.owners, names(request.version), request)
+        let used = try await usage(project.projectID, user: project.userID, request)
         return .object("quota_set") { view in
             view.put("id", project.projectID)
             for (name, limit) in limits {
@@ -103,24 +120,32 @@ extension Quotas {
     }
 
     private static func update(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
-        guard request.query("user_id") == nil else {
-            throw .badRequest("Quotas of single users are not kept: leave out user_id.")
-        }
         let wanted = try wishes("quota_set", names(request.version), request)
+        if project.userID != nil { try await checkUser(wanted.limits, project, request) }
         if !wanted.isForced {
-            let used = try await usage(project.projectID, request)
+            let used = try await usage(project.projectID, user: project.userID, request)
             for (name, limit) in wanted.limits where limit >= 0 && limit < used[name] ?? 0 {
                 throw .badRequest(
                     "Quota limit \(limit) for \(name) must be greater than or equal to already used and reserved "
                         + "\(used[name] ?? 0).")
             }
         }
-        try await write(wanted.limits, for: project.projectID, request)
-        return reply("quota_set", id: nil, try await limits(of: project.projectID, names(request.version), request))
+        try await write(wanted.limits, for: project.owner, request)
+        return reply("quota_set", id: nil, try await limits(of: project.owners, names(request.version), request))
+    }
+
+    /// A user of a project may have no more than the project.
+    private static func checkUser(
+        _ wanted: [(String, Int)], _ project: NamedProject, _ request: Request
+    ) async throws(Fault) {
+        let most = try await limits(of: project.projectID, wanted.map(\.0), request)
+        for ((name, limit), most) in zip(wanted, most.map(\.limit)) where most >= 0 && (limit < 0 || limit > most) {
+            throw .badRequest("Quota limit \(limit) for \(name) must be less than or equal to \(most).")
+        }
     }
 
     private static func delete(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
-        try await request.database.delete(QuotaRecord.self, "owner = \(project.projectID)")
+        _ = try await request.database.delete(QuotaRecord.self, "owner = \(project.owner)")
         return .empty
     }
 

@@ -27,7 +27,11 @@ enum ServerDiagnostics: Resource {
             view.put("num_nics", server.ports.count)
             view.put("num_disks", 1)
             view.put("cpu_details", [JSON]())
-            view.list("nic_details", server.ports) { $0.put("mac_address", $1.mac) }
+            view.list("nic_details", server.ports) { view, port in
+                view.put("mac_address", port.mac)
+                // No driver counts these yet.
+                for name in counters { view.put(named: name, JSON.null) }
+            }
             view.put("disk_details", [JSON]())
             view.nest("memory_details") {
                 $0.put("maximum", server.memoryMB)
@@ -35,6 +39,11 @@ enum ServerDiagnostics: Resource {
             }
         }
     }
+
+    private static let counters = [
+        "rx_octets", "rx_errors", "rx_drop", "rx_packets", "rx_rate", "tx_octets", "tx_errors", "tx_drop", "tx_packets",
+        "tx_rate",
+    ]
 
     private static func name(_ state: GuestState) -> String {
         switch state {

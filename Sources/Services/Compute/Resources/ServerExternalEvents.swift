@@ -52,6 +52,13 @@ enum ServerExternalEvents: Resource {
         ).status(status)
     }
 
+    /// What may be told of, and since when.
+    private static let kinds: [(name: String, since: Microversion)] = [
+        ("network-changed", "2.1"), ("network-vif-plugged", "2.1"), ("network-vif-unplugged", "2.1"),
+        ("network-vif-deleted", "2.1"), ("volume-extended", "2.51"), ("power-update", "2.76"),
+        ("accelerator-request-bound", "2.82"), ("volume-reimaged", "2.93"),
+    ]
+
     private static func read(_ request: Request) throws(Fault) -> [Event] {
         var body = try request.body()
         guard let items = try body.takeObjects("events") else { throw request.index.wording.missing("events") }
@@ -59,11 +66,14 @@ enum ServerExternalEvents: Resource {
         guard !items.isEmpty else { throw body.refuse("events", [], "[] is too short") }
         return try items.mapping { item throws(Fault) in
             var item = item
-            let names: Format<String> = .oneOf(
-                "network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted",
-                "volume-extended", "power-update", "accelerator-request-bound", "volume-reimaged")
+            let name = try item.need("name", .text(1...255))
+            let known = kinds.filter { request.version >= $0.since }.map(\.name)
+            guard known.contains(name) else {
+                let words = known.map { "'\($0)'" }.joined(separator: ", ")
+                throw item.refuse("name", .string(name), "'\(name)' is not one of [\(words)]")
+            }
             let event = Event(
-                name: try item.need("name", names), server: try item.need("server_uuid", .uuid),
+                name: name, server: try item.need("server_uuid", .uuid),
                 status: try item.take("status", .oneOf("failed", "completed", "in-progress")) ?? "completed",
                 tag: try item.take("tag", .text(0...255)))
             try item.end()
@@ -74,13 +84,19 @@ enum ServerExternalEvents: Resource {
     /// Ports of servers whose network changed are read again; a port deleted in Network is taken out of the guest.
     /// Nothing waits for plugs: a boot binds its ports before the guest starts.
     private static func act(on events: [Event], _ request: Request) async throws(Fault) {
-        let good = events.filter { $0.code == 200 && $0.name.hasPrefix("network-") }
+        let good = events.filter {
+            $0.code == 200 && ($0.name.hasPrefix("network-") || $0.name == "volume-extended")
+        }
         guard !good.isEmpty else { return }
         let (queue, requestID) = (request.compute.queue, request.id)
         try await request.database.transaction { transaction throws(Fault) in
             var seen = Set<String>()
             for event in good {
-                if event.name == "network-vif-deleted", let port = event.tag {
+                if event.name == "volume-extended" {
+                    try queue.enqueue(
+                        GrowVolume(server: event.server, volume: event.tag ?? ""), requestID: requestID,
+                        in: transaction)
+                } else if event.name == "network-vif-deleted", let port = event.tag {
                     try queue.enqueue(
                         DetachInterface(server: event.server, port: port), requestID: requestID, in: transaction)
                 } else if seen.insert(event.server).inserted {

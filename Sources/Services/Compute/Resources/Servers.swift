@@ -255,7 +255,7 @@ extension Server {
         view.put("tenant_id", projectID)
         view.put("user_id", userID)
         view.put("metadata", metadata)
-        view.put("hostId", hostID)
+        view.put("hostId", zones.hostID(of: self))
         image(&view)
         flavor(&view, rights)
         view.put("created", createdAt)

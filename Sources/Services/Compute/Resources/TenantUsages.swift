@@ -31,7 +31,8 @@ enum TenantUsages: Resource {
                 return moment
             }
             let (start, stop) = (try moment("start"), try moment("end"))
-            guard start < stop else {
+            let isOpen = request.query("start") == nil && request.query("end") == nil
+            guard start < stop || isOpen else {
                 throw .badRequest("Invalid start time. The start time cannot occur after the end time.")
             }
             self.start = start
@@ -48,22 +49,46 @@ enum TenantUsages: Resource {
 
     private static func index(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let period = try Period(request)
-        let groups = Dictionary(grouping: try await servers(period, request, project: nil), by: \.projectID)
-        let now = request.now
+        let servers = try await servers(period, request, project: nil)
+        let groups = Dictionary(grouping: servers, by: \.projectID)
+        let (now, next) = (request.now, next(servers, request))
         return .list(
             "tenant_usages",
             groups.sorted { $0.key < $1.key }.map { project, servers in
                 { write(project, servers, period, isDetailed: period.isDetailed, now, &$0) }
-            })
+            }, extra: { if let next { $0.put("tenant_usages_links", next) } })
     }
 
     private static func show(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
         let period = try Period(request)
         let servers = try await servers(period, request, project: project.projectID)
-        let now = request.now
-        return .object("tenant_usage") { view in
-            if !servers.isEmpty { write(project.projectID, servers, period, isDetailed: true, now, &view) }
+        let (now, next) = (request.now, next(servers, request))
+        return .bare { view in
+            view.nest("tenant_usage") { view in
+                if !servers.isEmpty { write(project.projectID, servers, period, isDetailed: true, now, &view) }
+            }
+            if let next { view.put("tenant_usage_links", next) }
         }
+    }
+
+    /// How many servers one answer is about, at most.
+    private static func most(_ request: Request) throws(Fault) -> Int {
+        let most = request.compute.options.maxLimit
+        guard request.version >= "2.40", let text = request.query("limit") else { return most }
+        guard let limit = Int(text), limit >= 0 else {
+            throw request.index.wording.invalid("limit", .string(text), "'\(text)' is not a non-negative integer")
+        }
+        return min(most, limit)
+    }
+
+    /// The link to the servers that follow, since 2.40.
+    private static func next(_ servers: [Server], _ request: Request) -> JSON? {
+        guard request.version >= "2.40", let last = servers.last, let most = try? most(request),
+            servers.count >= most
+        else { return nil }
+        let pairs = request.queries.filter { $0.0 != "marker" } + [("marker", last.id)]
+        let query = pairs.map { Percent.encode($0.0) + "=" + Percent.encode($0.1) }.joined(separator: "&")
+        return [["rel": "next", "href": .string(request.root + request.http.path + "?" + query)]]
     }
 
     private static func servers(
@@ -80,13 +105,7 @@ enum TenantUsages: Resource {
             }
             filter += " AND number > \(last.number)"
         }
-        var most = request.compute.options.maxLimit
-        if request.version >= "2.40", let text = request.query("limit") {
-            guard let limit = Int(text), limit >= 0 else {
-                throw request.index.wording.invalid("limit", .string(text), "'\(text)' is not a non-negative integer")
-            }
-            most = min(most, limit)
-        }
+        let most = try most(request)
         return try await request.database.all(Server.self, filter + " ORDER BY number LIMIT \(most)")
     }
 
