@@ -79,6 +79,7 @@ let package = Package(
         driver("NetworkOVN", "Network", "OVSDB"),
         driver("RoutingBIRD", "Network"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
+        driver("LoadBalancerHAProxy", "LoadBalancer"), driver("LoadBalancerOVN", "LoadBalancer", "OVSDB"),
         driver("IdentityLDAP", "Identity", "CLDAP"),
         driver("FederationSAML", "Identity", "CXmlSec"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
@@ -91,7 +92,7 @@ let package = Package(
             dependencies: [
                 "ImageImports",
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
-                "LoadBalancer",
+                "LoadBalancer", "LoadBalancerHAProxy", "LoadBalancerOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
                 "IdentityLDAP", "FederationSAML", "RoutingBIRD",
             ],
@@ -118,6 +119,10 @@ let package = Package(
         tests("NetworkTests", "Network", "Kernel", "Clients", "Simulation"),
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),
         tests("LoadBalancerTests", "LoadBalancer", "Network", "Kernel", "Clients", "Simulation"),
+        tests(
+            "LoadBalancerHAProxyTests", "LoadBalancerHAProxy", "LoadBalancerOVN", "LoadBalancer", "NetworkOVN",
+            "Network", "OVSDB", "Engines",
+            "Kernel"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
         tests("RoutingBIRDTests", "RoutingBIRD", "Network", "Kernel"),

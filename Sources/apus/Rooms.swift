@@ -10,6 +10,8 @@ import ImageFiles
 import ImageImports
 import Kernel
 import LoadBalancer
+import LoadBalancerHAProxy
+import LoadBalancerOVN
 import Network
 import NetworkOVN
 import OVSDB
@@ -85,7 +87,29 @@ struct Rooms: Sendable {
             })
         balancing = LoadBalancerService(
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
-            caller: Rooms.caller("octavia"), providers: .fake(), options: options[LoadBalancerOptions.self])
+            caller: Rooms.caller("octavia"), providers: try Rooms.balancers(ground),
+            certificates: Rooms.certificates(ground), options: options[LoadBalancerOptions.self])
+    }
+
+    /// HAProxy beside the networks' own engines; in memory with a made-up network.
+    private static func balancers(_ ground: Ground) throws(Fault) -> BalancerProviders {
+        guard ground.settings.network == .ovn, let engines = ground.engines else { return .fake() }
+        let options = ground.settings.configuration[OVNOptions.self]
+        let settings = HAProxySettings(
+            folder: engines.paths.root + "/lb", prefix: engines.paths.prefix, chassis: engines.paths.chassisNamespace,
+            switchDatabase: engines.paths.switchDatabase)
+        let plain = OVNBalancers(
+            northbound: try options.northbound ?? OVSDBEndpoint.list(engines.paths.northbound),
+            southbound: try options.southbound ?? OVSDBEndpoint.list(engines.paths.southbound), log: ground.log)
+        return BalancerProviders(
+            haproxy: SplitProvider(streams: HAProxyBalancers(settings, pool: ground.pool), datagrams: plain),
+            ovn: plain,
+            host: engines.options.chassisName)
+    }
+
+    private static func certificates(_ ground: Ground) -> any CertificateStore {
+        let named = ground.settings.configuration[LoadBalancerOptions.self].certificates
+        return FolderCertificateStore(folder: named ?? ground.directory.path + "/certificates")
     }
 
     private static func imagePorts(_ ground: Ground, _ queue: OperationQueue) throws(Fault) -> ImagePorts {

@@ -70,7 +70,7 @@ package struct Doctor: Sendable {
         ("ip", "iproute2"), ("ethtool", "ethtool"), ("ovsdb-server", "openvswitch-switch"),
         ("ovs-vswitchd", "openvswitch-switch"), ("ovs-vsctl", "openvswitch-common"),
         ("ovsdb-tool", "openvswitch-common"), ("ovs-appctl", "openvswitch-common"), ("ovn-northd", "ovn-central"),
-        ("ovn-nbctl", "ovn-common"), ("ovn-sbctl", "ovn-common"), ("ovn-controller", "ovn-host"),
+        ("ovn-nbctl", "ovn-common"), ("ovn-sbctl", "ovn-common"), ("ovn-controller", "ovn-host"), ("haproxy", "haproxy"),
     ]
     static let guestPackages: [(program: String, package: String)] = [
         ("libvirtd", "libvirt-daemon-system"), ("virtlogd", "libvirt-daemon-system"), ("virsh", "libvirt-clients"),

@@ -124,6 +124,7 @@ package final class Engines: Sendable {
 
     static let programs = [
         "libvirtd", "virtlogd", "ovn-controller", "ovs-vswitchd", "ovn-northd", "ovsdb-server", "bird",
+        "haproxy",
     ]
 
     /// Ends what is certainly ours by its arguments or its namespace, then takes the namespaces away.

@@ -60,7 +60,11 @@ package struct BalancerSync: Sendable {
         let rows = try await database.all(LoadBalancer.self, "is_leaving = 0")
         let known = Set(rows.map(\.id))
         for provider in room.providers.all {
-            for stray in try await provider.present().subtracting(known) { try await provider.remove(stray) }
+            await note("look for stray load balancers") { () async throws(Fault) in
+                for stray in try await provider.present().subtracting(known) where !SplitProvider.isHalf(stray) {
+                    try await provider.remove(stray)
+                }
+            }
         }
         try await database.update(
             LoadBalancer.self, set: "applied = -1", where: "is_leaving = 0 AND generation = applied")
@@ -105,9 +109,21 @@ package struct BalancerSync: Sendable {
         let reader = SpecReader(room, requestID: requestID)
         let spec = try await reader.read(fresh)
         let provider = room.providers.provider(fresh.provider)
+        // What a process counted that is about to be replaced is not lost.
+        await record(provider, fresh.id)
         try await provider.put(spec)
+        // Before anything is ACTIVE it is known how it does: clients look at both at once.
+        await record(provider, fresh.id)
         try await settle(fresh)
-        if let report = try await provider.report(fresh.id) { try await ReportWriter(room).write(report, fresh.id) }
+    }
+
+    /// How a balancer is doing; whoever cannot say is asked again soon.
+    private func record(_ provider: any LoadBalancerProvider, _ id: String) async {
+        do throws(Fault) {
+            if let report = try await provider.report(id) { try await ReportWriter(room).write(report, id) }
+        } catch {
+            room.log.debug("a load balancer did not report", ["id": id, "error": error.message])
+        }
     }
 
     private var requestID: String { "req-" + room.ids.uuid() }
@@ -125,8 +141,8 @@ package struct BalancerSync: Sendable {
             for table in Forest.tables {
                 try transaction.execute(
                     """
-                    UPDATE \(raw: table) SET provisioning_status = \(ProvisioningStatus.active) \
-                    WHERE \(sql: mine) AND provisioning_status <> \(ProvisioningStatus.active)
+                    UPDATE \(raw: table) SET provisioning_status = \(ProvisioningStatus.active), \
+                    updated_at = \(now) WHERE \(sql: mine) AND provisioning_status <> \(ProvisioningStatus.active)
                     """)
             }
             try transaction.update(
@@ -196,7 +212,12 @@ package struct BalancerSync: Sendable {
     package func readReports() async throws(Fault) {
         let rows = try await database.all(LoadBalancer.self, "generation = applied AND is_leaving = 0")
         for row in rows {
-            if let report = try await room.providers.provider(row.provider).report(row.id) {
+            let report: BalancerReport?
+            do throws(Fault) { report = try await room.providers.provider(row.provider).report(row.id) } catch {
+                room.log.debug("a load balancer did not report", ["id": row.id, "error": error.message])
+                continue
+            }
+            if let report {
                 try await ReportWriter(room).write(report, row.id)
             } else {
                 try await database.update(

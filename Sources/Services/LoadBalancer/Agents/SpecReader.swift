@@ -32,7 +32,11 @@ struct SpecReader: Sendable {
             id: row.id, projectID: row.projectID, generation: row.generation, enabled: row.enabled,
             networkID: port.networkID, portID: portID, mac: port.mac, mtu: network?.mtu ?? 1500, addresses: addresses,
             connectionsMax: most)
+        if room.providers.abilities(row.provider).needsLegs {
+            spec.legs = try await MemberLegs(room, requestID: requestID).ensure(row, forest.members)
+        }
         for pool in forest.pools { spec.pools.append(try await self.spec(pool, forest, row)) }
+        try await MonitorSources(room, requestID: requestID).fill(&spec, row)
         for listener in forest.listeners { spec.listeners.append(try await self.spec(listener, forest)) }
         return spec
     }

@@ -23,7 +23,7 @@ extension Offering {
 
     static func index(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
         let page = try request.page(
-            sortable: filters.compactMap(\.sortKey), defaults: ["name"],
+            sortable: filters.compactMap(\.sortKey), defaults: [key],
             maximum: request.balancing.options.pageMaximum)
         if let marker = page.marker, try await request.database.count(Self.self, "\(raw: key) = \(marker)") == 0 {
             throw .badRequest("Supplied pagination marker '\(marker)' is not valid.")

@@ -35,6 +35,11 @@ struct ProviderRules {
         guard abilities.algorithms.contains(pool.lbAlgorithm) else {
             throw unsupported("\(abilities.title) does not support \(pool.lbAlgorithm.rawValue) algorithm")
         }
+        if pool.protocol.isDatagram, !abilities.datagramAlgorithms.contains(pool.lbAlgorithm) {
+            throw unsupported(
+                "\(abilities.title) does not support \(pool.lbAlgorithm.rawValue) algorithm for "
+                    + "\(pool.protocol.rawValue) pools")
+        }
         if let kept = pool.sessionPersistence, !abilities.persistence.contains(kept.type) {
             throw unsupported(
                 "\(abilities.title) does not support \(kept.type.rawValue) session persistence. Only SOURCE_IP type is "
@@ -57,7 +62,8 @@ struct ProviderRules {
     }
 
     func check(_ monitor: HealthMonitor, _ pool: Pool) throws(Fault) {
-        guard abilities.monitors.contains(monitor.type) else {
+        let isWeb = pool.protocol.isDatagram && monitor.type == .http
+        guard abilities.monitors.contains(monitor.type), !isWeb else {
             throw unsupported("\(abilities.title) does not support \(monitor.type.rawValue) health monitor type")
         }
     }

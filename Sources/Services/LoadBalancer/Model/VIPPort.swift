@@ -10,7 +10,9 @@ struct VIPPort: Sendable {
     init(_ room: LoadBalancerService) { self.room = room }
 
     static func device(_ balancer: String) -> String { "lb-\(balancer)" }
-    private static let owner = "Octavia"
+    private static func owner(_ balancer: LoadBalancer) -> String {
+        balancer.provider == "ovn" ? "ovn-lb-vip:distributed" : "Octavia"
+    }
 
     /// Makes or takes the port, and writes down what it got.
     func ensure(_ id: String, requestID: String) async throws(Fault) {
@@ -45,18 +47,20 @@ struct VIPPort: Sendable {
             if port.deviceID == device { return port }
             var members = claim(balancer)
             members["device_id"] = .string(device)
-            members["device_owner"] = .string(Self.owner)
+            members["device_owner"] = .string(Self.owner(balancer))
             return try await room.network.updatePort(named, .object(members), requestID: requestID)
         }
-        if let known = try await room.network.ports([("device_id", device)], requestID: requestID).first {
+        let name = (balancer.provider == "ovn" ? "ovn-lb-vip-" : "octavia-lb-") + balancer.id
+        if let known = try await room.network.ports([("device_id", device), ("name", name)], requestID: requestID).first
+        {
             return known
         }
         var members = claim(balancer)
-        members["name"] = .string("octavia-lb-\(balancer.id)")
+        members["name"] = .string(name)
         members["network_id"] = .string(balancer.vipNetworkID ?? "")
         members["project_id"] = .string(balancer.projectID)
         members["device_id"] = .string(device)
-        members["device_owner"] = .string(Self.owner)
+        members["device_owner"] = .string(Self.owner(balancer))
         members["admin_state_up"] = true
         let first = AdditionalVIP(subnetID: balancer.vipSubnetID ?? "", address: balancer.vipAddress)
         members["fixed_ips"] = .array(
@@ -101,16 +105,16 @@ struct VIPPort: Sendable {
     /// Deletes the port, or gives it back to whom it belongs.
     func release(_ balancer: LoadBalancer, requestID: String) async throws(Fault) {
         let device = VIPPort.device(balancer.id)
-        guard balancer.ownsPort else {
+        for port in try await room.network.ports([("device_id", device)], requestID: requestID)
+        where balancer.ownsPort || port.id != balancer.vipPortID {
+            try await room.network.deletePort(port.id, requestID: requestID)
+        }
+        if !balancer.ownsPort {
             guard let id = balancer.vipPortID, let port = try await room.network.port(id, requestID: requestID),
                 port.deviceID == device
             else { return }
             try await room.network.updatePort(
                 id, ["device_id": "", "device_owner": ""], requestID: requestID)
-            return
-        }
-        for port in try await room.network.ports([("device_id", device)], requestID: requestID) {
-            try await room.network.deletePort(port.id, requestID: requestID)
         }
     }
 }

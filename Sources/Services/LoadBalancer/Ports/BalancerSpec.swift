@@ -19,6 +19,21 @@ package struct BalancerSpec: Sendable, Hashable {
         }
     }
 
+    /// A port on a network of members.
+    package struct Leg: Sendable, Hashable {
+        package var portID: String
+        package var mac: String
+        package var mtu: Int
+        package var addresses: [Address]
+
+        package init(portID: String, mac: String, mtu: Int, addresses: [Address]) {
+            self.portID = portID
+            self.mac = mac
+            self.mtu = mtu
+            self.addresses = addresses
+        }
+    }
+
     package var id: String
     package var projectID: String
     package var generation: Int
@@ -30,6 +45,8 @@ package struct BalancerSpec: Sendable, Hashable {
     /// The first is the balancer's own; others are its additional ones.
     package var addresses: [Address]
     package var connectionsMax: Int?
+    /// Its legs on the networks of members that its own network does not lead to.
+    package var legs: [Leg] = []
     package var listeners: [ListenerSpec]
     package var pools: [PoolSpec]
 
@@ -156,6 +173,9 @@ package struct MemberSpec: Sendable, Hashable {
     package var weight = 1
     package var isBackup = false
     package var subnetID: String?
+    /// The network of its subnet, and the address there that checks come from; for providers without legs.
+    package var networkID: String?
+    package var monitorSource: String?
     package var monitorAddress: String?
     package var monitorPort: Int?
 

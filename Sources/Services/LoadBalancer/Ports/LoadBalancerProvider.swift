@@ -29,6 +29,12 @@ package struct ProviderAbilities: Sendable {
     /// Whether it takes members of any kind: monitored elsewhere than they serve, or of the other family.
     package var isPlain = true
     package var fails = true
+    /// Whether its balancers need a port on each network of members.
+    package var needsLegs = true
+    /// The pools whose members' health is asked from an address on their own subnet.
+    package var sources = Set<PoolProtocol>()
+    /// What datagrams can be spread by.
+    package var datagramAlgorithms = Set(BalancingAlgorithm.allCases)
     package var knowsZones = true
     /// What flavors may say about its balancers: name and meaning. Nil: it knows no flavors.
     package var flavorCapabilities: [String: String]?
@@ -39,6 +45,10 @@ package struct ProviderAbilities: Sendable {
     /// HAProxy in a network namespace of its own.
     package static let haproxy: ProviderAbilities = {
         var abilities = ProviderAbilities(title: "HAProxy provider")
+        // Its checks run without privileges, and so cannot ping; OVN carries its datagrams, and looks at them.
+        abilities.monitors.subtract([.sctp, .ping])
+        abilities.sources = [.udp, .sctp]
+        abilities.datagramAlgorithms.remove(.leastConnections)
         abilities.flavorCapabilities = [
             "loadbalancer_topology":
                 "The load balancer topology. One of: SINGLE - One process per load balancer. ACTIVE_STANDBY - taken "
@@ -63,6 +73,8 @@ package struct ProviderAbilities: Sendable {
         abilities.takesPolicies = false
         abilities.isPlain = false
         abilities.fails = false
+        abilities.needsLegs = false
+        abilities.sources = Set(PoolProtocol.allCases)
         abilities.knowsZones = false
         return abilities
     }()

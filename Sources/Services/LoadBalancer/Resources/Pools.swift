@@ -30,6 +30,13 @@ package struct SessionPersistence: Codable, Sendable, Hashable {
     package var cookieName: String?
     package var timeout: Int?
     package var granularity: String?
+
+    package init(type: PersistenceKind, cookieName: String? = nil, timeout: Int? = nil, granularity: String? = nil) {
+        self.type = type
+        self.cookieName = cookieName
+        self.timeout = timeout
+        self.granularity = granularity
+    }
 }
 
 extension Pool: Resource {

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import LoadBalancer
+
+/// The namespace a balancer lives in, with its ports plugged into the integration bridge. Everything may be repeated;
+/// what is right already is left alone, for connections go through it.
+struct BalancerNamespace: Sendable {
+    let settings: HAProxySettings
+    let namespace: NetworkNamespace
+
+    init(_ settings: HAProxySettings, _ id: String) {
+        self.settings = settings
+        namespace = NetworkNamespace("\(settings.prefix)-lb-\(id.prefix(13))")
+    }
+
+    func plug(_ spec: BalancerSpec) throws(Fault) {
+        if try namespace.create() { try ip("link set lo up") }
+        let own = BalancerSpec.Leg(portID: spec.portID, mac: spec.mac, mtu: spec.mtu, addresses: spec.addresses)
+        try plug(own, "eth0")
+        for address in spec.addresses {
+            guard let gateway = address.gateway else { continue }
+            try ip("\(gateway.contains(":") ? "-6 " : "")route replace default via \(gateway) dev eth0")
+        }
+        let legs = spec.legs.map { ($0, BalancerNamespace.device($0.portID)) }
+        for (leg, device) in legs { try plug(leg, device) }
+        let wanted = Set(legs.map(\.1))
+        for device in try devices() where device.hasPrefix("leg") && !wanted.contains(device) {
+            try ip("link delete \(device)")
+        }
+    }
+
+    private static func device(_ port: String) -> String { "leg" + port.prefix(8) }
+    /// The chassis' end of a cable.
+    private static func tap(_ port: String) -> String { "lb" + port.prefix(11) }
+
+    private func plug(_ leg: BalancerSpec.Leg, _ device: String) throws(Fault) {
+        try cable(leg, device)
+        for address in leg.addresses {
+            let length = address.cidr.split(separator: "/").last.map(String.init) ?? "32"
+            let isSix = address.address.contains(":")
+            try ip("addr replace \(address.address)/\(length) dev \(device)\(isSix ? " nodad" : "")")
+        }
+    }
+
+    private func ip(_ words: String) throws(Fault) {
+        try Subprocess.check(["ip", "-n", namespace.name] + words.split(separator: " ").map(String.init))
+    }
+
+    private func devices() throws(Fault) -> [String] {
+        let text = try Subprocess.check(["ip", "-n", namespace.name, "-o", "link", "show"])
+        return text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            return fields.count > 1 ? String(fields[1].prefix { $0 != "@" && $0 != ":" }) : nil
+        }
+    }
+
+    /// A pair of links between the balancer and the bridge; made anew when either end is missing.
+    private func cable(_ leg: BalancerSpec.Leg, _ device: String) throws(Fault) {
+        let tap = BalancerNamespace.tap(leg.portID)
+        let chassis = settings.chassis.name
+        let isThere = try devices().contains(device)
+        let isPlugged = try Subprocess.runBlocking(["ip", "-n", chassis, "link", "show", "dev", tap]).status == 0
+        if !isThere || !isPlugged {
+            _ = try Subprocess.runBlocking(["ip", "-n", chassis, "link", "delete", tap])
+            _ = try Subprocess.runBlocking(["ip", "-n", namespace.name, "link", "delete", device])
+            try Subprocess.check([
+                "ip", "link", "add", tap, "netns", chassis, "type", "veth", "peer", "name", device, "netns",
+                namespace.name,
+            ])
+            // Packet sockets do not fill in the checksums that a veth leaves to hardware.
+            try Subprocess.check(["ethtool", "-K", device, "tx", "off"], in: Surroundings(network: namespace))
+            try Subprocess.check(["ethtool", "-K", tap, "tx", "off"], in: Surroundings(network: settings.chassis))
+            try ip("link set \(device) address \(leg.mac)")
+        }
+        try ip("link set \(device) mtu \(leg.mtu)")
+        try ip("link set \(device) up")
+        try Subprocess.check(["ip", "-n", chassis, "link", "set", tap, "up"])
+        try Subprocess.check(
+            vsctl(
+                "--may-exist", "add-port", "br-int", tap, "--", "set", "Interface", tap,
+                "external_ids:iface-id=\"\(leg.portID)\"", "external_ids:balancer=\(namespace.name)"))
+    }
+
+    /// Takes the namespace away, and what of it is plugged in.
+    func unplug() throws(Fault) {
+        let plugged = try Subprocess.check(
+            vsctl("--bare", "--columns=name", "find", "Interface", "external_ids:balancer=\(namespace.name)"))
+        for tap in plugged.split(whereSeparator: \.isNewline) where !tap.isEmpty {
+            try Subprocess.check(vsctl("--if-exists", "del-port", "br-int", String(tap)))
+        }
+        try namespace.delete()
+    }
+
+    private func vsctl(_ words: String...) -> [String] {
+        ["ovs-vsctl", "--db=\(settings.switchDatabase)", "--no-syslog", "--no-wait", "--timeout=10", "--"] + words
+    }
+}
