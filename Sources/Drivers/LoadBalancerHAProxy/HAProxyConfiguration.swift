@@ -45,6 +45,8 @@ struct HAProxyConfiguration {
         line("user nobody")
         line("group nogroup")
         line("maxconn \(spec.connectionsMax ?? settings.connectionsMax)")
+        // Fewer where the machine does not give so many descriptors.
+        line("no strict-limits")
         line("stats socket \(place.socket) mode 0600 level admin expose-fd listeners")
         line("pidfile \(place.pid)")
         line("localpeer balancer")

@@ -41,7 +41,11 @@ package struct SplitProvider: LoadBalancerProvider {
 
     package func report(_ balancer: String) async throws(Fault) -> BalancerReport? {
         guard var report = try await streams.report(balancer) else { return nil }
-        guard let other = try await datagrams.report(SplitProvider.packets(balancer)) else { return report }
+        let half = SplitProvider.packets(balancer)
+        guard let other = try await datagrams.report(half) else {
+            // What is there and does not report is not as it should be.
+            return try await datagrams.present().contains(half) ? nil : report
+        }
         report.members.merge(other.members) { first, _ in first }
         report.listeners.merge(other.listeners) { first, _ in first }
         return report
