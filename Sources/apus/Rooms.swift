@@ -98,9 +98,11 @@ struct Rooms: Sendable {
         let settings = HAProxySettings(
             folder: engines.paths.root + "/lb", prefix: engines.paths.prefix, chassis: engines.paths.chassisNamespace,
             switchDatabase: engines.paths.switchDatabase)
+        let (ownNorth, ownSouth) = (
+            try OVSDBEndpoint.list(engines.paths.northbound), try OVSDBEndpoint.list(engines.paths.southbound)
+        )
         let plain = OVNBalancers(
-            northbound: try options.northbound ?? OVSDBEndpoint.list(engines.paths.northbound),
-            southbound: try options.southbound ?? OVSDBEndpoint.list(engines.paths.southbound), log: ground.log)
+            northbound: options.northbound ?? ownNorth, southbound: options.southbound ?? ownSouth, log: ground.log)
         return BalancerProviders(
             haproxy: SplitProvider(streams: HAProxyBalancers(settings, pool: ground.pool), datagrams: plain),
             ovn: plain,
