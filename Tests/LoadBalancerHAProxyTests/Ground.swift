@@ -156,7 +156,7 @@ struct Ground {
         for _ in 1...60 {
             let words = ["curl", "-s", "-k", "-m", "2", "-w", " %{http_code}"] + more + [url]
             if try Subprocess.runBlocking(words, timeout: .seconds(10), in: client).text == wanted { return true }
-            _ = try Subprocess.runBlocking(["sleep", "0.2"])
+            _ = try Subprocess.runBlocking(["sleep", "0.2"], timeout: .seconds(2))
         }
         return false
     }

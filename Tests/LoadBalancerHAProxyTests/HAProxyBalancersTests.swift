@@ -39,7 +39,7 @@ struct HAProxyBalancersTests {
             var health: BalancerReport.Health?
             for _ in 1...50 where health != .down {
                 health = try await ground.provider.report(spec.id)?.members["m1"]
-                _ = try Subprocess.runBlocking(["sleep", "0.2"])
+                _ = try Subprocess.runBlocking(["sleep", "0.2"], timeout: .seconds(2))
             }
             #expect(health == .down)
             for _ in 1...4 { #expect(try ground.ask("http://10.0.0.5/") == "m0 200") }
@@ -82,7 +82,7 @@ struct HAProxyBalancersTests {
                     "(echo one; while [ ! -e \(file).go ]; do sleep 0.1; done; echo two; sleep 1) "
                         + "| socat -t 5 - TCP:10.0.0.5:9000 > \(file)",
                 ], in: ground.client)
-            for _ in 1...50 where FileSystem.text(file) != "one\n" { _ = try Subprocess.runBlocking(["sleep", "0.1"]) }
+            for _ in 1...50 where FileSystem.text(file) != "one\n" { _ = try Subprocess.runBlocking(["sleep", "0.1"], timeout: .seconds(2)) }
             #expect(FileSystem.text(file) == "one\n")
 
             spec.pools[0] = Ground.pool("pool", 2)
