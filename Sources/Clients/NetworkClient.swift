@@ -39,6 +39,23 @@ package struct NetworkClient: Sendable {
         package let securityGroups: [String]
     }
 
+    package struct Subnet: Sendable {
+        package struct Route: Sendable {
+            package let destination: String
+            package let nextHop: String
+        }
+
+        package let id: String
+        package let version: Int
+        package let cidr: String
+        package let gateway: String?
+        package let hasDHCP: Bool
+        /// IPv6: `slaac`, `dhcpv6-stateful`, `dhcpv6-stateless`.
+        package let addressMode: String?
+        package let nameservers: [String]
+        package let routes: [Route]
+    }
+
     package struct FloatingIP: Sendable {
         package let id: String
         package let address: String
@@ -63,6 +80,14 @@ extension NetworkClient {
         let external = try await list("/networks", "networks", [("router:external", "True")], requestID)
         var seen = Set<String>()
         return (own + shared + external).map { Network($0) }.filter { seen.insert($0.id).inserted }
+    }
+}
+
+// MARK: - Subnets
+
+extension NetworkClient {
+    package func subnets(of network: String, requestID: String) async throws(Fault) -> [Subnet] {
+        try await list("/subnets", "subnets", [("network_id", network)], requestID).map { Subnet($0) }
     }
 }
 
@@ -140,6 +165,21 @@ extension NetworkClient {
         } catch {
             if error.status == 404 { return nil }
             throw error
+        }
+    }
+}
+
+extension NetworkClient.Subnet {
+    init(_ json: JSON) {
+        id = json["id"]?.string ?? ""
+        version = json["ip_version"]?.integer ?? 4
+        cidr = json["cidr"]?.string ?? ""
+        gateway = json["gateway_ip"]?.string
+        hasDHCP = json["enable_dhcp"]?.bool ?? false
+        addressMode = json["ipv6_address_mode"]?.string
+        nameservers = (json["dns_nameservers"]?.array ?? []).compactMap(\.string)
+        routes = (json["host_routes"]?.array ?? []).map {
+            Route(destination: $0["destination"]?.string ?? "", nextHop: $0["nexthop"]?.string ?? "")
         }
     }
 }

@@ -27,13 +27,15 @@ enum Cloud {
     static let gatewayPort = 8800
     /// Where browsers reach consoles (upstream's noVNC proxy).
     static let consolePort = 6080
+    /// Where metadata proxies of others ask, once they share a secret with the cloud (upstream's nova-api-metadata).
+    static let metadataPort = 8775
 
     /// Everything that can be configured, in the order of the sample file.
     static let options: [any Options.Type] = [
         UpOptions.self, ListenOptions.self, LogOptions.self, DatabaseOptions.self, CORSOptions.self, PolicyOptions.self,
         IdentityOptions.self, LDAPOptions.self, ImageOptions.self, ImageStoreOptions.self, ImageCacheOptions.self,
         ComputeOptions.self,
-        LibvirtOptions.self,
+        LibvirtOptions.self, HostPartition.self,
         NetworkOptions.self, LoadBalancerOptions.self, PlacementOptions.self, ImportOptions.self,
         OVNOptions.self, BIRDOptions.self, EngineOptions.self,
     ]

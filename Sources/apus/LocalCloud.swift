@@ -69,6 +69,9 @@ final class LocalCloud: Sendable {
         for index in Cloud.indexes { try listen(index.port, tag: index.type, identity) }
         try listen(Cloud.gatewayPort, tag: "gateway", identity)
         try listen(Cloud.consolePort, tag: "console", identity)
+        if settings.configuration[ComputeOptions.self].metadata.proxySecret != nil {
+            try listen(Cloud.metadataPort, tag: MetadataDoors.proxyTag, identity)
+        }
         try ClientFiles.write(
             directory, url: settings.url(IdentityService.index.port), password: adminPassword,
             authorities: settings.listen.authoritiesPath)

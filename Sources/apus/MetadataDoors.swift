@@ -7,6 +7,8 @@ import Network
 struct MetadataDoors: Sendable {
     /// What stands before the network's id in a listener's tag.
     static let tag = "metadata:"
+    /// The tag of the listener that signed requests come through.
+    static let proxyTag = "metadata-proxy"
 
     private let network: NetworkService
     private let door: MetadataDoor

@@ -194,6 +194,9 @@ struct Rooms: Sendable {
             hostName: engines.options.chassisName, probed: .tcg)
         let life = ground.settings.configuration[ComputeOptions.self].life
         (settings.hasSerialConsoles, settings.hasSPICE) = (life.hasSerialConsoles, life.hasSPICE)
+        let partition = ground.settings.configuration[HostPartition.self]
+        (settings.sharedCPUs, settings.dedicatedCPUs) = (partition.sharedCPUs, partition.dedicatedCPUs)
+        settings.devices = PCIScan(partition.devices)
         if options.connectionURI == nil { settings.outputDirectory = engines.paths.guestOutput }
         // The engines find it out beside everything else; only the first guest may have to wait for it.
         let probe: AcceleratorFinder = { () async throws(Fault) in
@@ -238,6 +241,7 @@ struct Rooms: Sendable {
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask { await NotificationRelay(compute).run() }
+            group.addTask { await HostKeeper(compute).run() }
             group.addTask { await MoveKeeper(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }
             group.addTask { await ServerKeeper(compute).run() }

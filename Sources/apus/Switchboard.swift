@@ -25,6 +25,7 @@ final class Switchboard: Sendable {
                 body: .bytes(Array("The cloud is starting.\n".utf8)))
         }
         if http.tag == "console" { return await parts.console(http) }
+        if http.tag == MetadataDoors.proxyTag { return await parts.metadata.handle(http, network: nil) }
         if http.tag.hasPrefix(MetadataDoors.tag) {
             return await parts.metadata.handle(http, network: String(http.tag.dropFirst(MetadataDoors.tag.count)))
         }

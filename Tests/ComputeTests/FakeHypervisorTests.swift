@@ -40,9 +40,11 @@ struct FakeHypervisorTests {
         spec.configDrive = ConfigDrive(files: ["openstack/latest/user_data": [0, 0xFF, 0x0A]])
         spec.origin.createdAt = Timestamp("2026-11-20T10:00:00Z")
         let stored = try JSON.encode(spec)
-        #expect(stored["configDrive"]?["openstack/latest/user_data"] == "00ff0a")
+        #expect(stored["configDrive"]?["files"]?["openstack/latest/user_data"] == "00ff0a")
         #expect(try JSON.decode(GuestSpec.self, from: stored) == spec)
-        #expect(throws: (any Error).self) { try JSON.decode(ConfigDrive.self, from: ["a": "0g"]) }
+        #expect(throws: (any Error).self) {
+            try JSON.decode(ConfigDrive.self, from: ["isVFAT": false, "files": ["a": "0g"]])
+        }
     }
 
     @Test("Trouble comes from its seed, and repeating the call mends it", .timeLimit(.minutes(1)))

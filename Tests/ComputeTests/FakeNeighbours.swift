@@ -16,6 +16,12 @@ final class FakeNetwork: Service {
         var ports: [String: JSONObject] = [:]
         var floating: [JSON] = []
         var groups: [JSON] = [["id": "sg-web", "name": "web", "project_id": "project-a"]]
+        var subnets: [JSON] = [
+            [
+                "id": "s1", "ip_version": 4, "cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.1", "enable_dhcp": true,
+                "dns_nameservers": ["9.9.9.9"], "host_routes": [],
+            ]
+        ]
         var addresses = 9
         /// Every call fails with this status while it is set.
         var failure: Int?
@@ -114,6 +120,9 @@ extension FakeNetwork {
                     throw .notFound("no port")
                 }
                 return .empty
+            },
+            .open("GET", "/subnets", "List") { request async throws(Fault) in
+                .json(["subnets": .array(try request.fake.run { $0.subnets })])
             },
             .open("GET", "/floatingips", "List") { request async throws(Fault) in
                 let port = request.query("port_id")

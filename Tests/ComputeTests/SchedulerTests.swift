@@ -50,7 +50,7 @@ struct SchedulerTests {
             filter: "SimpleCIDRAffinityFilter", hints: ["build_near_host_ip": "127.0.0.9", "cidr": "/24"],
             remaining: ["host-1", "host-2", "host-3"]),
         Case(filter: "SimpleCIDRAffinityFilter", hints: ["build_near_host_ip": "10.0.0.1"], remaining: []),
-        Case(filter: "NUMATopologyFilter", specs: ["hw:numa_nodes": "2"], remaining: []),
+        Case(filter: "NUMATopologyFilter", specs: ["hw:numa_nodes": "1"], remaining: []),
         Case(filter: "PciPassthroughFilter", specs: ["pci_passthrough:alias": "gpu:1"], remaining: []),
         Case(filter: "AllHostsFilter", remaining: ["host-1", "host-2", "host-3"]),
     ]
@@ -59,6 +59,7 @@ struct SchedulerTests {
     func filters(_ item: Case) async throws {
         var options = ComputeOptions()
         options.scheduler.enabledFilters = [item.filter]
+        options.pci.aliases = [.init(name: "gpu", vendorID: "10de")]
         let cloud = try await ComputeCloud(hosts: 3, options: options)
         await cloud.flavor()
         let admin = Caller.admin()

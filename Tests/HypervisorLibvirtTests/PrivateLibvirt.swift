@@ -52,6 +52,7 @@ final class PrivateLibvirt: Sendable {
         try FileSystem.write(daemon.joined(separator: "\n"), to: directory + "/etc/libvirtd.conf")
         let qemu = [
             "user=\"root\"", "group=\"root\"", "dynamic_ownership=0", "remember_owner=0", "security_driver=\"none\"",
+            "swtpm_user=\"root\"", "swtpm_group=\"root\"",
             "namespaces=[]", "cgroup_controllers=[]", "stdio_handler=\"logd\"", "",
         ]
         try FileSystem.write(qemu.joined(separator: "\n"), to: directory + "/etc/qemu.conf")
@@ -112,9 +113,12 @@ final class PrivateLibvirt: Sendable {
 
     /// A driver for this host: a new value is what a restarted process has.
     /// - Parameter address: where other hosts reach this one.
-    func hypervisor(address: String = "127.0.0.1") -> LibvirtHypervisor {
+    func hypervisor(
+        address: String = "127.0.0.1", _ change: (inout LibvirtSettings) -> Void = { _ in }
+    ) -> LibvirtHypervisor {
         var settings = LibvirtSettings(uri: uri, dataDirectory: data, accelerator: .tcg, hostName: "test")
         settings.hostIP = address
+        change(&settings)
         return LibvirtHypervisor(
             settings,
             plug: OpenVSwitchPlug(namespace: namespace.name, database: switchSocket, pool: pool), pool: pool)

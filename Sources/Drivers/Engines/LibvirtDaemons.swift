@@ -71,6 +71,8 @@ struct LibvirtDaemons {
             remember_owner = 0
             security_driver = "none"
             namespaces = []
+            swtpm_user = "root"
+            swtpm_group = "root"
             cgroup_controllers = []
             stdio_handler = "logd"
 

@@ -2,20 +2,23 @@
 internal import Compute
 internal import Kernel
 
-/// Where a guest's consoles are: serial ones, its screen, and the pointer that a screen needs.
+/// Where a guest's consoles are: serial ones, its screen, and what a screen needs.
 extension DomainXML {
     func consoles(_ xml: inout XMLWriter) {
-        // virtlogd appends, so that a console log outlives a restart of the guest or of the daemon.
-        // On a socket it can be typed at, too.
-        xml.element("serial", ["type": settings.hasSerialConsoles ? "unix" : "pty"]) { xml in
-            if settings.hasSerialConsoles { xml.element("source", ["mode": "bind", "path": folder.serialSocket]) }
-            xml.element("log", ["file": folder.consoleLog, "append": "on"])
-            xml.element("target", ["port": "0"])
+        for port in 0..<features.serialPorts {
+            // virtlogd appends, so that a console log outlives a restart of the guest or of the daemon.
+            // On a socket it can be typed at, too.
+            let isSocket = port == 0 && settings.hasSerialConsoles
+            xml.element("serial", ["type": isSocket ? "unix" : "pty"]) { xml in
+                if isSocket { xml.element("source", ["mode": "bind", "path": folder.serialSocket]) }
+                if port == 0 { xml.element("log", ["file": folder.consoleLog, "append": "on"]) }
+                xml.element("target", ["port": "\(port)"])
+            }
         }
     }
 
     func screen(_ xml: inout XMLWriter) {
-        pointer(&xml)
+        input(&xml)
         xml.element("graphics", ["type": "vnc", "socket": folder.vncSocket])
         if settings.hasSPICE {
             xml.element("graphics", ["type": "spice"]) { xml in
@@ -24,17 +27,19 @@ extension DomainXML {
             }
         }
         xml.element("video") { xml in
-            xml.element("model", ["type": property("hw_video_model") ?? "vga", "vram": videoMemory])
+            let memory = features.videoMiB > 0 ? "\(features.videoMiB * 1024)" : nil
+            xml.element("model", ["type": property("hw_video_model") ?? "vga", "vram": memory])
         }
-    }
-
-    private var videoMemory: String? {
-        property("hw_video_ram").flatMap { Int($0) }.map { "\($0 * 1024)" }
     }
 
     /// An absolute pointer, as VNC wants it. A guest's USB driver polls, and under translation polling costs a share of
     /// a core in every idle guest: there the tablet must be asked for.
-    private func pointer(_ xml: inout XMLWriter) {
+    private func input(_ xml: inout XMLWriter) {
+        if let bus = property("hw_input_bus") {
+            xml.element("input", ["type": "tablet", "bus": bus])
+            xml.element("input", ["type": "keyboard", "bus": bus])
+            return
+        }
         let wanted = property("hw_pointer_model") ?? (settings.accelerator == .kvm ? "usbtablet" : "ps2mouse")
         if wanted == "usbtablet" { xml.element("input", ["type": "tablet", "bus": "usb"]) }
     }

@@ -6,10 +6,13 @@ internal import Kernel
 extension DomainXML {
     func disks(_ xml: inout XMLWriter) {
         var names = DiskNames(machine: machineType, properties: spec.properties)
+        let style = DiskStyle(
+            cache: settings.diskCacheModes["file"] ?? diskCache, discard: settings.diskDiscard,
+            limits: DiskLimits(spec.extraSpecs), isEncryptedMemory: features.firmware.encryption != nil)
         var volumes = spec.volumes[...]
         // What the guest boots from comes first.
         if spec.isVolumeBacked, let root = volumes.popFirst() { root.write(to: &xml, target: names.next(for: root)) }
-        for disk in disks { disk.write(to: &xml, names: &names, cache: diskCache) }
+        for disk in disks { disk.write(to: &xml, names: &names, style: style) }
         for volume in volumes { volume.write(to: &xml, target: names.next(for: volume)) }
         if names.usesSCSI {
             xml.element(
@@ -18,9 +21,42 @@ extension DomainXML {
     }
 }
 
+/// How a guest's disks are opened, and how fast they may be.
+struct DiskStyle: Hashable {
+    var cache: String
+    var discard = "unmap"
+    var limits = DiskLimits([:])
+    /// Virtio in encrypted memory goes through the IOMMU's view of it.
+    var isEncryptedMemory = false
+}
+
+/// What a flavor's `quota:disk_...` allows each disk, under libvirt's names.
+struct DiskLimits: Hashable {
+    let values: [(name: String, value: Int)]
+
+    init(_ extraSpecs: [String: String]) {
+        values = [
+            "read_bytes_sec", "read_iops_sec", "write_bytes_sec", "write_iops_sec", "total_bytes_sec",
+            "total_iops_sec",
+        ].compactMap { name in extraSpecs["quota:disk_" + name].flatMap { Int($0) }.map { (name, $0) } }
+    }
+
+    static func == (left: DiskLimits, right: DiskLimits) -> Bool {
+        left.values.elementsEqual(right.values) { $0.name == $1.name && $0.value == $1.value }
+    }
+    func hash(into hasher: inout Hasher) { for limit in values { hasher.combine(limit.value) } }
+
+    func write(to xml: inout XMLWriter) {
+        guard !values.isEmpty else { return }
+        xml.element("iotune") { xml in
+            for limit in values { xml.element(limit.name, text: "\(limit.value)") }
+        }
+    }
+}
+
 /// A disk of a guest: a file with a part to play.
 struct GuestDisk: Hashable {
-    enum Role { case root, ephemeral, swap, configDrive, installer, rescue }
+    enum Role { case root, ephemeral, swap, configDrive, configDisk, installer, rescue }
 
     let role: Role
     let path: String
@@ -32,18 +68,19 @@ struct GuestDisk: Hashable {
     private var isCDROM: Bool { role == .configDrive || role == .installer || rescue?.device == "cdrom" }
     private var device: String { isCDROM ? "cdrom" : rescue?.device ?? "disk" }
 
-    func write(to xml: inout XMLWriter, names: inout DiskNames, cache: String) {
+    func write(to xml: inout XMLWriter, names: inout DiskNames, style: DiskStyle) {
         let (target, bus) = names.next(isCDROM: isCDROM, bus: device == "floppy" ? "fdc" : rescue?.bus)
         xml.element("disk", ["type": "file", "device": device]) { xml in
             xml.element(
                 "driver",
                 [
-                    "name": "qemu", "type": format, "cache": isCDROM ? nil : cache,
-                    "discard": isCDROM ? nil : "unmap",
+                    "name": "qemu", "type": format, "cache": isCDROM ? nil : style.cache,
+                    "discard": isCDROM || style.discard == "none" ? nil : style.discard,
+                    "iommu": style.isEncryptedMemory && bus == "virtio" ? "on" : nil,
                 ])
             xml.element("source", ["file": path])
             xml.element("target", ["dev": target, "bus": bus])
-            if isCDROM { xml.element("readonly") }
+            if isCDROM { xml.element("readonly") } else { style.limits.write(to: &xml) }
             if rescue?.isStable ?? false { xml.element("boot", ["order": "1"]) }
         }
     }

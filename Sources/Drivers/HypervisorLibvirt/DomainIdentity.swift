@@ -39,7 +39,14 @@ extension DomainXML {
                 }
             }
             // A port that is plugged in later gets the same kind of card.
-            xml.element("apus:guest", ["xmlns:apus": Self.markNamespace, "version": "1", "card": nicModel])
+            let style = cardStyle
+            xml.element(
+                "apus:guest",
+                [
+                    "xmlns:apus": Self.markNamespace, "version": "1", "card": style.model,
+                    "queues": style.queues > 1 ? "\(style.queues)" : nil, "packed": style.hasPackedRings ? "on" : nil,
+                    "limits": style.limits.mark,
+                ])
         }
     }
 

@@ -2,10 +2,41 @@
 internal import Compute
 internal import Kernel
 
-/// The processors that a guest sees.
+/// The processors that a guest sees, and those of the host that they run on.
 extension DomainXML {
     func processors(_ xml: inout XMLWriter) {
-        xml.element("vcpu", ["placement": "static"], text: "\(spec.vcpus)")
+        let cpuset = numa == nil ? settings.sharedCPUs.map { CPUSet.text($0) } : nil
+        xml.element("vcpu", ["placement": "static", "cpuset": cpuset], text: "\(spec.vcpus)")
+        tuning(&xml)
+    }
+
+    /// Shares of the host's processors, and which ones.
+    private func tuning(_ xml: inout XMLWriter) {
+        let quotas = ["shares", "period", "quota"].compactMap { name in
+            spec.extraSpecs["quota:cpu_" + name].flatMap { Int($0) }.map { (name, $0) }
+        }
+        let pins = numa?.pins.sorted { $0.cpu < $1.cpu } ?? []
+        let realtime = features.realtimeCPUs ?? []
+        guard !quotas.isEmpty || !pins.isEmpty || !realtime.isEmpty else { return }
+        xml.element("cputune") { xml in
+            for (name, value) in quotas { xml.element(name, text: "\(value)") }
+            for pin in pins { xml.element("vcpupin", ["vcpu": "\(pin.cpu)", "cpuset": "\(pin.host)"]) }
+            if let own = emulatorCPUs(pins) { xml.element("emulatorpin", ["cpuset": CPUSet.text(own)]) }
+            if !realtime.isEmpty {
+                xml.element(
+                    "vcpusched", ["vcpus": CPUSet.text(realtime), "scheduler": "fifo", "priority": "1"])
+            }
+        }
+    }
+
+    /// Where QEMU's own threads run: on a processor of theirs, on the shared ones, or beside vCPUs that are not in real
+    /// time.
+    private func emulatorCPUs(_ pins: [GuestNUMA.Pin]) -> [Int]? {
+        guard !pins.isEmpty else { return nil }
+        if let own = numa?.emulatorPin { return [own] }
+        if numa?.emulatorPolicy == .share, let shared = settings.sharedCPUs { return shared }
+        let realtime = Set(features.realtimeCPUs ?? [])
+        return pins.filter { !realtime.contains($0.cpu) }.map(\.host)
     }
 
     func cpu(_ xml: inout XMLWriter) {
@@ -13,29 +44,38 @@ extension DomainXML {
         let isMode = ["host-model", "host-passthrough", "maximum"].contains(model)
         xml.element("cpu", ["mode": isMode ? model : "custom", "match": isMode ? nil : "exact"]) { xml in
             if !isMode { xml.element("model", ["fallback": "forbid"], text: model) }
-            let topology = CPUTopology(vcpus: spec.vcpus, properties: spec.properties)
+            addressSpace(&xml)
+            let topology = features.topology
             xml.element(
                 "topology",
                 ["sockets": "\(topology.sockets)", "cores": "\(topology.cores)", "threads": "\(topology.threads)"])
+            for flag in settings.cpuFlags {
+                let isOff = flag.hasPrefix("-")
+                let name = flag.hasPrefix("-") || flag.hasPrefix("+") ? String(flag.dropFirst()) : flag
+                xml.element("feature", ["policy": isOff ? "disable" : "require", "name": name])
+            }
+            cells(&xml)
         }
     }
-}
 
-/// How vCPUs are arranged: what the image demands as far as it adds up, else one socket each, as in Nova.
-struct CPUTopology: Hashable {
-    let sockets: Int
-    let cores: Int
-    let threads: Int
+    private func addressSpace(_ xml: inout XMLWriter) {
+        guard let mode = wish("hw:maxphysaddr_mode", "hw_maxphysaddr_mode") else { return }
+        xml.element("maxphysaddr", ["mode": mode, "bits": wish("hw:maxphysaddr_bits", "hw_maxphysaddr_bits")])
+    }
 
-    init(vcpus: Int, properties: [String: String]) {
-        func wish(_ name: String) -> Int? { properties[name].flatMap { Int($0) }.flatMap { $0 > 0 ? $0 : nil } }
-        let threads = wish("hw_cpu_threads") ?? 1
-        let cores = wish("hw_cpu_cores") ?? wish("hw_cpu_sockets").map { max(1, vcpus / ($0 * threads)) } ?? 1
-        let sockets = max(1, vcpus / (cores * threads))
-        if sockets * cores * threads == vcpus {
-            (self.sockets, self.cores, self.threads) = (sockets, cores, threads)
-        } else {
-            (self.sockets, self.cores, self.threads) = (vcpus, 1, 1)
+    /// The guest's own NUMA nodes.
+    private func cells(_ xml: inout XMLWriter) {
+        guard let numa else { return }
+        xml.element("numa") { xml in
+            for cell in numa.cells {
+                xml.element(
+                    "cell",
+                    [
+                        "id": "\(cell.id)", "cpus": CPUSet.text(cell.cpus), "memory": "\(cell.memoryMiB)",
+                        "unit": "MiB",
+                        "memAccess": hasLargePages ? "shared" : nil,
+                    ])
+            }
         }
     }
 }

@@ -15,6 +15,19 @@ struct DomainXML {
     let disks: [GuestDisk]
     /// `none` where the file system can do O_DIRECT: the host must not cache what the guest caches.
     let diskCache: String
+    let features: GuestFeatures
+
+    /// - Throws: what flavor and image ask for and contradict each other in, in upstream's words.
+    init(
+        spec: GuestSpec, folder: GuestFolder, settings: LibvirtSettings, disks: [GuestDisk], diskCache: String
+    ) throws(Fault) {
+        self.spec = spec
+        self.folder = folder
+        self.settings = settings
+        self.disks = disks
+        self.diskCache = diskCache
+        features = try GuestFeatures(GuestWishes(spec), machine: settings.usualMachine)
+    }
 
     func text() -> String {
         var xml = XMLWriter()
@@ -35,20 +48,27 @@ struct DomainXML {
             xml.element("on_reboot", text: "restart")
             xml.element("on_crash", text: "destroy")
             xml.element("devices") { xml in
+                freeSlots(&xml)
                 disks(&xml)
                 ports(&xml)
                 consoles(&xml)
                 agentChannel(&xml)
                 screen(&xml)
                 peripherals(&xml)
+                hostDevices(&xml)
             }
+            launchSecurity(&xml)
         }
         return xml.text
     }
 
     func property(_ name: String) -> String? { spec.properties[name] }
-    var machineType: String {
-        property("hw_machine_type") ?? (settings.architecture == "aarch64" ? "virt" : "pc")
+    /// What the flavor asks for, or else the image.
+    func wish(_ spec: String, _ name: String) -> String? {
+        self.spec.extraSpecs[spec].flatMap { $0.isEmpty ? nil : $0 } ?? property(name)
     }
+    /// The topology with its place on the host, once it has one.
+    var numa: GuestNUMA? { spec.numa ?? features.numa }
+    var machineType: String { property("hw_machine_type") ?? settings.usualMachine }
     var isWindows: Bool { property("os_type") == "windows" }
 }

@@ -23,7 +23,7 @@ enum GuestFiles {
                 throw SystemError.fault("Cannot link \(folder.installer)")
             }
         }
-        if let drive = spec.configDrive { try configDrive(drive, in: folder, as: folder.configDrive) }
+        if let drive = spec.configDrive { try ConfigDriveFile.make(drive, in: folder) }
     }
 
     /// Makes the disk that a guest is rescued from, and a config drive that tells the rescue's password.
@@ -38,7 +38,7 @@ enum GuestFiles {
             if base != nil { rescue.rootDiskGiB = 0 }
             try root(rescue, at: folder.rescue, on: base)
         }
-        if let drive = spec.configDrive { try configDrive(drive, in: folder, as: folder.rescueConfig) }
+        if let drive = spec.configDrive { try ConfigDriveFile.make(drive, in: folder, as: folder.rescueConfig) }
     }
 
     /// The disks that the guest's folder holds, in the order in which the guest sees them.
@@ -64,6 +64,7 @@ enum GuestFiles {
             GuestDisk(role: .swap, path: folder.swap, format: "raw"),
             GuestDisk(role: .installer, path: folder.installer, format: "raw"),
             GuestDisk(role: .configDrive, path: folder.configDrive, format: "raw"),
+            GuestDisk(role: .configDisk, path: folder.configDisk, format: "raw"),
         ].filter { FileSystem.exists($0.path) }
     }
 
@@ -130,11 +131,19 @@ enum GuestFiles {
                     "Flavor's disk is too small for requested image. Flavor disk is \(wanted) bytes, image is "
                         + "\(base.virtualSize) bytes.")
             }
-            argv += ["-b", base.path, "-F", base.format, path, "\(max(wanted, base.virtualSize))"]
+            let size = max(wanted, base.virtualSize)
+            if base.isCopied { return try copy(base, to: path, size: size) }
+            argv += ["-b", base.path, "-F", base.format, path, "\(size)"]
         } else {
             argv += [path, "\(max(wanted, 1 << 20))"]
         }
         try Subprocess.check(argv, timeout: .seconds(60))
+    }
+
+    private static func copy(_ base: BaseImage, to path: String, size: Int64) throws(Fault) {
+        try Subprocess.check(
+            ["qemu-img", "convert", "-q", "-f", base.format, "-O", "qcow2", base.path, path], timeout: .seconds(3600))
+        try Subprocess.check(["qemu-img", "resize", "-q", "-f", "qcow2", path, "\(size)"], timeout: .seconds(60))
     }
 
     static func blank(_ path: String, bytes: Int64) throws(Fault) {
@@ -142,29 +151,6 @@ enum GuestFiles {
         guard file >= 0 else { throw SystemError.fault("Cannot make \(path)") }
         defer { close(file) }
         guard ftruncate(file, off_t(bytes)) == 0 else { throw SystemError.fault("Cannot size \(path)") }
-    }
-
-    /// An ISO 9660 medium labelled `config-2`, which is what cloud-init looks for.
-    private static func configDrive(
-        _ drive: ConfigDrive, in folder: GuestFolder, as path: String
-    ) throws(Fault) {
-        let staging = folder.path + "/config-drive"
-        defer { FileSystem.remove(staging) }
-        for (name, bytes) in drive.files {
-            let parts = name.split(separator: "/")
-            guard !parts.isEmpty, !parts.contains(".."), !name.utf8.contains(0) else {
-                throw .badRequest("'\(name)' is no path within a config drive.")
-            }
-            try FileSystem.makeDirectory(staging + "/" + parts.dropLast().joined(separator: "/"))
-            try FileSystem.write(bytes, to: staging + "/" + parts.joined(separator: "/"), mode: 0o644)
-        }
-        try FileSystem.makeDirectory(staging)
-        try Subprocess.check(
-            [
-                "genisoimage", "-quiet", "-V", "config-2", "-J", "-joliet-long", "-r", "-allow-lowercase",
-                "-allow-multidot", "-l", "-o", path, staging,
-            ], timeout: .seconds(60))
-        chmod(path, 0o600)
     }
 
     /// Whether the path's file system lets the page cache be passed by; tmpfs and some network ones do not.

@@ -10,17 +10,26 @@ package import Kernel
 extension LibvirtHypervisor {
     package func resources() async throws(Fault) -> HostResources {
         let settings = settings
+        let abilities = try await abilities.find(session, settings)
         return try await session.call { connection throws(Fault) in
             var node = virNodeInfo()
             guard virNodeGetInfo(connection, &node) == 0 else { throw LibvirtError.last("describe the host") }
             var version: UInt = 0
             guard virConnectGetVersion(connection, &version) == 0 else { throw LibvirtError.last("tell its version") }
+            let capabilities = try Self.capabilities(of: connection)
             let disk = try DiskSpace(of: settings.dataDirectory)
             var host = HostResources(
                 hostName: settings.hostName, hypervisorType: "QEMU", hypervisorVersion: Int(version),
                 hostIP: settings.hostIP, architecture: settings.architecture,
-                cpu: try Self.cpu(of: connection, node), vcpus: Int(node.cpus), memoryMiB: Int(node.memory / 1024),
+                cpu: Self.cpu(capabilities, node), vcpus: Int(node.cpus), memoryMiB: Int(node.memory / 1024),
                 diskGiB: disk.totalGiB)
+            host.cpu.features = abilities.features
+            host.traits = abilities.traits
+            host.numaCells = HostCells.read(capabilities, settings)
+            host.pciDevices = settings.devices.devices()
+            let known = Set(host.numaCells?.flatMap { $0.sharedCPUs + $0.ownCPUs } ?? [])
+            host.ownCPUs = settings.dedicatedCPUs.map { $0.filter(known.contains).count }
+            host.sharedCPUs = settings.sharedCPUs.map { $0.filter(known.contains).count }
             host.diskUsedGiB = disk.usedGiB
             host.diskAvailableGiB = disk.availableGiB
             try eachDomain(on: connection) { domain throws(Fault) in
@@ -38,16 +47,28 @@ extension LibvirtHypervisor {
         }
     }
 
-    private static func cpu(
-        of connection: virConnectPtr, _ node: virNodeInfo
-    ) throws(Fault) -> HostResources.CPU {
+    /// The host's cells, for who must know whether there are several.
+    func cells() async throws(Fault) -> [HostResources.NUMACell]? {
+        let settings = settings
+        return try await session.call { connection throws(Fault) in
+            HostCells.read(try Self.capabilities(of: connection), settings)
+        }
+    }
+
+    private static func capabilities(of connection: virConnectPtr) throws(Fault) -> XMLElement {
         guard let text = virConnectGetCapabilities(connection) else { throw LibvirtError.last("tell its capabilities") }
         defer { text.deallocate() }
-        let found = XMLElement.parse(String(cString: text))?["host", "cpu"]
+        guard let root = XMLElement.parse(String(cString: text)) else {
+            throw .internalError("libvirt's capabilities cannot be read.")
+        }
+        return root
+    }
+
+    private static func cpu(_ capabilities: XMLElement, _ node: virNodeInfo) -> HostResources.CPU {
+        let found = capabilities["host", "cpu"]
         return HostResources.CPU(
             vendor: found?["vendor"]?.text ?? "", model: found?["model"]?.text ?? "unknown",
-            sockets: Int(node.sockets), cores: Int(node.cores), threads: Int(node.threads),
-            features: found?.all("feature").compactMap { $0.attributes["name"] } ?? [])
+            sockets: Int(node.sockets), cores: Int(node.cores), threads: Int(node.threads))
     }
 }
 

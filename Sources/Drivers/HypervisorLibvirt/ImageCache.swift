@@ -11,6 +11,8 @@ struct BaseImage: Sendable, Hashable {
     let virtualSize: Int64
     /// An installation medium: put into the guest's drive instead of under its disk.
     let isMedium: Bool
+    /// Whether disks are copies of it, with nothing of it underneath, instead of laid over it.
+    var isCopied = false
 }
 
 /// Images by id and checksum, fetched once for however many boot. What is in the cache is complete and was looked at:
@@ -79,6 +81,7 @@ struct ImageCache: Sendable {
                 throw .unavailable("Image \(image.id) came with \(size) bytes instead of \(expected).")
             }
         }
+        try check(part, image)
         // A raw image is what the guest sees, whatever its first bytes say, and is only ever opened as raw.
         if image.format != .raw && image.format != .iso { try DiskHeader.read(part).refuseReferences(image: image.id) }
         var finished = part
@@ -96,6 +99,27 @@ struct ImageCache: Sendable {
         }
         chmod(finished, 0o444)
         guard rename(finished, path) == 0 else { throw SystemError.fault("Cannot keep image \(image.id)") }
+    }
+
+    /// The bytes must be those that Image has the digest of; how long it is tells which one.
+    private func check(_ part: String, _ image: ImageSource) throws(Fault) {
+        let algorithms: [Int: Digest.Algorithm] = [32: .md5, 64: .sha256, 128: .sha512]
+        guard let algorithm = algorithms[image.checksum.utf8.count], image.checksum.allSatisfy(\.isHexDigit) else {
+            return
+        }
+        let digest = Digest(algorithm)
+        let file = try OpenFile.reading(part)
+        var at = 0
+        while true {
+            let bytes = try file.read(at: at, count: 1 << 20)
+            guard !bytes.isEmpty else { break }
+            digest.update(bytes)
+            at += bytes.count
+        }
+        let found = Hex.encode(digest.finish())
+        guard found == image.checksum.lowercased() else {
+            throw .unavailable("Image \(image.id) came with the digest \(found) instead of \(image.checksum).")
+        }
     }
 
     /// Ids and checksums come from another service: whatever is not plain becomes `-`.

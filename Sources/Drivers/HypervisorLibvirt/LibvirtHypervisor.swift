@@ -16,6 +16,7 @@ package final class LibvirtHypervisor: Hypervisor {
     let clock: any WallClock
     let images: ImageCache
     let relay = EventRelay()
+    let abilities = HostAbilities()
     /// One change at a time per guest.
     let turnstile = Turnstile()
     private let probe: AcceleratorFinder?
@@ -74,7 +75,7 @@ package final class LibvirtHypervisor: Hypervisor {
         _ guest: GuestSpec, in folder: GuestFolder, image: ImageSource?, keepsEphemeral: Bool = false
     ) async throws(Fault) {
         var base: BaseImage?
-        if let image { base = try await images.base(for: image) }
+        if let image { base = try await self.base(for: image) }
         let (settings, source) = (settings, base)
         try await pool.run { () throws(Fault) in
             for sockets in ["vnc", "serial", "spice"] {
@@ -85,17 +86,26 @@ package final class LibvirtHypervisor: Hypervisor {
         try await define(guest, in: folder)
     }
 
+    /// An image on the host, and how disks are made of it.
+    func base(for image: ImageSource) async throws(Fault) -> BaseImage {
+        var base = try await images.base(for: image)
+        base.isCopied = !settings.usesOverlays
+        return base
+    }
+
     /// Defines the domain, or defines it anew, from its description and the disks in its folder.
     func define(
         _ guest: GuestSpec, in folder: GuestFolder, rescue: GuestRescueDisk? = nil
     ) async throws(Fault) {
         var probed = settings
         if let probe { probed.accelerator = try await probe() }
+        await abilities.learn(probed.accelerator)
+        probed.hasNUMA = try await cells()?.count ?? 0 > 1
         let settings = probed
         let xml = try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
             let disks = GuestFiles.disks(in: folder, rescue: rescue)
-            return DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
+            return try DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
         }
         try await session.call { connection throws(Fault) in
             guard let domain = virDomainDefineXML(connection, xml) else {

@@ -34,7 +34,7 @@ extension LibvirtHypervisor: GuestRescue {
             guard try await !runs(server, from: folder.rescue) else { return }
             try await switchOff(server)
             var base: BaseImage?
-            if let image { base = try await images.base(for: image) }
+            if let image { base = try await self.base(for: image) }
             let source = base
             try await pool.run { () throws(Fault) in try GuestFiles.makeRescue(guest, in: folder, on: source) }
             var rescued = guest

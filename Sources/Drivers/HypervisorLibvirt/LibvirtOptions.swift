@@ -12,6 +12,7 @@ package struct LibvirtOptions: Options {
     package let virtType: VirtType
     package let cpuMode: String
     package let cpuModel: String?
+    private let tuning: LibvirtTuning
 
     package init(_ read: inout OptionReader) {
         connectionURI = read.string(
@@ -24,6 +25,7 @@ package struct LibvirtOptions: Options {
             help: "The processor that guests see; none takes what suits virt_type.")
         cpuModel = read.string("cpu_model", help: "The processor's name for cpu_mode = custom.")
         if cpuMode == "custom" && cpuModel == nil { read.refuse("cpu_mode = custom needs cpu_model.") }
+        tuning = LibvirtTuning(&read)
     }
 
     /// What the options make of a host: `accelerator` is the answer of `Accelerator.probe`.
@@ -38,6 +40,7 @@ package struct LibvirtOptions: Options {
             }
         var settings = LibvirtSettings(
             uri: connectionURI ?? ownURI, dataDirectory: dataDirectory, accelerator: chosen, hostName: hostName)
+        tuning.apply(to: &settings)
         settings.cpuModel = cpuMode == "custom" ? cpuModel : cpuMode == "none" ? nil : cpuMode
         return settings
     }

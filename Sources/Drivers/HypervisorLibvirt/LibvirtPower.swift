@@ -137,15 +137,21 @@ extension LibvirtHypervisor {
     package func plug(_ nic: GuestNIC, into server: String) async throws(Fault) {
         let settings = settings
         try await turnstile.pass(server) { () async throws(Fault) in
-            _ = try await session.call { connection throws(Fault) in _ = try Domain.ours(server, on: connection) }
-            try await plug.plug(nic)
+            let style = try await session.call { connection throws(Fault) in
+                let domain = try Domain.ours(server, on: connection)
+                let mark = try domain.xml(running: false)["metadata", "apus:guest"]?.attributes ?? [:]
+                return CardStyle(mark: mark, hasOffloads: !settings.userspaceDatapath)
+            }
+            var nic = nic
+            nic.queues = style.queues
+            let card = nic
+            try await plug.plug(card)
             try await onDomain(server) { domain throws(Fault) in
-                let card = try domain.xml(running: false)["metadata", "apus:guest"]?.attributes["card"]
                 var xml = XMLWriter()
-                nic.write(to: &xml, model: card ?? "virtio", offloads: !settings.userspaceDatapath)
+                card.write(to: &xml, style)
                 for isRunning in domain.isActive ? [true, false] : [false] {
                     let nics = GuestNIC.all(in: try domain.xml(running: isRunning))
-                    guard !nics.contains(where: { $0.portID == nic.portID }) else { continue }
+                    guard !nics.contains(where: { $0.portID == card.portID }) else { continue }
                     let scope = isRunning ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG
                     try domain.check(
                         virDomainAttachDeviceFlags(domain.raw, xml.text, scope.rawValue), "attach a port to")
@@ -165,7 +171,7 @@ extension LibvirtHypervisor {
             }
             guard let nic = found else { return }
             var xml = XMLWriter()
-            nic.write(to: &xml, model: "virtio", offloads: !settings.userspaceDatapath)
+            nic.write(to: &xml, CardStyle(hasOffloads: !settings.userspaceDatapath))
             let text = xml.text
             try await onDomain(server) { domain throws(Fault) in
                 guard GuestNIC.all(in: try domain.xml(running: false)).contains(where: { $0.portID == port }) else {

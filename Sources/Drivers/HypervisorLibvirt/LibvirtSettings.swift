@@ -32,6 +32,37 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var hasSerialConsoles = false
     package var hasSPICE = false
 
+    /// Features of the processor to add or, with a minus, to take away.
+    package var cpuFlags: [String] = []
+    /// The machine type of guests whose image names none; nil takes what suits the architecture.
+    package var machineType: String?
+    /// Of the host, those that guests without processors of their own may run on; nil is all of them.
+    package var sharedCPUs: [Int]?
+    /// Of the host, those that are given to guests for themselves.
+    package var dedicatedCPUs: [Int]?
+    /// Devices that are set aside for guests.
+    package var devices = PCIScan([])
+    /// Whether memory can be bound to nodes: a host of one node has nothing to choose.
+    package var hasNUMA = true
+    /// QEMU's memory for translated code; 0 leaves it to QEMU.
+    package var translationCacheMiB = 32
+    package var pciePorts = 8
+    package var randomnessPath = "/dev/urandom"
+    /// How often a guest's balloon tells of its memory, in seconds; 0 for no balloon.
+    package var balloonPeriod = 10
+    /// How disks are cached, by the kind of their source; what is not named takes what suits the file system.
+    package var diskCacheModes: [String: String] = [:]
+    /// Whether disks are laid over their image; otherwise each is a copy of it.
+    package var usesOverlays = true
+    /// Whether a guest's freed blocks are given back.
+    package var diskDiscard = "unmap"
+    /// The most queues that a card may have.
+    package var queuesMax = 8
+    package var rxQueueSize: Int?
+    package var txQueueSize: Int?
+
+    var usualMachine: String { machineType ?? (architecture == "aarch64" ? "virt" : "pc") }
+
     package init(uri: String, dataDirectory: String, accelerator: Accelerator, hostName: String) {
         self.uri = uri
         self.dataDirectory = dataDirectory
@@ -65,6 +96,8 @@ struct GuestFolder: Sendable, Hashable {
     var swap: String { path + "/disk.swap" }
     var installer: String { path + "/disk.iso" }
     var configDrive: String { path + "/disk.config" }
+    /// The same on a disk instead of in a drive.
+    var configDisk: String { path + "/disk.config.vfat" }
     var rescue: String { path + "/disk.rescue" }
     var rescueConfig: String { path + "/disk.config.rescue" }
     var consoleLog: String { path + "/console.log" }

@@ -7,7 +7,7 @@ package struct OpenVSwitchPlug: NetworkPlug {
     private let namespace: String?
     private let database: String
     private let bridge: String
-    private let pool: BlockingPool
+    let pool: BlockingPool
 
     /// - Parameter namespace: the chassis' network namespace by name; nil is our own.
     /// - Parameter database: the path of Open vSwitch's database socket.
@@ -19,9 +19,12 @@ package struct OpenVSwitchPlug: NetworkPlug {
     }
 
     package func plug(_ nic: GuestNIC) async throws(Fault) {
+        guard nic.kind == .tap else { return }
         try await pool.run { () throws(Fault) in
             // One that is there already is as good: the next command fails if there is none.
-            _ = try Subprocess.runBlocking(ip("tuntap", "add", "dev", nic.tap, "mode", "tap"), timeout: .seconds(15))
+            var words = ip("tuntap", "add", "dev", nic.tap, "mode", "tap")
+            if nic.queues > 1 { words.append("multi_queue") }
+            _ = try Subprocess.runBlocking(words, timeout: .seconds(15))
             try Subprocess.check(ip("link", "set", "dev", nic.tap, "mtu", "\(nic.mtu)", "up"))
             try Subprocess.check(
                 vsctl(
@@ -32,6 +35,7 @@ package struct OpenVSwitchPlug: NetworkPlug {
     }
 
     package func unplug(_ nic: GuestNIC) async throws(Fault) {
+        guard nic.kind == .tap else { return }
         try await pool.run { () throws(Fault) in
             try Subprocess.check(vsctl("--if-exists", "del-port", bridge, nic.tap))
             let shown = try Subprocess.runBlocking(ip("link", "show", "dev", nic.tap), timeout: .seconds(15))
@@ -44,7 +48,7 @@ package struct OpenVSwitchPlug: NetworkPlug {
     }
 
     /// Never waits for the switch itself: one that is being restarted finds the port in its database.
-    private func vsctl(_ words: String...) -> [String] {
+    func vsctl(_ words: String...) -> [String] {
         ["ovs-vsctl", "--db=unix:\(database)", "--no-syslog", "--no-wait", "--timeout=10", "--"] + words
     }
 }

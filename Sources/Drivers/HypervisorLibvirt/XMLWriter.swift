@@ -35,6 +35,28 @@ package struct XMLWriter: Sendable {
         }
     }
 
+    /// An element whose attributes are known only at run time.
+    mutating func raw(
+        _ name: String, _ attributes: [(key: String, value: String)], text content: String,
+        _ body: (inout XMLWriter) -> Void
+    ) {
+        indent()
+        text += "<\(name)"
+        for (key, value) in attributes {
+            text += " \(key)='"
+            escape(value)
+            text += "'"
+        }
+        text += ">"
+        escape(content)
+        if content.isEmpty { text += "\n" }
+        depth += 1
+        body(&self)
+        depth -= 1
+        if content.isEmpty { indent() }
+        text += "</\(name)>\n"
+    }
+
     private mutating func open(_ name: String, _ attributes: KeyValuePairs<String, String?>) {
         indent()
         text += "<\(name)"

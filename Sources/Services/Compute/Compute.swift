@@ -13,7 +13,8 @@ package final class ComputeService: Service {
             ConsoleToken.self, InstanceAction.self, ComputeServices.self, Hypervisors.self, Quotas.self, Limits.self,
             AvailabilityZones.self, ServerExternalEvents.self, DecisionRecord.self,
             ServerMetadata.self, ServerTags.self, ServerAddresses.self, ServerInterfaces.self, ServerPasswords.self,
-            ServerSecurityGroups.self, SecurityGroupProxy.self, ServerGroup.self, Aggregate.self, FlavorExtraSpecs.self,
+            ServerSecurityGroups.self, SecurityGroupProxy.self, ServerGroup.self, Aggregate.self, AggregateImages.self,
+            FlavorExtraSpecs.self,
             FlavorAccess.self,
             TenantUsages.self, ServerDiagnostics.self, Extensions.self, VolumeAttachments.self,
             RemovedCalls.self, Hosts.self, NetworkProxy.self, FloatingIPProxy.self, FixedAddresses.self,
@@ -34,6 +35,8 @@ package final class ComputeService: Service {
     package let options: ComputeOptions
     /// For what computes or blocks: the making of keys.
     let pool = BlockingPool(name: "compute", threads: 2, queue: 256)
+    /// What the operator's vendor data services are asked through.
+    let vendorServices: HTTPClient
     let images: ImageClient
     let network: NetworkClient
     let placement: PlacementClient
@@ -65,6 +68,7 @@ package final class ComputeService: Service {
         self.hosts = hosts
         self.certificates = certificates
         self.caller = caller
+        vendorServices = HTTPClient(threads: 2, queue: 64, authorities: options.metadata.vendorAuthorities)
         images = ImageClient(over: transport, as: caller)
         network = NetworkClient(over: transport, as: caller)
         placement = PlacementClient(over: transport, as: caller)

@@ -19,6 +19,7 @@ package struct GuestWatch: Sendable {
             group.addTask {
                 var isFirst = true
                 while !Task.isCancelled {
+                    if isFirst, room.options.care.resumesGuests { await resume() }
                     await reconcile(reportsStrangers: isFirst)
                     isFirst = false
                     guard (try? await room.clock.sleep(interval)) != nil else { return }
@@ -39,6 +40,34 @@ package struct GuestWatch: Sendable {
             }
             guard (try? await room.clock.sleep(.seconds(1))) != nil else { return }
         }
+    }
+
+    /// Starts the guests that ran when their host went down: their servers are ACTIVE still, because nobody was there
+    /// to see it.
+    package func resume() async {
+        for name in room.hosts.names {
+            await attempt(name) { () async throws(Fault) in
+                let guests = try await room.hosts.find(name).guests()
+                let servers = try await room.database.all(
+                    Server.self, "host = \(name) AND vm_state = 'active' AND task_state IS NULL AND deleted_at IS NULL")
+                let down = servers.filter { guests[$0.id] == .shutdown || guests[$0.id] == .crashed }
+                for server in down { try await start(server) }
+            }
+        }
+    }
+
+    private func start(_ server: Server) async throws(Fault) {
+        let (queue, now, requestID) = (room.queue, room.clock.now(), "req-" + room.ids.uuid())
+        try await room.database.transaction { transaction throws(Fault) in
+            let row = try transaction.first(
+                Server.self, "id = \(server.id) AND generation = \(server.generation) AND task_state IS NULL")
+            guard let row else { return }
+            try row.begin(
+                PowerAction.rebootHard.name,
+                ActionStart(PowerAction.rebootHard.task, work: PowerServer(server: row.id, action: .rebootHard)),
+                by: row.userID, requestID: requestID, at: now, queue, transaction)
+        }
+        room.log.info("a guest is started again after its host", ["server": server.id, "host": server.host ?? ""])
     }
 
     /// Compares all guests with the rows. Guests that no row knows are reported and left alone.

@@ -119,7 +119,7 @@ extension HostReporter {
             facts: [
                 "\(facts.hypervisorType) \(facts.hypervisorVersion) \(facts.hostIP)", facts.cpu.model,
                 "\(facts.vcpus) \(facts.memoryMiB) \(facts.diskGiB)",
-                "\(facts.numaCells ?? [])", "\((facts.pciDevices ?? [:]).sorted { $0.key < $1.key })",
+                "\(facts.numaCells ?? [])", "\(facts.pciDevices ?? [])",
                 "\((facts.metrics ?? [:]).sorted { $0.key < $1.key })",
             ])
     }
@@ -130,10 +130,18 @@ extension HostReporter {
         func ratio(_ name: String, _ configured: Double?) -> Double? {
             aggregates.compactMap { $0.metadata[name].flatMap { Double($0) } }.filter { $0 > 0 }.min() ?? configured
         }
-        return [
-            "VCPU": .init(
-                total: facts.vcpus, reserved: min(options.reservedCPUs, max(0, facts.vcpus - 1)),
-                ratio: ratio("cpu_allocation_ratio", options.cpuRatio), initialRatio: options.initialCPURatio),
+        // Processors that are given to guests for themselves are given once, whatever the ratio of the others.
+        var stock: [String: PlacementClient.Stock] = [:]
+        let shared = facts.sharedCPUs ?? (facts.ownCPUs == nil ? facts.vcpus : 0)
+        if shared > 0 {
+            stock["VCPU"] = .init(
+                total: shared, reserved: min(options.reservedCPUs, max(0, shared - 1)),
+                ratio: ratio("cpu_allocation_ratio", options.cpuRatio), initialRatio: options.initialCPURatio)
+        }
+        if let own = facts.ownCPUs, own > 0 {
+            stock["PCPU"] = .init(total: own, reserved: 0, ratio: 1, initialRatio: 1)
+        }
+        let rest: [String: PlacementClient.Stock] = [
             "MEMORY_MB": .init(
                 total: facts.memoryMiB, reserved: min(options.reservedMemoryMiB, facts.memoryMiB / 4),
                 ratio: ratio("ram_allocation_ratio", options.memoryRatio), initialRatio: options.initialMemoryRatio),
@@ -142,6 +150,7 @@ extension HostReporter {
                 reserved: min((options.reservedDiskMiB + 1023) / 1024, max(0, facts.diskGiB - 1)),
                 ratio: ratio("disk_allocation_ratio", options.diskRatio), initialRatio: options.initialDiskRatio),
         ]
+        return stock.merging(rest) { own, _ in own }
     }
 
     /// What Placement should say of a host, by what it reported last.

@@ -31,6 +31,9 @@ package struct ComputeOptions: Options {
     package var notifications = NotificationOptions()
     package var life = LifeOptions()
     package var signatures = SignatureOptions()
+    package var metadata = MetadataOptions()
+    package var pci = PCIOptions()
+    package var care = CareOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
     package var consoleURL = "http://127.0.0.1:6080"
 
@@ -72,6 +75,9 @@ package struct ComputeOptions: Options {
         notifications = NotificationOptions(&read)
         life = LifeOptions(&read)
         signatures = SignatureOptions(&read)
+        metadata = MetadataOptions(&read)
+        pci = PCIOptions(&read)
+        care = CareOptions(&read)
     }
 
     private mutating func readRatios(_ read: inout OptionReader) {

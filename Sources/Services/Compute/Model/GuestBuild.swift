@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Clients
 import Kernel
 
 extension ComputeService {
@@ -13,6 +14,9 @@ extension ComputeService {
             GuestNIC(portID: $0.portID, mac: $0.mac, mtu: $0.mtu, addresses: $0.addresses.map(\.address))
         }
         guest.properties = server.imageProperties
+        guest.extraSpecs = server.flavor.extraSpecs
+        guest.numa = server.numa
+        guest.hostDevices = server.hostDevices
         guest.origin.flavorName = server.flavor.name
         guest.origin.flavorID = server.flavor.id
         guest.origin.userID = server.userID
@@ -20,7 +24,11 @@ extension ComputeService {
         guest.origin.imageID = server.imageID ?? ""
         guest.origin.createdAt = server.createdAt
         try await addDisks(of: server, to: &guest)
-        if server.hasConfigDrive { guest.configDrive = try await GuestMetadata(self).drive(for: server) }
+        if server.hasConfigDrive || options.metadata.forcesDrive
+            || server.imageProperties["img_config_drive"] == "mandatory"
+        {
+            guest.configDrive = try await GuestMetadata(self).drive(for: server)
+        }
         return guest
     }
 
@@ -41,5 +49,13 @@ extension ComputeService {
         guest.volumes += try volumes.filter { !$0.isRoot }.mapping { device throws(Fault) in
             try device.guestVolume()
         }.compactMap { $0 }
+    }
+}
+
+extension GuestWishes {
+    init(_ flavor: FlavorSnapshot, _ image: ImageClient.Image?) {
+        self.init(
+            vcpus: flavor.vcpus, memoryMiB: flavor.memoryMiB, flavorName: flavor.name, extraSpecs: flavor.extraSpecs,
+            imageID: image?.id ?? "", imageName: image?.name ?? "", properties: image?.guestProperties ?? [:])
     }
 }

@@ -19,13 +19,16 @@ struct HostState: Sendable {
     private(set) var supplies: [String: [String: PlacementClient.Supply]]
     /// The ways to take what is asked for, by provider and class.
     let ways: [PlacementClient.Way]
+    /// What is left of cells and devices.
+    private(set) var hardware: HardwareLeft
 
     var name: String { host.name }
 
     init(
         _ host: ComputeHost, isUp: Bool, aggregates: [Aggregate], load: HostLoad,
         imageProperties: [String: [String: Int]] = [:],
-        supplies: [String: [String: PlacementClient.Supply]] = [:], ways: [PlacementClient.Way] = []
+        supplies: [String: [String: PlacementClient.Supply]] = [:], ways: [PlacementClient.Way] = [],
+        hardware: HardwareLeft? = nil
     ) {
         self.host = host
         self.isUp = isUp
@@ -33,6 +36,7 @@ struct HostState: Sendable {
         self.imageProperties = imageProperties
         self.supplies = supplies
         self.ways = ways
+        self.hardware = hardware ?? HardwareLeft(host.resources)
         servers = load.servers
         ioOps = load.ioOps
         zone = aggregates.compactMap { $0.metadata["availability_zone"] }.first ?? AvailabilityZones.usual
@@ -67,8 +71,9 @@ struct HostState: Sendable {
         return names.sorted()
     }
 
-    /// Counts one more server that takes this way.
-    mutating func take(_ way: PlacementClient.Way) {
+    /// Counts one more server that takes this way, and its part of cells and devices.
+    mutating func take(_ way: PlacementClient.Way, _ need: HardwareBooks.Need? = nil) {
+        if let need, let holding = hardware.fit(need.numa, need.requests) { hardware.take(holding) }
         for (provider, amounts) in way {
             for (name, amount) in amounts { supplies[provider]?[name]?.used += amount }
         }

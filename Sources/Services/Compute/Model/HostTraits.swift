@@ -13,7 +13,7 @@ enum HostTraits {
         guard GuestKind.architecture(facts.architecture) == "x86_64" else { return traits }
         for feature in facts.cpu.features {
             let word = String(feature.map { $0 == "-" || $0 == "." ? "_" : $0 }).uppercased()
-            traits.insert("HW_CPU_X86_" + (names[word] ?? word))
+            for name in names[word] ?? [word] { traits.insert("HW_CPU_X86_" + name) }
         }
         return traits
     }
@@ -24,8 +24,14 @@ enum HostTraits {
     }
 
     /// Features that libvirt and Placement name differently.
-    private static let names = [
-        "PCLMULDQ": "PCLMULQDQ", "SSE4_1": "SSE41", "SSE4_2": "SSE42", "SHA_NI": "SHA", "SVM": "AMD_SVM",
-        "SEV": "AMD_SEV", "IBPB": "AMD_IBPB", "RDTSCP": "RDTSCP",
+    private static let names: [String: [String]] = [
+        "AES": ["AESNI"], "AMX_BF16": ["AMXBF16"], "AMX_INT8": ["AMXINT8"], "AMX_TILE": ["AMXTILE"],
+        "AVX512_VNNI": ["AVX512VNNI"], "AVX512_BITALG": ["AVX512BITALG"], "AVX512_VBMI2": ["AVX512VBMI2"],
+        "AVX512_VPOPCNTDQ": ["AVX512VPOPCNTDQ"], "BMI1": ["BMI"], "FMA": ["FMA3"], "GFNI": ["AVX512GFNI"],
+        "PCLMULDQ": ["CLMUL"], "PNI": ["SSE3"], "RTM": ["TSX"], "SEV": ["AMD_SEV"], "SHA_NI": ["SHA"],
+        "SSE4_1": ["SSE41"], "SSE4_2": ["SSE42"], "SVM": ["SVM", "AMD_SVM"], "VAES": ["AVX512VAES"],
+        "VMX": ["VMX", "INTEL_VMX"], "VPCLMULQDQ": ["AVX512VPCLMULQDQ"], "IBPB": ["AMD_IBPB"],
+        "PCID": ["INTEL_PCID"], "SPEC_CTRL": ["INTEL_SPEC_CTRL"], "SSBD": ["INTEL_SSBD"],
+        "MD_CLEAR": ["INTEL_MD_CLEAR"],
     ]
 }

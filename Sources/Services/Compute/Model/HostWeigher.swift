@@ -62,7 +62,7 @@ struct HostWeigher: Sendable {
             "PCIWeigher", "Few free PCI devices, so that those are left to who needs them.",
             "pci_weight_multiplier", 1
         ) { state, _ in
-            Double(100 - min(state.host.resources.pciDevices?.values.reduce(0, +) ?? 0, 99))
+            Double(100 - min(state.hardware.devices.count, 99))
         },
         HostWeigher(
             "BuildFailureWeigher", "Servers that failed to start since the last that did, counted against.",

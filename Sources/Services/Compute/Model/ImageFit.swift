@@ -12,6 +12,7 @@ extension ImageClient.Image {
     /// Refuses a size that is too small for the image. A flavor without a disk takes the image's.
     func fit(_ flavor: FlavorSnapshot) throws(Fault) {
         guard minRAM <= flavor.memoryMiB else { throw .badRequest("Flavor's memory is too small for requested image.") }
+        try GuestFeatures.check(GuestWishes(flavor, self))
         guard flavor.diskGiB > 0 else { return }
         let disk = flavor.diskGiB << 30
         if minDisk > flavor.diskGiB {

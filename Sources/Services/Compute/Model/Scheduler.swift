@@ -124,6 +124,7 @@ extension Scheduler {
         }
         var context = SchedulingContext(
             task: task, options: options, resources: resources, serviceDownTime: room.options.serviceDownTime)
+        context.need = try HardwareBooks.Need(task.flavor, image: task.imageProperties, room.options.pci)
         context.group = try await ServerGroup.state(
             task.groupID, of: task.subjects[0].id, besides: task.subjects.map(\.id), room.database)
         for hint in ["same_host", "different_host"] {
@@ -169,12 +170,18 @@ extension Scheduler {
             for host in aggregate.hosts { byHost[host, default: []].append(aggregate) }
         }
         let properties = try await imageProperties()
+        let holdings = try await HardwareBooks.holdings(room.database)
+        let options = room.options
         return hosts.compactMap { host in
             guard candidates == nil || candidates?.ways[host.id] != nil else { return nil }
+            var hardware = HardwareLeft(host.resources, holdings: holdings[host.name] ?? [])
+            hardware.cpuRatio = options.cpuRatio ?? options.initialCPURatio
+            hardware.memoryRatio = options.memoryRatio ?? options.initialMemoryRatio
             return HostState(
                 host, isUp: host.isUp(at: now, within: limit), aggregates: byHost[host.name] ?? [],
                 load: loads[host.name] ?? HostLoad(), imageProperties: properties[host.name] ?? [:],
-                supplies: candidates?.supplies[host.id] ?? [:], ways: candidates?.ways[host.id] ?? [])
+                supplies: candidates?.supplies[host.id] ?? [:], ways: candidates?.ways[host.id] ?? [],
+                hardware: hardware)
         }
     }
 

@@ -132,7 +132,8 @@ struct BootServer: Operation {
             let count = try transaction.update(
                 Server.self,
                 set: """
-                    host = NULL, node = NULL, task_state = 'scheduling', scheduling = \(text),
+                    host = NULL, node = NULL, numa = NULL, host_devices = '[]', task_state = 'scheduling',
+                    scheduling = \(text),
                     generation = generation + 1, updated_at = \(now)
                     """,
                 where: """

@@ -38,7 +38,8 @@ package struct ComputeSite: Sendable {
                     """ + ", " + Self.taskDone,
                 where: "id = \(id) AND deleted_at IS NULL")
             if clearHost {
-                _ = try transaction.update(Server.self, set: "host = NULL, node = NULL", where: "id = \(id)")
+                _ = try transaction.update(
+                    Server.self, set: "host = NULL, node = NULL, numa = NULL, host_devices = '[]'", where: "id = \(id)")
             }
             try InstanceAction.finish(id, request, fault.message, now, transaction)
         }

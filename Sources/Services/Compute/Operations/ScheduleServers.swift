@@ -89,12 +89,14 @@ struct ScheduleServers: Operation {
     /// Gives the servers their hosts and queues their boots, those of a group as far as its policy still allows.
     private func start(_ choices: [Decision.Choice], _ site: ComputeSite) async throws(Fault) -> Started {
         let (queue, requestID, now) = (site.room.queue, site.requestID, site.clock.now())
+        let options = site.room.options
         return try await site.database.transaction { transaction throws(Fault) in
             var outcome = Started()
             for choice in choices {
                 let (server, host) = (choice.server, choice.host.name)
                 do throws(Fault) {
                     try ServerGroup.admit(server, on: host, transaction)
+                    try HardwareBooks.admit(server, on: choice.host, options, transaction)
                 } catch {
                     guard error.status == 409 else { throw error }
                     outcome.reason = error

@@ -47,9 +47,10 @@ struct UnshelveServer: Operation {
         try await site.database.transaction { transaction throws(Fault) in try decision.record(transaction) }
         guard decision.missing.isEmpty, let choice = decision.choices.first else { throw decision.fault }
         try await site.room.placement.claim(decision.claims, requestID: site.requestID)
-        let (id, name) = (server, choice.host.name)
+        let (id, name, options) = (server, choice.host.name, site.room.options)
         try await site.database.transaction { transaction throws(Fault) in
             try ServerGroup.admit(id, on: name, transaction)
+            try HardwareBooks.admit(id, on: choice.host, options, transaction)
             _ = try transaction.update(
                 Server.self, set: "host = \(name), node = \(name), generation = generation + 1",
                 where: "id = \(id) AND host IS NULL AND deleted_at IS NULL")

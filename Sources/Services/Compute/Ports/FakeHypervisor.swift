@@ -49,6 +49,8 @@ package actor FakeHypervisor: Hypervisor {
     private var watchersEver = 0
     private var trouble: Trouble
     private var isUnreachable = false
+    /// Images that were fetched beforehand.
+    package private(set) var images: Set<String> = []
     let clock: any WallClock
 
     package init(host: HostResources = .fake(), trouble: Trouble = Trouble(), clock: any WallClock = MachineClock()) {
@@ -271,6 +273,17 @@ extension FakeHypervisor: GuestResizing {
             guestsByID[spec.server]?.spec = spec
             guestsByID[spec.server]?.spec.nics = guest.spec.nics
         }
+    }
+}
+
+extension FakeHypervisor: ImageKeeping {
+    package func keep(_ image: ImageSource) async throws(Fault) {
+        try await change { () throws(Fault) in images.insert(image.id) }
+    }
+
+    package func pruneImages(unusedFor: Duration) async throws(Fault) -> Int {
+        defer { images.removeAll() }
+        return images.count
     }
 }
 

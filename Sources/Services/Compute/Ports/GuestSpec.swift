@@ -25,6 +25,12 @@ package struct GuestSpec: Sendable, Hashable, Codable {
     package var configDrive: ConfigDrive?
     /// The image's properties (`hw_disk_bus`, `hw_vif_model`, ...); those that no driver knows are harmless.
     package var properties: [String: String] = [:]
+    /// The flavor's extra specs (`hw:...`, `quota:...`), as they were when the server got its flavor.
+    package var extraSpecs: [String: String] = [:]
+    /// Where the guest's NUMA cells and processors are on the host; nil when it has no topology of its own.
+    package var numa: GuestNUMA?
+    /// Devices of the host that the guest has for itself.
+    package var hostDevices: [HostDevice] = []
     package var origin = GuestOrigin()
 
     package init(
@@ -68,6 +74,15 @@ package struct GuestNIC: Sendable, Hashable, Codable {
     package var addresses: [String]
     /// The device on the host, named as Neutron names it so that an operator finds it.
     package var tap: String
+    package var kind = Kind.tap
+    /// How many queues the card has; the tap must be made for as many.
+    package var queues = 1
+    /// The function of a network card that the port is, and the VLAN that it is put into.
+    package var hostDevice: HostDevice?
+    package var vlan: Int?
+
+    /// What is behind the card: Open vSwitch, or a card of the host (Neutron's vnic types `direct` and `macvtap`).
+    package enum Kind: String, Sendable, Hashable, Codable { case tap, direct, macvtap }
 
     package init(portID: String, mac: String, mtu: Int, addresses: [String] = []) {
         self.portID = portID
@@ -81,22 +96,29 @@ package struct GuestNIC: Sendable, Hashable, Codable {
 /// The files of a config drive by their path (`openstack/latest/meta_data.json`); the driver makes the medium.
 package struct ConfigDrive: Sendable, Hashable, Codable {
     package var files: [String: [UInt8]]
+    /// A FAT file system on a disk instead of an ISO 9660 one in a drive.
+    package var isVFAT = false
 
     package init(files: [String: [UInt8]]) { self.files = files }
 
+    private enum Keys: String, CodingKey { case files, isVFAT }
+
     /// Stored as hexadecimal text: user data need not be text itself.
     package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        files = try container.decode([String: String].self).mapValues { text in
+        let container = try decoder.container(keyedBy: Keys.self)
+        isVFAT = try container.decode(Bool.self, forKey: .isVFAT)
+        files = try container.decode([String: String].self, forKey: .files).mapValues { text in
             guard let bytes = Hex.decode(text) else {
-                throw DecodingError.dataCorruptedError(in: container, debugDescription: "not hexadecimal")
+                throw DecodingError.dataCorruptedError(
+                    forKey: .files, in: container, debugDescription: "not hexadecimal")
             }
             return bytes
         }
     }
     package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(files.mapValues { Hex.encode($0) })
+        var container = encoder.container(keyedBy: Keys.self)
+        try container.encode(isVFAT, forKey: .isVFAT)
+        try container.encode(files.mapValues { Hex.encode($0) }, forKey: .files)
     }
 }
 

@@ -123,23 +123,16 @@ package struct HostResources: Sendable, Hashable, Codable {
     package var load: [Double] = []
     /// Parts with memory of their own; nil from a driver that does not tell.
     package var numaCells: [NUMACell]?
-    /// Free devices that guests may be given, by the operator's alias.
-    package var pciDevices: [String: Int]?
+    /// Devices that guests may be given.
+    package var pciDevices: [PCIDevice]?
+    /// How many processors are given to guests for themselves, and how many the others share; nil where nothing is set
+    /// aside.
+    package var ownCPUs: Int?
+    package var sharedCPUs: Int?
     /// Measurements by name, for schedulers that weigh them.
     package var metrics: [String: Double]?
     /// Abilities by the names of Placement's standard traits.
     package var traits: [String]?
-
-    /// Processors and memory that are near each other.
-    package struct NUMACell: Sendable, Hashable, Codable {
-        package var freeVCPUs: Int
-        package var freeMemoryMiB: Int
-
-        package init(freeVCPUs: Int, freeMemoryMiB: Int) {
-            self.freeVCPUs = freeVCPUs
-            self.freeMemoryMiB = freeMemoryMiB
-        }
-    }
 
     /// The processor, as Nova's `cpu_info` tells it.
     package struct CPU: Sendable, Hashable, Codable {

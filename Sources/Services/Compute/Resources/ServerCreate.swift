@@ -88,7 +88,7 @@ enum ServerCreate: Resource {
                 keyName: key?.name, keyPublic: key?.publicKey,
                 userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
                 networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
-                scheduling: scheduling, zone: scheduling.zone, host: nil, node: nil,
+                scheduling: scheduling, numa: nil, hostDevices: [], zone: scheduling.zone, host: nil, node: nil,
                 reservationID: reservation, launchIndex: at, accessIP4: draft.accessIP4,
                 accessIP6: draft.accessIP6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
                 adminPassword: draft.adminPassword ?? ServerDraft.password(ids), guestPassword: "", locked: false,

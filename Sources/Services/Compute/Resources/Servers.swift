@@ -34,6 +34,10 @@ struct Server: Record {
     var securityGroups: [String]
     var ports: [ServerPort]
     var scheduling: SchedulingRequest
+    /// The NUMA topology and its place on the host; nil when the server has none of its own.
+    var numa: GuestNUMA?
+    /// Devices of the host that the server has for itself.
+    var hostDevices: [HostDevice]
     var zone: String?
     var host: String?
     var node: String?
@@ -119,6 +123,11 @@ extension Server: Resource, ProjectOwned {
         ALTER TABLE compute_servers ADD COLUMN soft_deleted_at BIGINT;
         ALTER TABLE compute_servers ADD COLUMN trusted_certificates TEXT;
         CREATE INDEX compute_servers_state ON compute_servers (vm_state, deleted_at)
+        """,
+        """
+        2026-11-30 compute servers have a place on their host
+        ALTER TABLE compute_servers ADD COLUMN numa TEXT;
+        ALTER TABLE compute_servers ADD COLUMN host_devices TEXT NOT NULL DEFAULT '[]'
         """,
     ]
 

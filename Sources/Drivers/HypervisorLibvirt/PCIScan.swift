@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Compute
+internal import Glibc
+internal import Kernel
+
+/// What of the machine's PCI devices the operator has set aside for guests (`[pci] device_spec`).
+package struct PCIScan: Sendable, Hashable {
+    /// A device is set aside when all that is stated fits.
+    package struct Spec: Sendable, Hashable {
+        package var vendorID: String?
+        package var productID: String?
+        /// `0000:81:00.*`, `*:81:00.*`, or an address.
+        package var address: String?
+        package var physicalNetwork: String?
+
+        package init(
+            vendorID: String? = nil, productID: String? = nil, address: String? = nil, physicalNetwork: String? = nil
+        ) {
+            self.vendorID = vendorID
+            self.productID = productID
+            self.address = address
+            self.physicalNetwork = physicalNetwork
+        }
+
+        func fits(_ device: HostResources.PCIDevice) -> Bool {
+            (vendorID ?? device.vendorID) == device.vendorID && (productID ?? device.productID) == device.productID
+                && (address.map { Self.matches($0, device.address) } ?? true)
+        }
+
+        /// Part by part; a star stands for any.
+        private static func matches(_ pattern: String, _ address: String) -> Bool {
+            func parts(_ text: String) -> [Substring] { text.split { $0 == ":" || $0 == "." } }
+            let (wanted, found) = (parts(pattern), parts(address))
+            // The domain may be left out.
+            let full = wanted.count == 3 ? ["0000"] + wanted : wanted
+            return full.count == found.count && zip(full, found).allSatisfy { $0 == "*" || $0 == $1 }
+        }
+    }
+
+    let specs: [Spec]
+    let root: String
+
+    package init(_ specs: [Spec], root: String = "/sys/bus/pci/devices") {
+        self.specs = specs
+        self.root = root
+    }
+
+    func devices() -> [HostResources.PCIDevice] {
+        guard !specs.isEmpty else { return [] }
+        return FileSystem.list(root).sorted().compactMap { address in
+            let path = root + "/" + address
+            func value(_ name: String) -> String? {
+                FileSystem.text("\(path)/\(name)").map { String($0.filter { !$0.isWhitespace }) }
+            }
+            func id(_ name: String) -> String {
+                let text = value(name) ?? ""
+                return text.hasPrefix("0x") ? String(text.dropFirst(2)) : text
+            }
+            let parent = Self.link("\(path)/physfn")
+            let kind: HostResources.PCIDevice.Kind =
+                parent != nil ? .virtual : (value("sriov_totalvfs").flatMap { Int($0) } ?? 0) > 0 ? .physical : .plain
+            var device = HostResources.PCIDevice(
+                address: address, vendorID: id("vendor"), productID: id("device"), kind: kind,
+                cell: value("numa_node").flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil }, parent: parent)
+            guard let spec = specs.first(where: { $0.fits(device) }) else { return nil }
+            device.physicalNetwork = spec.physicalNetwork
+            return device
+        }
+    }
+
+    /// The last part of where a link leads.
+    private static func link(_ path: String) -> String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+            let length = readlink(path, buffer.baseAddress!, 4095)
+            guard length > 0 else { return nil }
+            buffer[length] = 0
+            return String(cString: buffer.baseAddress!).split(separator: "/").last.map(String.init)
+        }
+    }
+}
