@@ -78,8 +78,7 @@ extension OpenVSwitchPlug: PlugListing {
     func plugged() async throws(Fault) -> [GuestNIC] {
         let text = try await pool.run { () throws(Fault) in
             try Subprocess.check(
-                vsctl(
-                    "--format=json", "--columns=name,external_ids", "find", "Interface", "external_ids:iface-id!=\"\""))
+                listing("name,external_ids", "find", "Interface", "external_ids:iface-id!=\"\""))
         }
         guard let json = try? JSON.parse(text, limits: .trusted) else { return [] }
         return (json["data"]?.array ?? []).compactMap { row in

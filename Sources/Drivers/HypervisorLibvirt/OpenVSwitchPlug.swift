@@ -48,6 +48,13 @@ package struct OpenVSwitchPlug: NetworkPlug {
     }
 
     /// Never waits for the switch itself: one that is being restarted finds the port in its database.
+    func listing(_ columns: String, _ words: String...) -> [String] {
+        [
+            "ovs-vsctl", "--db=unix:\(database)", "--no-syslog", "--no-wait", "--timeout=10", "--format=json",
+            "--columns=" + columns,
+        ] + words
+    }
+
     func vsctl(_ words: String...) -> [String] {
         ["ovs-vsctl", "--db=unix:\(database)", "--no-syslog", "--no-wait", "--timeout=10", "--"] + words
     }
