@@ -15,7 +15,17 @@ actor HostAbilities {
     /// How guests turned out to run; nil until one was made.
     private var accelerator: Accelerator?
 
+    /// Whether the host has several cells; to ask libvirt costs more than to define a guest.
+    private var hasSeveralCells: Bool?
+
     func learn(_ accelerator: Accelerator) { self.accelerator = accelerator }
+
+    func hasNUMA(_ ask: @Sendable () async throws(Fault) -> [HostResources.NUMACell]?) async throws(Fault) -> Bool {
+        if let hasSeveralCells { return hasSeveralCells }
+        let answer = try await ask()?.count ?? 0 > 1
+        hasSeveralCells = answer
+        return answer
+    }
 
     func find(_ session: LibvirtSession, _ settings: LibvirtSettings) async throws(Fault) -> Found {
         let chosen = accelerator ?? settings.accelerator

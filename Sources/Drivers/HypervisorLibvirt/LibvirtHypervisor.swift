@@ -100,7 +100,7 @@ package final class LibvirtHypervisor: Hypervisor {
         var probed = settings
         if let probe { probed.accelerator = try await probe() }
         await abilities.learn(probed.accelerator)
-        probed.hasNUMA = try await cells()?.count ?? 0 > 1
+        probed.hasNUMA = try await abilities.hasNUMA { () async throws(Fault) in try await self.cells() }
         let settings = probed
         let xml = try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
