@@ -71,7 +71,7 @@ struct ServerMovesTests {
         let request = actions[1]["request_id"]?.string ?? ""
         let resize = await cloud.call("GET", "/servers/\(id)/os-instance-actions/\(request)", as: .admin())
         #expect(
-            resize["instanceAction"]["events"].array?.compactMap { $0["event"]?.string } == [
+            resize["instanceAction"]["events"]?.array?.compactMap { $0["event"]?.string } == [
                 "compute_finish_resize", "compute_resize_instance", "compute_prep_resize", "conductor_migrate_server",
             ])
     }
