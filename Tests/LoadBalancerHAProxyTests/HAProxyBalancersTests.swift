@@ -82,7 +82,9 @@ struct HAProxyBalancersTests {
                     "(echo one; while [ ! -e \(file).go ]; do sleep 0.1; done; echo two; sleep 1) "
                         + "| socat -t 5 - TCP:10.0.0.5:9000 > \(file)",
                 ], in: ground.client)
-            for _ in 1...50 where FileSystem.text(file) != "one\n" { _ = try Subprocess.runBlocking(["sleep", "0.1"], timeout: .seconds(2)) }
+            for _ in 1...50 where FileSystem.text(file) != "one\n" {
+                _ = try Subprocess.runBlocking(["sleep", "0.1"], timeout: .seconds(2))
+            }
             #expect(FileSystem.text(file) == "one\n")
 
             spec.pools[0] = Ground.pool("pool", 2)

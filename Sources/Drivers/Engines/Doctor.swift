@@ -70,7 +70,7 @@ package struct Doctor: Sendable {
         ("ip", "iproute2"), ("ethtool", "ethtool"), ("ovsdb-server", "openvswitch-switch"),
         ("ovs-vswitchd", "openvswitch-switch"), ("ovs-vsctl", "openvswitch-common"),
         ("ovsdb-tool", "openvswitch-common"), ("ovs-appctl", "openvswitch-common"), ("ovn-northd", "ovn-central"),
-        ("ovn-nbctl", "ovn-common"), ("ovn-sbctl", "ovn-common"), ("ovn-controller", "ovn-host"), ("haproxy", "haproxy"),
+        ("ovn-nbctl", "ovn-common"), ("ovn-sbctl", "ovn-common"), ("ovn-controller", "ovn-host"),
     ]
     static let guestPackages: [(program: String, package: String)] = [
         ("libvirtd", "libvirt-daemon-system"), ("virtlogd", "libvirt-daemon-system"), ("virsh", "libvirt-clients"),
@@ -91,7 +91,7 @@ package struct Doctor: Sendable {
 
     /// What only some features need: a cloud runs without.
     static let optionalPackages: [(program: String, package: String, need: String)] = [
-        ("bird", "bird2", "BGP speakers")
+        ("bird", "bird2", "BGP speakers"), ("haproxy", "haproxy", "load balancers of the provider haproxy"),
     ]
 
     private func extras() -> Check {

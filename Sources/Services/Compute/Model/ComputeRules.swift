@@ -27,7 +27,6 @@ enum ComputeRules {
         "servers:create:forced_host": "rule:context_is_admin",
         "/compute:servers:create:requested_destination": "rule:context_is_admin",
         "/compute:server:topology:host:index": "rule:context_is_admin",
-        "/compute:server:topology:host:index": "rule:context_is_admin",
         "servers:create:attach_network": "rule:project_member_or_admin",
         "servers:create:trusted_certs": "rule:project_member_or_admin",
         "servers:rebuild:trusted_certs": "rule:project_member_or_admin",
