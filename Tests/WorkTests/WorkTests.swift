@@ -87,7 +87,7 @@ struct WorkerTests {
         #expect(diary.all == Array(repeating: ["do a", "do b", "do c", "succeeded"], count: 3).flatMap { $0 })
     }
 
-    @Test("Ended operations are forgotten after their time; what waits, and what was told of them, stays")
+    @Test("Ended operations are forgotten after their time; what waits stays")
     func forgotten() async throws {
         let queue = try await queue()
         _ = try await queue.database.transaction { tx throws(Fault) in
@@ -101,7 +101,6 @@ struct WorkerTests {
         #expect(try await queue.operations(on: "s").count == 2)
         try await queue.prune(endedBefore: queue.clock.now() + .seconds(1))
         #expect(try await queue.operations(on: "s").map(\.requestID) == ["req-2"])
-        #expect(try await queue.timeline(of: "s").contains { $0.requestID == "req-1" })
     }
 
     @Test("A subject with much to do keeps no other one waiting")

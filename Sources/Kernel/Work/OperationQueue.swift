@@ -78,7 +78,7 @@ package final class OperationQueue: Sendable {
         try await database.all(OperationEvent.self, "subject = \(subject) ORDER BY at, operation_id")
     }
 
-    /// Forgets operations that ended before a moment. Their timelines stay three months longer.
+    /// Forgets operations that ended before a moment, and what was told of any before that.
     package func prune(endedBefore moment: Timestamp) async throws(Fault) {
         while true {
             let ids = try await database.rows(
@@ -90,7 +90,7 @@ package final class OperationQueue: Sendable {
             guard !ids.isEmpty else { break }
             _ = try await database.delete(OperationRecord.self, "id IN \(ids)")
         }
-        _ = try await database.delete(OperationEvent.self, "at < \(moment - .seconds(90 * 86_400))")
+        _ = try await database.delete(OperationEvent.self, "at < \(moment)")
     }
 
     /// Operations neither done nor failed.

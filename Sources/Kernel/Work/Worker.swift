@@ -124,12 +124,12 @@ package final class Worker: Sendable {
         }
     }
 
-    /// Forgets operations that ended a day ago, a few thousand at a time, and what was told of them a quarter ago.
+    /// Forgets operations that ended a quarter ago; until then they tell what was done.
     private func prune() async {
         while !Task.isCancelled {
             guard (try? await queue.clock.sleep(.seconds(3600))) != nil else { return }
             await attempt("prune operations") { () async throws(Fault) in
-                try await self.queue.prune(endedBefore: self.queue.clock.now() - .seconds(86_400))
+                try await self.queue.prune(endedBefore: self.queue.clock.now() - .seconds(90 * 86_400))
             }
         }
     }

@@ -59,6 +59,10 @@ struct ActionEvent: Sendable {
         case ShelveServer.kind: "compute_shelve_instance"
         case OffloadServer.kind: "compute_shelve_offload_instance"
         case UnshelveServer.kind: "compute_unshelve_instance"
+        case AttachVolume.kind: "compute_attach_volume"
+        case DetachVolume.kind: "compute_detach_volume"
+        case SwapVolume.kind: "compute_swap_volume"
+        case GrowVolume.kind: "compute_extend_volume"
         // What upstream's conductor does has that name; the rest is done by its compute service.
         default: step.hasPrefix("conductor_") || step == "rebuild_server" ? step : "compute_\(step)"
         }
