@@ -99,7 +99,7 @@ extension AddressGroup {
 
     /// The blocks in a body, each once.
     private static func blocks(_ body: inout Body) throws(Fault) -> [String]? {
-        guard let blocks = try body.option("addresses", .list(.looseCIDR)) else { return nil }
+        guard let blocks = try body.option("addresses", .list(.block)) else { return nil }
         var texts: [String] = []
         for text in blocks.map(\.description) where !texts.contains(text) { texts.append(text) }
         return texts
@@ -194,6 +194,18 @@ extension AddressGroup {
         view.put("addresses", addresses)
         view.put("project_id", projectID)
         view.put("tenant_id", projectID)
+    }
+}
+
+extension Format where Value == CIDR {
+    /// A block, or an address, which is a block of one.
+    fileprivate static var block: Format {
+        Format { value, _ throws(Misfit) in
+            guard let text = value.string, let block = CIDR(loose: text) else {
+                throw Misfit("'\(value.bare)' is not a valid IP subnet")
+            }
+            return block
+        }
     }
 }
 

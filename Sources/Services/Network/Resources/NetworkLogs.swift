@@ -146,6 +146,14 @@ extension NetworkLog {
         return .empty
     }
 
+    /// Deletes the logs of a security group or of a port that goes.
+    static func forget(_ transaction: Transaction, of id: String, _ request: Request) throws(Fault) {
+        for log in try transaction.all(NetworkLog.self, "resource_id = \(id) OR target_id = \(id)") {
+            try transaction.delete(NetworkLog.self, "id = \(log.id)")
+            try transaction.touch(.log, log.id, request)
+        }
+    }
+
     package func write(_ view: inout View, _ extra: Nothing) {
         view.put("id", id)
         view.put("name", name)

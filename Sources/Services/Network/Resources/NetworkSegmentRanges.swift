@@ -6,6 +6,7 @@ package struct NetworkSegmentRange: Noun {
     package static let table = "network_segment_ranges"
     package static let noun = "network_segment_range"
     package static let plural = "network_segment_ranges"
+    package static let collection = "network-segment-ranges"
 
     package let id: String
     /// Empty for a shared one.
@@ -27,24 +28,26 @@ package struct NetworkSegmentRange: Noun {
 }
 
 extension NetworkSegmentRange: Resource {
-    package static let routes: [Route] =
+    /// Upstream's reference writes the path with underscores, and its code answers under hyphens.
+    package static let routes: [Route] = [collection, plural].flatMap { place in
         [
             .get(
-                "/network_segment_ranges", "List network segment ranges", of: OwnScope.from,
+                "/\(place)", "List network segment ranges", of: OwnScope.from,
                 allow: .anyone("list_network_segment_ranges"), index),
             .post(
-                "/network_segment_ranges", "Create network segment ranges", of: drafts,
+                "/\(place)", "Create network segment ranges", of: drafts,
                 allow: .rule("create_network_segment_range", NetworkRules.admin), create),
             .get(
-                "/network_segment_ranges/{id}", "Show network segment range", of: visible,
+                "/\(place)/{id}", "Show network segment range", of: visible,
                 allow: .rule("get_network_segment_range", NetworkRules.admin), show),
             .put(
-                "/network_segment_ranges/{id}", "Update network segment range", of: visible,
+                "/\(place)/{id}", "Update network segment range", of: visible,
                 allow: .rule("update_network_segment_range", NetworkRules.admin), update),
             .delete(
-                "/network_segment_ranges/{id}", "Delete network segment range", of: visible,
+                "/\(place)/{id}", "Delete network segment range", of: visible,
                 allow: .rule("delete_network_segment_range", NetworkRules.admin), delete),
-        ] + tagRoutes(read: NetworkRules.admin, write: NetworkRules.admin)
+        ] + tagRoutes(read: NetworkRules.admin, write: NetworkRules.admin, under: place)
+    }
 
     package static let migrations: [Migration] = [
         """

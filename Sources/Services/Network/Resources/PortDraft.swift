@@ -150,6 +150,7 @@ extension Port {
         try FloatingIP.release(transaction, port: id, keeping: nil, request)
         try transaction.delete(HeldAddress.self, "port_id = \(id)")
         try QoSBinding.forget(transaction, id)
+        try NetworkLog.forget(transaction, of: id, request)
         try transaction.delete(PortBinding.self, "port_id = \(id)")
         try transaction.execute("DELETE FROM network_port_groups WHERE port_id = \(id)")
         if !tags.isEmpty { try Tag.set(transaction, id, []) }

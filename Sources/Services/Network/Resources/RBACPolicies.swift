@@ -184,7 +184,9 @@ extension RBACPolicy {
             let before = policy
             policy.targetProject = try target(&body) ?? policy.targetProject
             try body.end()
-            if policy.targetProject != before.targetProject, try before.isNeeded(transaction) {
+            if policy.targetProject != before.targetProject,
+                try before.isNeeded(transaction, beside: policy.targetProject)
+            {
                 throw inUse(policy.objectID)
             }
             try judge(request, "update_rbac_policy", policy)
@@ -207,7 +209,9 @@ extension RBACPolicy {
     }
 
     /// Whether somebody is there who was let in by this policy alone.
-    private func isNeeded(_ transaction: Transaction) throws(Fault) -> Bool {
+    /// `other`: who is let in instead.
+    private func isNeeded(_ transaction: Transaction, beside other: String? = nil) throws(Fault) -> Bool {
+        if other == "*" { return false }
         // The default external network is there for everybody who asks for a way out.
         if action == "access_as_external", targetProject == "*",
             try transaction.count(Network.self, "id = \(objectID) AND is_default = 1") > 0
@@ -224,6 +228,7 @@ extension RBACPolicy {
             targetProject == "*"
             ? "project_id <> '' AND project_id <> \(sql: owner) AND project_id NOT IN (\(sql: named))"
             : "project_id = \(targetProject) AND project_id <> \(sql: owner)"
+        let others: SQL = other.map { "project_id <> \($0)" } ?? "1 = 1"
         let uses: [SQL] =
             switch (objectType, action) {
             case ("network", "access_as_external"):
@@ -248,8 +253,10 @@ extension RBACPolicy {
             case ("address_scope", _): ["network_subnetpools WHERE address_scope_id = \(objectID)"]
             default: ["network_subnets WHERE subnetpool_id = \(objectID)"]
             }
-        for use in uses where try !transaction.rows("SELECT 1 FROM \(sql: use) AND \(sql: guests) LIMIT 1").isEmpty {
-            return true
+        for use in uses {
+            let found = try transaction.rows(
+                "SELECT 1 FROM \(sql: use) AND \(sql: guests) AND \(sql: others) LIMIT 1")
+            if !found.isEmpty { return true }
         }
         return false
     }

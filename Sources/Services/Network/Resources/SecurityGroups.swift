@@ -163,6 +163,7 @@ extension SecurityGroup {
             }
             try transaction.delete(SecurityGroupRule.self, "security_group_id = \(id)")
             try RBACPolicy.forget(transaction, "security_group", id)
+            try NetworkLog.forget(transaction, of: id, request)
             try Tag.set(transaction, id, [])
             try transaction.delete(SecurityGroup.self, "id = \(id)", or: notFound(id))
             try transaction.touch(.securityGroup, id, request)
