@@ -59,9 +59,9 @@ struct BalancerNamespace: Sendable {
         let tap = BalancerNamespace.tap(leg.portID)
         let chassis = settings.chassis.name
         let isThere = try devices().contains(device)
-        let shown = try Subprocess.runBlocking(
-            ["ip", "-n", chassis, "link", "show", "dev", tap], timeout: .seconds(10))
-        let isPlugged = shown.status == 0
+        let isPlugged =
+            try Subprocess.runBlocking(["ip", "-n", chassis, "link", "show", "dev", tap], timeout: .seconds(10)).status
+            == 0
         if !isThere || !isPlugged {
             _ = try Subprocess.runBlocking(["ip", "-n", chassis, "link", "delete", tap], timeout: .seconds(10))
             _ = try Subprocess.runBlocking(
