@@ -139,9 +139,11 @@ struct Ground {
 
     /// A member that answers every request with its name.
     func serve(_ index: Int) throws -> ChildProcess {
-        let answer = "read line; printf 'HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nm\(index)'"
+        let script = "\(folder)/member\(index)"
+        let text = "#!/bin/sh\nread line\nprintf 'HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nm\(index)'\n"
+        try FileSystem.write(text, to: script, mode: 0o755)
         return try Subprocess.spawn(
-            ["socat", "TCP-LISTEN:8080,fork,reuseaddr", "SYSTEM:\(answer)"],
+            ["socat", "TCP-LISTEN:8080,fork,reuseaddr", "EXEC:\(script)"],
             in: Place(network: spot(Ground.members[index])))
     }
 

@@ -88,8 +88,9 @@ plug() {
 }
 # serve NAME: it answers every request with its name
 serve() {
-    ip netns exec "$prefix-$1" socat TCP-LISTEN:8080,fork,reuseaddr \
-        SYSTEM:"read line; printf 'HTTP/1.0 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\n$1'" &
+    printf '#!/bin/sh\nread line\nprintf "HTTP/1.0 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\n%s"\n' "$1" > "$dir/$1"
+    chmod +x "$dir/$1"
+    ip netns exec "$prefix-$1" socat TCP-LISTEN:8080,fork,reuseaddr EXEC:"$dir/$1" &
     clouds+=($!)
 }
 for item in one:10.8.0.50 two:10.8.0.51 cat:10.8.0.60; do plug "${item%:*}" "${item#*:}"; done

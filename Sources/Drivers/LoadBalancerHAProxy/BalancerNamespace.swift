@@ -87,7 +87,7 @@ struct BalancerNamespace: Sendable {
     /// Takes the namespace away, and what of it is plugged in.
     func unplug() throws(Fault) {
         let plugged = try Subprocess.check(
-            vsctl("--bare", "--columns=name", "find", "Interface", "external_ids:balancer=\(namespace.name)"))
+            vsctl("--columns=name", "find", "Interface", "external_ids:balancer=\(namespace.name)"))
         for tap in plugged.split(whereSeparator: \.isNewline) where !tap.isEmpty {
             try Subprocess.check(vsctl("--if-exists", "del-port", "br-int", String(tap)))
         }
@@ -95,6 +95,7 @@ struct BalancerNamespace: Sendable {
     }
 
     private func vsctl(_ words: String...) -> [String] {
-        ["ovs-vsctl", "--db=\(settings.switchDatabase)", "--no-syslog", "--no-wait", "--timeout=10", "--"] + words
+        ["ovs-vsctl", "--db=\(settings.switchDatabase)", "--no-syslog", "--no-wait", "--timeout=10", "--bare", "--"]
+            + words
     }
 }
