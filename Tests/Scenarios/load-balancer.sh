@@ -29,7 +29,7 @@ ask "a health monitor is created" healthmonitor create --name watch --type HTTP 
     --max-retries 2 --url-path /health --wait pool && expect "with upstream's defaults" '.expected_codes == "200"'
 ask "a policy is created" l7policy create --name deny --action REJECT --wait http && expect "the first" '.position == 1'
 ask "a rule is created" l7rule create --type PATH --compare-type STARTS_WITH --value /secret --wait deny
-ask "a listener is changed" listener set --connection-limit 100 --wait http
+check "a listener is changed" openstack loadbalancer listener set --connection-limit 100 --wait http
 ask "a listener is shown" listener show http && expect "changed" '.connection_limit == 100'
 check "the status tree is shown" openstack loadbalancer status show web &&
     expect "with every part" '.loadbalancer.listeners[0].pools[0] | .members[0].operating_status == "ONLINE"
