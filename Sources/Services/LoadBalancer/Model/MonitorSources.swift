@@ -55,8 +55,8 @@ struct MonitorSources: Sendable {
             let members: JSON = [
                 "name": .string("ovn-lb-hm-\(subnet)"), "network_id": .string(networks[subnet] ?? ""),
                 "project_id": .string(balancer.projectID), "device_id": .string(device),
-                "device_owner": .string(Self.owner), "admin_state_up": true, "security_groups": [],
-                "port_security_enabled": false, "fixed_ips": [["subnet_id": .string(subnet)]],
+                "device_owner": .string(Self.owner), "admin_state_up": true,
+                "fixed_ips": [["subnet_id": .string(subnet)]],
             ]
             let port = try await room.network.createPort(members, requestID: requestID)
             sources[subnet] = port.fixedIPs.first?.address

@@ -83,6 +83,8 @@ struct VIPPort: Sendable {
         var members: JSONObject = [:]
         if let host = room.providers.host(balancer.provider) { members["binding:host_id"] = .string(host) }
         if let policy = balancer.vipQosPolicyID { members["qos_policy_id"] = .string(policy) }
+        // OVN answers for an address that nobody plugs in only while its port has port security.
+        guard balancer.provider != "ovn" || !balancer.vipSGIDs.isEmpty else { return members }
         members["security_groups"] = .array(balancer.vipSGIDs.map(JSON.string))
         members["port_security_enabled"] = .bool(!balancer.vipSGIDs.isEmpty)
         return members
