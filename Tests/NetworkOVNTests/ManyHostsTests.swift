@@ -56,7 +56,7 @@ struct ManyHostsTests {
             try await ground.backend.settle()
             try one.configure(gateway: "10.1.0.1")
             try two.configure(gateway: "10.2.0.1")
-            let echo = try Subprocess.spawn(["socat", "TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat"], in: one.spot)
+            let echo = try one.echo(port: 7)
             let servers = [echo, try one.serve("one", port: 80), try two.serve("two", port: 80)]
             #expect(PlacedGuest.ask("203.0.113.21", port: 80, from: ground.outside) == "one")
             let held = try HeldConnection(from: ground.space("out"), to: "203.0.113.21", port: 7)
@@ -101,7 +101,7 @@ struct ManyHostsTests {
             try await ground.backend.settle()
             try one.configure(gateway: "10.1.0.1")
             try two.configure(gateway: "10.1.0.1")
-            let echo = try Subprocess.spawn(["socat", "TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat"], in: one.spot)
+            let echo = try one.echo(port: 7)
             let inner = try HeldConnection(from: ground.space("g12"), to: "10.1.0.11", port: 7)
             let outer = try HeldConnection(from: ground.space("out"), to: "203.0.113.21", port: 7)
             #expect(inner.echoes("start") && outer.echoes("start"))

@@ -76,6 +76,14 @@ final class PlacedGuest: Sendable {
             ["socat", "TCP-LISTEN:\(port),fork,reuseaddr", "SYSTEM:'echo \(word)'"], in: spot)
     }
 
+    /// Says everything back that it is told; listens when this returns.
+    func echo(port: Int) throws -> ChildProcess {
+        let server = try Subprocess.spawn(["socat", "TCP-LISTEN:\(port),fork,reuseaddr", "EXEC:cat"], in: spot)
+        let knock = ["socat", "-u", "OPEN:/dev/null", "TCP:127.0.0.1:\(port),retry=100,interval=0.1"]
+        try Subprocess.check(knock, in: spot)
+        return server
+    }
+
     /// What a server says to whoever connects; tried again while nobody answers.
     static func ask(_ address: String, port: Int, from spot: Spot, tries: Int = 5) -> String? {
         for _ in 0..<tries {
