@@ -29,8 +29,10 @@ package struct NetworkSegmentRange: Noun {
 
 extension NetworkSegmentRange: Resource {
     /// Upstream's reference writes the path with underscores, and its code answers under hyphens.
-    package static let routes: [Route] = [collection, plural].flatMap { place in
-        [
+    package static let routes: [Route] = routes(under: collection) + routes(under: plural)
+
+    private static func routes(under place: String) -> [Route] {
+        let own: [Route] = [
             .get(
                 "/\(place)", "List network segment ranges", of: OwnScope.from,
                 allow: .anyone("list_network_segment_ranges"), index),
@@ -46,7 +48,8 @@ extension NetworkSegmentRange: Resource {
             .delete(
                 "/\(place)/{id}", "Delete network segment range", of: visible,
                 allow: .rule("delete_network_segment_range", NetworkRules.admin), delete),
-        ] + tagRoutes(read: NetworkRules.admin, write: NetworkRules.admin, under: place)
+        ]
+        return own + tagRoutes(read: NetworkRules.admin, write: NetworkRules.admin, under: place)
     }
 
     package static let migrations: [Migration] = [
