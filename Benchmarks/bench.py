@@ -182,6 +182,25 @@ def burst(options):
     cloud.stop()
 
 
+# ---------------------------------------------------------------------- images
+def images(options):
+    cloud = Cloud(options.binary)
+    url = cloud.url("image", "/images", "v2")
+    for n in range(1000):
+        image = cloud.json("POST", url, {
+            "name": f"image {n}", "disk_format": "raw", "container_format": "bare", "tags": ["bench", f"t{n % 7}"],
+            "os_distro": "debian", "hw_disk_bus": "virtio"})["id"]
+    cpu_per_request(cloud, "show_image", f"{url}/{image}", options)
+    cloud.call("GET", url + "?limit=1000")
+    rest(cloud)
+    rounds, before = 40, cloud.cpu()
+    for _ in range(rounds):
+        status, _, body = cloud.call("GET", url + "?limit=1000")
+    assert status == 200 and len(json.loads(body)["images"]) == 1000
+    note("list_images", 1000 * (cloud.cpu() - before) / rounds, f"ms CPU; {len(body) / 1e6:.2f} MB")
+    cloud.stop()
+
+
 def identity(options):
     identity_figures.run(options, cpu_per_request, note)
 
@@ -350,12 +369,12 @@ def verdict():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary")
-    parser.add_argument("--only", default="start,idle,reads,identity,network,burst,placement,transfer")
+    parser.add_argument("--only", default="start,idle,reads,images,identity,network,burst,placement,transfer")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512)
     options = parser.parse_args()
     parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "scale": scale,
-             "identity": identity, "network": network, "placement": placement, "transfer": transfer}
+             "identity": identity, "images": images, "network": network, "placement": placement, "transfer": transfer}
     for name in options.only.split(","):
         print(name, flush=True)
         parts[name](options)

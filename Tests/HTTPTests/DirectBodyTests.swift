@@ -105,3 +105,50 @@ struct DirectBodyTests {
         }
     }
 }
+
+/// Files that are long enough to be sent past libmicrohttpd.
+struct DirectFileTests {
+    private static let length = 9 << 20
+
+    private func withFile(_ test: (_ port: Int, _ bytes: [UInt8]) async throws -> Void) async throws {
+        let folder = try FileSystem.makeTemporaryDirectory("direct-file")
+        defer { FileSystem.remove(folder) }
+        let bytes = (0..<(Self.length + 100)).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 4) }
+        try FileSystem.write(bytes, to: "\(folder)/file")
+        let file = try OpenFile.reading("\(folder)/file")
+        let handler: HTTPHandler = { request in
+            HTTPResponse(
+                status: 206, headers: [("Content-Type", "application/octet-stream"), ("X-Answer", "yes")],
+                body: .file(file, offset: 50, length: Self.length))
+        }
+        try await withServer(handler: handler) { port, _ in try await test(port, bytes) }
+    }
+
+    @Test("A long file comes as it is, with its headers, also to a client that asked with a body", arguments: [0, 3])
+    func whole(sent: Int) async throws {
+        try await withFile { port, bytes in
+            try await talk { () throws(Fault) in
+                let client = try RawClient(port)
+                client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(sent)\r\n\r\n")
+                client.send([UInt8](repeating: 1, count: sent))
+                let all = try client.readAll()
+                let end = all.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound ?? 0
+                let head = String(decoding: all[..<end], as: UTF8.self)
+                #expect(head.hasPrefix("HTTP/1.1 206 "))
+                #expect(head.contains("X-Answer: yes\r\n") && head.contains("Content-Length: \(Self.length)\r\n"))
+                #expect(all[end...].elementsEqual(bytes[50..<Self.length + 50]))
+            }
+        }
+    }
+
+    @Test("A reader that goes in the middle of a long file leaves nothing behind")
+    func lost() async throws {
+        try await withFile { port, _ in
+            try await talk { () throws(Fault) in
+                let client = try RawClient(port)
+                client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                _ = try client.read(1000)
+            }
+        }
+    }
+}

@@ -50,6 +50,7 @@ extern int pthread_setname_np(pthread_t thread, const char *name);
 // Swift sees these now through this module and now through Glibc, or not at all.
 static const int clinux_msg_dontwait = MSG_DONTWAIT;
 static const int clinux_msg_peek = MSG_PEEK;
+static const int clinux_msg_more = MSG_MORE;
 static const int clinux_msg_nosignal = MSG_NOSIGNAL;
 // Begins to write a stretch of a file to the disk, and does not wait for it; a hint, so nobody asks what became of it.
 extern int sync_file_range(int fd, off_t offset, off_t count, unsigned int flags);

@@ -28,6 +28,8 @@ final class Exchange: @unchecked Sendable {
     private(set) var response: HTTPResponse?
     private var body: BodyPipe?
     private var direct: DirectBody?
+    private var sending: DirectFile?
+    private var lastSent: UInt64 = 0
     /// libmicrohttpd does not know how much of the body is left: the connection cannot be used again.
     private var wasDirect = false
     private(set) var stream: StreamPipe?
@@ -71,7 +73,9 @@ final class Exchange: @unchecked Sendable {
             stage = .received
             body?.end()
         case .received: if task == nil { start() }
-        case .answered, .over: return .NO
+        case .answered, .over:
+            if wasDirect { lookAgain() }
+            return .NO
         }
         return answerOrSuspend()
     }
@@ -167,7 +171,7 @@ final class Exchange: @unchecked Sendable {
 
     private func answerOrSuspend() -> MHD_Result {
         runPending { false }
-        if response != nil { return queue() }
+        if response != nil, sending == nil { return queue() }
         suspend()
         return .YES
     }
@@ -197,6 +201,8 @@ final class Exchange: @unchecked Sendable {
         stage = .over
         direct?.stop()
         direct = nil
+        sending?.stop()
+        sending = nil
         body?.fail(gone)
         body = nil
         stream?.fail(gone)
@@ -281,12 +287,41 @@ final class Exchange: @unchecked Sendable {
         default: break
         }
         if let direct { return answer(response, after: direct) }
+        if sendDirectly(response) { return }
+        resume()
+    }
+
+    /// Whether the answer goes past libmicrohttpd: a long file on a plain connection.
+    private func sendDirectly(_ response: HTTPResponse) -> Bool {
+        guard case .file(let file, let offset, let length) = response.body, length >= DirectFile.shortest,
+            !daemon.secure, !isHead, stage == .received
+        else { return false }
+        let head = EarlyAnswer.head(response, length: length)
+        let sending = DirectFile(
+            self, socket: wire.socket, head: head, file: file, offset: offset, length: length)
+        (wasDirect, stage, lastSent) = (true, .answered, loop.now)
+        self.sending = sending
+        sending.start()
+        return true
+    }
+
+    func sentDirectly() { lastSent = loop.now }
+
+    /// All of a file was sent past libmicrohttpd, or no more can be: the connection ends either way.
+    func endedDirectly(wasWhole: Bool) {
+        sending = nil
+        if wasWhole { wire.lingers = true } else { wire.cut() }
         resume()
     }
 
     // MARK: Time and end
 
     func checkBody(_ now: UInt64) {
+        if let sending {
+            guard now - lastSent > daemon.service.limits.keepAlive.nanoseconds else { return }
+            sending.stop()
+            return endedDirectly(wasWhole: false)
+        }
         guard stage == .receiving, !suspended || direct != nil else { return }
         if direct?.isResting == true { return watch.restart(now) }
         if response == nil && body?.isAwaited != true { return watch.restart(now) }

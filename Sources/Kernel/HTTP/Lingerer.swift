@@ -50,17 +50,22 @@ enum EarlyAnswer {
         }
     }
 
+    /// The status line and headers of an answer that ends its connection.
+    static func head(_ response: HTTPResponse, length: Int) -> [UInt8] {
+        var text = "HTTP/1.1 \(response.status) \(ResponseQueue.reason(response.status))\r\n"
+        for (name, value) in response.headers where ResponseQueue.isSendable(name, value) {
+            text += "\(name): \(value)\r\n"
+        }
+        text += "Content-Length: \(length)\r\nConnection: close\r\n\r\n"
+        return Array(text.utf8)
+    }
+
     static func send(_ response: HTTPResponse, on wire: HTTPConnection, isSecure: Bool) {
         wire.lingers = true
         guard !isSecure else { return }
         var body: [UInt8] = []
         if case .bytes(let bytes) = response.body { body = bytes }
-        var text = "HTTP/1.1 \(response.status) \(ResponseQueue.reason(response.status))\r\n"
-        for (name, value) in response.headers where ResponseQueue.isSendable(name, value) {
-            text += "\(name): \(value)\r\n"
-        }
-        text += "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"
-        let bytes = Array(text.utf8) + body
+        let bytes = head(response, length: body.count) + body
         // The send buffer is empty: nothing was answered yet. What does not fit is lost with the connection.
         _ = Glibc.send(
             wire.socket, bytes, bytes.count, clinux_msg_dontwait | clinux_msg_nosignal)
