@@ -106,7 +106,12 @@ extension ServerCreate {
         _ draft: ServerDraft, _ flavor: Flavor, _ request: Request
     ) async throws(Fault) -> ImageClient.Image? {
         // Without an image the plan of the disks has found what to boot from.
-        guard let id = draft.imageRef else { return nil }
+        guard let id = draft.imageRef else {
+            if request.compute.options.signatures.trusted(draft.certificates) != nil {
+                throw .badRequest("Image certificate validation is not supported when booting from volume")
+            }
+            return nil
+        }
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Can not find requested image")
         }
