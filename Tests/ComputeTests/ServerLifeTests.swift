@@ -65,6 +65,13 @@ struct ServerLifeTests {
         let whole = await cloud.act(id, ["rebuild": ["imageRef": .string(ComputeCloud.image)]], at: "2.75")
         #expect(whole["server"]["OS-EXT-STS:vm_state"] == "active")
         #expect(whole["server"]["user_data"] == "YQ==")
+        let byAdmin = await cloud.act(
+            id, ["rebuild": ["imageRef": .string(ComputeCloud.image)]], at: "2.75", as: .admin())
+        #expect(byAdmin.status == 409, "it is being rebuilt")
+        try await cloud.work()
+        let told = await cloud.act(id, ["rebuild": ["imageRef": .string(ComputeCloud.image)]], at: "2.75", as: .admin())
+        #expect(told["server"]["OS-EXT-SRV-ATTR:user_data"] == .null)
+        #expect(told["server"]["OS-EXT-SRV-ATTR:host"] == "host-1")
     }
 
     @Test("A stopped server is stopped after its rebuild, and one in ERROR is well")

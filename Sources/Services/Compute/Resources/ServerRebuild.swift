@@ -83,7 +83,7 @@ enum ServerRebuild: Resource {
         let sights = try await HostSights.all(request, of: [server.host])
         let showsPassword = request.compute.options.life.showsPasswords
         return .object("server") { view in
-            server.details(&view, zones: sights, isUpdate: true)
+            server.details(&view, zones: sights, isUpdate: true, hidesUserData: true)
             if view.version < "2.75" { view.put("key_name", server.keyName, since: "2.54") }
             view.put("server_groups", groups, since: "2.71")
             if showsPassword { view.put("adminPass", draft.password) }

@@ -247,8 +247,13 @@ extension Server {
         links(&view)
     }
 
-    /// - Parameter isUpdate: the answer to an update, which before 2.75 leaves out the extended members.
-    func details(_ view: inout View, zones: HostSights, rights known: ServerRights? = nil, isUpdate: Bool = false) {
+    /// - Parameters:
+    ///   - isUpdate: the answer to an update, which before 2.75 leaves out the extended members.
+    ///   - hidesUserData: the answer to a rebuild, which tells user data under another name.
+    func details(
+        _ view: inout View, zones: HostSights, rights known: ServerRights? = nil, isUpdate: Bool = false,
+        hidesUserData: Bool = false
+    ) {
         let rights = known ?? ServerRights(self, view.request)
         summary(&view)
         view.put("status", status)
@@ -265,7 +270,7 @@ extension Server {
         view.put("accessIPv6", accessIP6)
         view.put("OS-DCF:diskConfig", diskConfig)
         if vmState == .building || vmState == .active || vmState == .resized { view.put("progress", progress) }
-        if !isUpdate || view.version >= "2.75" { extended(&view, zones, rights) }
+        if !isUpdate || view.version >= "2.75" { extended(&view, zones, rights, hidesUserData) }
         view.put("locked", locked, since: "2.9")
         view.put("locked_reason", lockedReason, since: "2.73")
         view.put("description", description, since: "2.19")
@@ -346,7 +351,9 @@ extension Server {
         }
     }
 
-    private func extended(_ view: inout View, _ zones: HostSights, _ rights: ServerRights) {
+    private func extended(
+        _ view: inout View, _ zones: HostSights, _ rights: ServerRights, _ hidesUserData: Bool
+    ) {
         view.put("OS-EXT-AZ:availability_zone", host.map { zones.zone(of: $0) } ?? zone ?? "")
         view.put("config_drive", hasConfigDrive ? "True" : "")
         view.put("key_name", keyName)
@@ -361,7 +368,7 @@ extension Server {
             view.put("OS-EXT-SRV-ATTR:kernel_id", "", since: "2.3")
             view.put("OS-EXT-SRV-ATTR:ramdisk_id", "", since: "2.3")
             view.put("OS-EXT-SRV-ATTR:root_device_name", rootDeviceName, since: "2.3")
-            view.put("OS-EXT-SRV-ATTR:user_data", userData, since: "2.3")
+            if !hidesUserData { view.put("OS-EXT-SRV-ATTR:user_data", userData, since: "2.3") }
             view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.3", until: "2.90")
         }
         if let status = rights.hostStatus(zones.status(of: host)) { view.put("host_status", status, since: "2.16") }
