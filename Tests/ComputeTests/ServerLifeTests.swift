@@ -70,7 +70,7 @@ struct ServerLifeTests {
         #expect(byAdmin.status == 409, "it is being rebuilt")
         try await cloud.work()
         let told = await cloud.act(id, ["rebuild": ["imageRef": .string(ComputeCloud.image)]], at: "2.75", as: .admin())
-        #expect(told["server"]["OS-EXT-SRV-ATTR:user_data"] == .null)
+        #expect(told["server"]["OS-EXT-SRV-ATTR:user_data"] == nil)
         #expect(told["server"]["OS-EXT-SRV-ATTR:host"] == "host-1")
     }
 

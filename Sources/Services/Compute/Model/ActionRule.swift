@@ -74,3 +74,9 @@ extension ActionRule {
         .needingHost()
     static let changePassword = ActionRule("changePassword", [.active])
 }
+
+extension Fault {
+    static func serverState(_ id: String, _ what: String, _ state: String, _ action: String) -> Fault {
+        .conflict("Cannot '\(action)' instance \(id) while it is in \(what) \(state)")
+    }
+}

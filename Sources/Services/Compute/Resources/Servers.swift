@@ -378,7 +378,4 @@ extension Server {
 
 extension Fault {
     static func serverNotFound(_ id: String) -> Fault { .notFound("Instance \(id) could not be found.") }
-    static func serverState(_ id: String, _ what: String, _ state: String, _ action: String) -> Fault {
-        .conflict("Cannot '\(action)' instance \(id) while it is in \(what) \(state)")
-    }
 }
