@@ -113,7 +113,12 @@ struct ManyHostsIPv6Tests {
             func ask(_ name: String, _ kind: UInt8) throws -> [UInt8] {
                 var message: [UInt8] = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
                 for label in name.split(separator: ".") { message += [UInt8(label.utf8.count)] + Array(label.utf8) }
-                return try one.exchange(message + [0, 0, kind, 0, 1], "UDP4:10.1.0.2:53")
+                // As resolvers do: the first datagram of a pair may be lost while the switch learns where to send it.
+                for _ in 0..<4 {
+                    let answer = try one.exchange(message + [0, 0, kind, 0, 1], "UDP4:10.1.0.2:53")
+                    if answer.count > 12 { return answer }
+                }
+                return []
             }
             let known = try ask("vm12.example.org", 1)
             #expect(Array(known.suffix(4)) == [10, 1, 0, 12], "by OVN")
