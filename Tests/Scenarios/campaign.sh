@@ -55,7 +55,8 @@ act() {
         local port
         port=$(jq -r --arg net "$other" \
             '[.interfaceAttachments[] | select(.net_id == $net)][0].port_id // empty' <<< "$answer")
-        [ -n "$port" ] || return 1
+        # Nothing is plugged in there: as good as refused.
+        [ -n "$port" ] || { code=404 && return 1; }
         api compute DELETE "/servers/$server/os-interface/$port"
         return
         ;;
