@@ -43,6 +43,27 @@ struct OVNNetworkBackendTests {
         }
     }
 
+    @Test("Balancers that others link to our switches stay, whatever is compared")
+    func strangers() async throws {
+        try await TestDatabases.with { databases in
+            let backend = databases.backend()
+            let client = databases.client("nb")
+            try await client.ready()
+            _ = try await backend.synchronize(World.topology)
+            try await client.transact([
+                .insert(table: "Load_Balancer", row: ["name": "theirs"], name: "lb"),
+                .mutate(
+                    table: "Logical_Switch", where: [], [OVSDBMutation("load_balancer", .insert, .named("lb"))]),
+            ])
+            try await client.transact([.insert(table: "Address_Set", row: ["name": "fence"], name: nil)])
+            #expect(try await databases.backend().synchronize(World.topology).isEmpty)
+            let switches = try await client.transact([
+                .select(table: "Logical_Switch", where: [], columns: ["load_balancer"])
+            ])
+            #expect("\(switches)".contains("uuid"))
+        }
+    }
+
     @Test("Applying a change twice changes nothing the second time")
     func idempotent() async throws {
         try await TestDatabases.with { databases in

@@ -176,8 +176,17 @@ package struct Differ {
         for (key, row) in present.sorted(by: { $0.key < $1.key }) {
             for column in Northbound.linkColumns[key.table] ?? [] {
                 let kept = Set((wanted[key]?[column] ?? []).compactMap { atom($0) })
-                mutate(key, row, column, .delete, row[column].atoms.subtracting(kept))
+                let others = column == "load_balancer" ? strangersBalancers(row[column].atoms) : []
+                mutate(key, row, column, .delete, row[column].atoms.subtracting(kept).subtracting(others))
             }
+        }
+    }
+
+    /// Balancers on our switches and routers that somebody else made: load balancing is a service of its own.
+    private func strangersBalancers(_ atoms: Set<OVSDBAtom>) -> Set<OVSDBAtom> {
+        atoms.filter { atom in
+            guard case .uuid(let uuid) = atom, let balancer = replica.row("Load_Balancer", uuid) else { return false }
+            return balancer["external_ids"][NBKey.column] == nil
         }
     }
 
