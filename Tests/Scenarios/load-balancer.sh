@@ -140,8 +140,8 @@ eventually "after kill -9 HAProxy still spreads" both
 for provider in haproxy ovn; do
     check "$provider: goes in a cascade" openstack loadbalancer delete --cascade --wait $provider
 done
-check "nothing is left of balancers" bash -c "! ip netns list | grep -q -- '$prefix-lb-' && ! pgrep -f 'haproxy.*$data'"
+check "nothing is left of balancers" bash -c "! ip netns list | grep -q -- '$prefix-lb-' && ! pgrep -f '[h]aproxy.*$data'"
 check "nor in OVN" bash -c "[ -z \"\$(ovn-nbctl --db=unix:$data/ovn/nb.sock --bare --columns=name list Load_Balancer)\" ]"
-for name in one two cat; do ip netns delete "$prefix-$name"; done
+for item in one two cat; do ip netns delete "$prefix-$item"; done
 stop_cloud "$cloud"
 finish
