@@ -14,7 +14,8 @@ WELL_SAID = re.compile(
     r"is a required property|Pointer `|[Rr]equired attribute|Invalid JSON pointer|Invalid uuid|id must be an integer|"
     r"Invalid value for port|Invalid CIDR|Could not find|'name' field|Custom property|body and URI|Only admins|in request body|"
     r"at 'body'|does not match schema|service is not supported|Bad router request|Invalid application credential|"
-    r"Resources required|could not be found|Service Profile needs|No inventory|More than one possible network|AllowedAddressPair")
+    r"Resources required|could not be found|Service Profile needs|No inventory|More than one possible network|AllowedAddressPair|"
+    r"Command not supported")
 # Whose owner alone and those it is shared with may see it. Others are shown to the owners of what they hang on, too.
 PRIVATE = re.compile(
     r"GET /v2(.0|.1)/(networks|routers|floatingips|security-groups|subnetpools|address-scopes|servers)/\{\w+\}$")
@@ -31,6 +32,8 @@ def fault_shape(service, document, status):
         return isinstance(errors, list) and errors and errors[0].get("status") == status and "detail" in errors[0]
     if service == "network" and "NeutronError" in document:
         return isinstance(document["NeutronError"].get("message"), str)
+    if service == "balancing" and "faultcode" in document:
+        return document["faultcode"] in ("Client", "Server") and isinstance(document.get("faultstring"), str)
     if service == "compute":
         return len(document) == 1 and next(iter(document.values())).get("code") == status
     if service == "identity" and "error_description" in document:

@@ -18,7 +18,7 @@ check "the second lists its projects" openstack project list -f json &&
     expect "the first's project is not there" 'all(.Name != "only-here")'
 check "its catalog is read" openstack catalog list -f json &&
     expect "its endpoints are on its own ports" '[.. | strings | scan("://[^/]*:[0-9]+") | split(":") | last | tonumber]
-        | length > 0 and all(. - ($o | tonumber) | IN(5000, 8774, 8778, 9292, 9696))' --arg o "$second_offset"
+        | length > 0 and all(. - ($o | tonumber) | IN(5000, 8774, 8778, 9292, 9696, 9876))' --arg o "$second_offset"
 
 refuse "a second run on the same folder is refused" "already|in use|running" \
     "$apus" up --data "$dir/first" --hypervisor fake --network fake --port-offset "$(free_offset)"
