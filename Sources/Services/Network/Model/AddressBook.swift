@@ -111,7 +111,7 @@ struct AddressBook {
             let family = serving(owner, subnets.filter { $0.ipVersion == version })
             let managed = family.filter { !$0.isAutomatic || DeviceOwner.isRouter(owner) }
             if !managed.isEmpty {
-                guard let found = try firstFree(managed, port) else {
+                guard let found = try firstFree(managed, port, owner) else {
                     throw .neutron(
                         409, "IpAddressGenerationFailure", "No more IP addresses available on network \(network).")
                 }
@@ -124,9 +124,9 @@ struct AddressBook {
         return result
     }
 
-    private func firstFree(_ subnets: [Subnet], _ port: String) throws(Fault) -> FixedIPs.Entry? {
+    private func firstFree(_ subnets: [Subnet], _ port: String, _ owner: String) throws(Fault) -> FixedIPs.Entry? {
         for subnet in subnets {
-            guard let address = try free(in: subnet) else { continue }
+            guard let address = try free(in: subnet, for: owner) else { continue }
             return try hold(subnet, address, port)
         }
         return nil
@@ -166,7 +166,7 @@ struct AddressBook {
         if subnet.isAutomatic, !DeviceOwner.isRouter(owner), let own = try automatic(subnet, mac, port).first {
             return own
         }
-        guard let address = try free(in: subnet) else {
+        guard let address = try free(in: subnet, for: owner) else {
             throw .neutron(
                 409, "IpAddressGenerationFailureForSubnet", "No more IP addresses available on subnet \(subnet.id).")
         }
@@ -207,12 +207,13 @@ struct AddressBook {
         return FixedIPs.Entry(subnetID: subnet.id, address: address)
     }
 
-    /// A free address of the pools: by chance first, which takes one probe in a subnet that is not nearly full.
-    private func free(in subnet: Subnet) throws(Fault) -> IPAddress? {
+    /// A free address of the pools: by chance first, which takes one probe in a subnet that is not nearly full. The
+    /// cloud's own ports take the first one (upstream's `PreferNextAddressRequest`), where nobody is surprised by them.
+    private func free(in subnet: Subnet, for owner: String) throws(Fault) -> IPAddress? {
         let pools = subnet.pools
         let size = pools.size
         guard size > 0 else { return nil }
-        for _ in 0..<6 {
+        for _ in 0..<(DeviceOwner.takesFirst.contains(owner) ? 0 : 6) {
             let bound = Int(min(size, 1 << 62))
             guard let address = pools.address(at: UInt128(ids.number(below: bound))) else { continue }
             let taken = try transaction.count(

@@ -42,6 +42,8 @@ enum DeviceOwner {
 
     /// Ports that go when their network goes.
     static let goesWithNetwork = [metadata, dhcp]
+    /// Ports that get the first free address of a subnet; all others get one by chance.
+    static let takesFirst = [metadata, dhcp]
     /// Ports that only their router or floating address may delete.
     static let isServed = [routerInterface, routerGateway, floatingIP]
 
