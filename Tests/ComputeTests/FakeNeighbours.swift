@@ -10,6 +10,7 @@ final class FakeNetwork: Service {
 
     static let network = "22222222-2222-4222-8222-222222222222"
     static let second = "33333333-3333-4333-8333-333333333333"
+    static let allocated = "44444444-4444-4444-8444-444444444444"
 
     struct State {
         var networks: [String: JSONObject] = [:]
@@ -23,6 +24,8 @@ final class FakeNetwork: Service {
             ]
         ]
         var addresses = 9
+        /// Whether projects without a network can be given one.
+        var allocates = false
         /// Every call fails with this status while it is set.
         var failure: Int?
     }
@@ -84,6 +87,25 @@ extension FakeNetwork {
                     throw .notFound("no network")
                 }
                 return .json(["network": .object(network)])
+            },
+            .open("GET", "/auto-allocated-topology/{project}", "Show") { request async throws(Fault) in
+                let (isDry, id) = (request.query("fields") == "dry-run", FakeNetwork.allocated)
+                return .json([
+                    "auto_allocated_topology": [
+                        "id": .string(
+                            try request.fake.run { state throws(Fault) in
+                                guard state.allocates else { throw Fault.conflict("no default pools") }
+                                guard !isDry else { return "dry-run=pass" }
+                                let network: JSONObject = [
+                                    "id": .string(id), "name": "auto_allocated_network", "mtu": 1442, "subnets": ["s1"],
+                                    "project_id": .string(request["project"]), "router:external": false,
+                                    "shared": false,
+                                ]
+                                state.networks[id] = network
+                                return id
+                            })
+                    ]
+                ])
             },
             .open("GET", "/ports", "List") { request async throws(Fault) in
                 let all = try request.fake.run { Array($0.ports.values) }

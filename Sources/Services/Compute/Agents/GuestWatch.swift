@@ -88,6 +88,15 @@ package struct GuestWatch: Sendable {
         }
     }
 
+    /// Looks at one server's guest: an action that failed may have done some of what it was to do.
+    func look(at id: String) async {
+        guard let server = try? await room.database.first(Server.self, "id = \(id) AND deleted_at IS NULL"),
+            let host = server.host, let driver = try? room.hosts.find(host)
+        else { return }
+        // A host that is silent now is asked again when everything is compared.
+        try? await settle(id, on: host, driver)
+    }
+
     /// Looks what the guest is now, rather than believing an event that may be old.
     private func settle(_ id: String, on host: String, _ driver: any Hypervisor) async throws(Fault) {
         guard let server = try await room.database.first(Server.self, "id = \(id) AND deleted_at IS NULL"),

@@ -81,7 +81,8 @@ struct MoveServer: Operation {
 
     private func finish(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
-        guard migration.status != .finished else { return }
+        // A run before a crash has finished it, and by now it may be under way to be confirmed or reverted.
+        guard migration.status == .postMigrating else { return }
         try await site.note(nil, .resizeFinish, migration)
         let there = try site.mover(migration.dest)
         if let dest = migration.dest, !migration.staysOnHost {
@@ -130,7 +131,14 @@ struct MoveServer: Operation {
     }
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
-        try await site.endMove(migration, .error, fault, step: step)
+        let migration = try await site.migration(migration)
+        if migration.isOpen, migration.oldState == .active, let here = try? site.mover(migration.source) {
+            // Its host may have been silent when this was undone, and be back by now.
+            try await site.ifAlive(migration.source) { () async throws(Fault) in
+                try await site.wake(server, on: here)
+            }
+        }
+        try await site.endMove(migration.id, .error, fault, step: step)
     }
 }
 

@@ -85,6 +85,7 @@ extension ComputeSite {
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
             try InstanceAction.finish(migration.serverID, request, fault.message, now, transaction)
         }
+        if let migration = try? await migration(id) { await GuestWatch(room).look(at: migration.serverID) }
     }
 }
 

@@ -22,6 +22,7 @@ struct PowerServer: Operation {
         let (now, id, request, result) = (site.clock.now(), server, site.requestID, action.result)
         let power = result.power.rawValue
         try await site.database.transaction { transaction throws(Fault) in
+            guard try !InstanceAction.isOver(id, request, transaction) else { return }
             _ = try transaction.update(
                 Server.self,
                 set: """
@@ -39,8 +40,9 @@ struct PowerServer: Operation {
         if action == .rebootHard || action == .rebootSoft {
             return try await site.fail(id, fault, step: step)
         }
-        // The guest is as it was: only the action failed.
+        // The guest is as it was, or what it was to become: only the action failed.
         try await site.database.transaction { transaction throws(Fault) in
+            guard try !InstanceAction.isOver(id, request, transaction) else { return }
             _ = try transaction.update(
                 Server.self,
                 set: """
@@ -50,5 +52,6 @@ struct PowerServer: Operation {
                 where: "id = \(id) AND deleted_at IS NULL")
             try InstanceAction.finish(id, request, fault.message, now, transaction)
         }
+        await GuestWatch(site.room).look(at: id)
     }
 }

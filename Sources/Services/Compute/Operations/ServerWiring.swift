@@ -28,7 +28,9 @@ struct ServerWiring {
         // What an interrupted run made already; each is used once.
         var made = try await room.network.ports([("device_id", server.id)], requestID: requestID)
         var ports: [ServerPort] = []
-        for wish in try wishes(server, networks) {
+        var wishes = try wishes(server, networks)
+        if wishes.isEmpty, server.networkMode == "auto" { wishes = [try await allocated(server)] }
+        for wish in wishes {
             let port: NetworkClient.Port
             if let id = wish.portID {
                 port = try await room.network.updatePort(id, binding(server), requestID: requestID)
@@ -114,6 +116,15 @@ extension ServerWiring {
         return own.map { RequestedNetwork(networkID: $0.id) }
     }
 
+    /// The network that Network makes for a project that has none.
+    private func allocated(_ server: Server) async throws(Fault) -> RequestedNetwork {
+        let project = server.projectID
+        guard let id = try await room.network.allocatedNetwork(for: project, requestID: requestID) else {
+            throw .noAllocation(project)
+        }
+        return RequestedNetwork(networkID: id)
+    }
+
     private func create(
         _ wish: RequestedNetwork, _ server: Server, _ groups: [String]
     ) async throws(Fault) -> NetworkClient.Port {
@@ -167,5 +178,11 @@ extension ServerWiring {
         port.fixedIPs.map {
             .init(address: $0.address, version: AddressText.version($0.address) ?? 4, kind: "fixed")
         }
+    }
+}
+
+extension Fault {
+    static func noAllocation(_ project: String) -> Fault {
+        .badRequest("Unable to automatically allocate a network for project \(project)")
     }
 }

@@ -28,7 +28,9 @@ struct ConfirmMove: Operation {
     func succeeded(_ site: ComputeSite) async throws(Fault) {
         let (now, request, migration, server) = (site.clock.now(), site.requestID, migration, server)
         try await site.database.transaction { transaction throws(Fault) in
-            try ServerMigration.enter(.confirmed, migration, from: [.confirming], now, transaction)
+            guard try ServerMigration.enter(.confirmed, migration, from: [.confirming], now, transaction) else {
+                return
+            }
             _ = try transaction.update(
                 Server.self,
                 set: """
@@ -88,7 +90,9 @@ struct RevertMove: Operation {
         let migration = try await site.migration(migration)
         let power: GuestState = migration.oldState == .active ? .running : .shutdown
         try await site.database.transaction { transaction throws(Fault) in
-            try ServerMigration.enter(.reverted, migration.id, from: [.reverting], now, transaction)
+            guard try ServerMigration.enter(.reverted, migration.id, from: [.reverting], now, transaction) else {
+                return
+            }
             _ = try transaction.update(
                 Server.self,
                 set: """

@@ -68,6 +68,7 @@ struct ShelveServer: Operation {
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
         try await site.settle(server, message: fault.message)
+        await GuestWatch(site.room).look(at: server)
     }
 }
 

@@ -40,6 +40,7 @@ struct SoftDeleteServer: Operation {
                 where: "id = \(id) AND deleted_at IS NULL AND task_state = 'soft-deleting'")
             try InstanceAction.finish(id, request, fault.message, now, transaction)
         }
+        await GuestWatch(site.room).look(at: id)
     }
 }
 

@@ -25,6 +25,12 @@ struct InstanceAction: Record {
         updatedAt = now
     }
 
+    /// Whether an action has ended: who concludes it again after a crash must leave alone what was begun since.
+    static func isOver(_ server: String, _ requestID: String, _ transaction: Transaction) throws(Fault) -> Bool {
+        try transaction.count(
+            InstanceAction.self, "server_id = \(server) AND request_id = \(requestID) AND finished_at IS NOT NULL") > 0
+    }
+
     /// Notes the end of an action; `message` is why it failed.
     static func finish(
         _ server: String, _ requestID: String, _ message: String?, _ now: Timestamp, _ transaction: Transaction

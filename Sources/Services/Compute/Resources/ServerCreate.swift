@@ -194,6 +194,11 @@ extension ServerCreate {
                 throw .conflict(
                     "Multiple possible networks found, use a Network ID to be more specific.", code: "NetworkAmbiguous")
             }
+            if own.isEmpty, draft.networkMode == "auto",
+                try await !network.canAllocateNetwork(for: project, requestID: request.id)
+            {
+                throw .noAllocation(project)
+            }
         }
     }
 
