@@ -92,6 +92,8 @@ def networks(a, conn, types, v):
         ext = next((n for n in nets if want in (None, n.id, n.name)), None)
         if not ext and a.fixtures:
             ext = attempt('create external network', lambda: make_external(conn))
+        if a.fixtures:
+            attempt('default pools', lambda: make_defaults(conn, ext))
         if not a.strict:
             names = attempt('network extensions', lambda: sorted(
                 e.alias for e in conn.network.extensions()), [])
@@ -185,3 +187,15 @@ def make_external(conn):
         name='public', network_id=net.id, ip_version=4, cidr='203.0.113.0/24', is_dhcp_enabled=False,
         gateway_ip='203.0.113.1', allocation_pools=[{'start': '203.0.113.10', 'end': '203.0.113.200'}])
     return net
+
+
+def make_defaults(conn, ext):
+    """What networks are made of for projects that have none, as DevStack has it."""
+    if ext and not ext.is_default:
+        conn.network.update_network(ext.id, is_default=True)
+    known = {p.ip_version for p in conn.network.subnet_pools() if p.is_default}
+    for version, prefix, length in ((4, '10.64.0.0/16', 26), (6, 'fd64:6470:7573::/48', 64)):
+        if version not in known:
+            conn.network.create_subnet_pool(
+                name=f'shared-default-subnetpool-v{version}', prefixes=[prefix], default_prefix_length=length,
+                is_shared=True, is_default=True)

@@ -143,7 +143,7 @@ holds() {
 # leftovers: what of this cloud is still on the machine
 leftovers() {
     [ -n "${prefix:-}" ] || return 0
-    ip netns list | grep -F "$prefix"
+    ip netns list 2> /dev/null | grep -F "$prefix"
     ls /sys/class/net | grep -F "$prefix"
     pgrep -a -f -- "$data/" | grep -v -F "up --data"
 }
@@ -153,6 +153,9 @@ nothing_left() { [ -z "$(leftovers)" ]; }
 vsctl() { ovs-vsctl --db="unix:$data/ovs/db.sock" --timeout=5 "$@"; }
 chassis() { ip -n "$prefix" "$@"; }
 
+# ask_libvirt: the ids of the domains are in $domains, when it answers
+ask_libvirt() { domains=$(virsh -c "$libvirt" list --all --uuid) && domains=$(sed '/^$/d' <<< "$domains" | sort); }
+
 # settled: no server is on its way any more
 settled() {
     api compute GET /servers/detail && jq -e 'all(.servers[]; (.status | IN("ACTIVE", "ERROR", "SHUTOFF", "PAUSED"))
@@ -161,7 +164,7 @@ settled() {
 
 # audit WHEN: what must hold after every recovery
 audit() {
-    local servers ports domains
+    local servers ports
     eventually "$1: every server is at rest" settled
     expect "$1: whoever is in ERROR says why" 'all(.servers[] | select(.status == "ERROR"); .fault.message | length > 0)'
     servers=$(jq -r '.servers[] | select(.status != "ERROR") | .id' <<< "$answer" | sort)
@@ -169,9 +172,9 @@ audit() {
     same "$1: ports belong to servers" "$servers" \
         "$(jq -r '.ports[] | select(.device_owner | startswith("compute:")) | .device_id' <<< "$answer" | sort)"
     ports=$(jq -r '.ports[] | select(.device_owner | startswith("compute:")) | "tap" + .id[:11]' <<< "$answer" | sort)
-    domains=$(virsh -c "$libvirt" list --all --uuid | grep . | sort)
+    eventually "$1: libvirt tells its domains" ask_libvirt
     same "$1: domains are servers" "$servers" "$domains"
-    same "$1: taps are ports" "$ports" "$(chassis -o link | grep -o 'tap[0-9a-f-]*' | sort)"
+    same "$1: taps are ports" "$ports" "$(chassis -o link 2> /dev/null | grep -o 'tap[0-9a-f-]*' | sort)"
     same "$1: ports of the switch are ports" "$ports" "$(vsctl list-ports br-int | grep '^tap' | sort)"
     same "$1: disks are servers'" "$servers" "$(ls "$data/guests/instances" | sort)"
     same "$1: logs are servers'" "$(virsh -c "$libvirt" list --all --name | grep . | sort)" \

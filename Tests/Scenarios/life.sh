@@ -57,8 +57,13 @@ check "rescue" openstack server rescue --image guest subject
 eventually "then it is in RESCUE" rescued
 disks() { login "$address" 'ls /dev/vda /dev/vdb'; }
 eventually "it has its own disk beside the rescue's" disks
-holds "of which the rescue's is empty" unmarked
-mended() { login "$address" 'sudo mkdir -p /mnt; sudo mount /dev/vdb1 /mnt && sudo cat /mnt/home/apus/marker /mnt/root/marker'; }
+# Both disks bear the same label, so that either may have become the guest's root: what is on each is looked at.
+markers() {
+    [ "$(login "$address" "sudo mkdir -p /tmp/look && sudo mount /dev/$1 /tmp/look &&
+        sudo find /tmp/look -xdev -name marker | wc -l; sudo umount /tmp/look")" = "$2" ]
+}
+eventually "of which the rescue's is empty" markers vda2 0
+eventually "and its own as it was" markers vdb2 1
 refuse "rescued it cannot be paused" "while it is in vm_state rescued" openstack server pause subject
 act "unrescue" ACTIVE unrescue subject
 eventually "it has its disk again" login "$address" grep -q second marker
@@ -91,7 +96,7 @@ before=$(login "$address" sudo cat /etc/shadow)
 check "a password through the agent" openstack server set --password 'n3w secret' subject
 [ "$(login "$address" sudo cat /etc/shadow)" != "$before" ] && pass "is set" || miss "is set"
 check "a crash dump" openstack --os-compute-api-version 2.17 server dump create subject
-nmi() { login "$address" dmesg | grep -q NMI; }
+nmi() { login "$address" sudo dmesg | grep -q NMI; }
 eventually "its kernel got the interrupt" nmi
 check "a serial console's address" openstack console url show --serial subject -f json
 serial=$(value .url)
