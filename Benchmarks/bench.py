@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import boots as boot_figures
 import identity as identity_figures
 import network as network_figures
 from cloud import Cloud
@@ -209,6 +210,11 @@ def network(options):
     network_figures.run(options, wrk, note)
 
 
+# ---------------------------------------------------------------------- real guests
+def boots(options):
+    boot_figures.run(options, note)
+
+
 # ---------------------------------------------------------------------- placement
 def placement(options):
     cloud = Cloud(options.binary)
@@ -349,12 +355,13 @@ def verdict():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary")
-    parser.add_argument("--only", default="start,idle,reads,images,identity,network,burst,placement,transfer")
+    parser.add_argument("--only", default="start,idle,reads,images,identity,network,burst,placement,transfer,boots")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512)
     options = parser.parse_args()
     parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "scale": scale,
-             "identity": identity, "images": images, "network": network, "placement": placement, "transfer": transfer}
+             "identity": identity, "images": images, "network": network, "placement": placement, "transfer": transfer,
+             "boots": boots}
     for name in options.only.split(","):
         print(name, flush=True)
         parts[name](options)

@@ -5,6 +5,7 @@
 A server without a system boots, from POST to ACTIVE; then its own domain is stopped and started by virsh alone. The
 difference of the medians is ours: the API, scheduling, the port, the disk, the domain's definition, the records."""
 import argparse
+import http.client
 import json
 import os
 import pathlib
@@ -17,10 +18,6 @@ import tempfile
 import time
 
 from cloud import free_offset, read_clouds
-import http.client
-import urllib.parse
-
-BUDGET = 300
 
 
 class RealCloud:
@@ -71,12 +68,9 @@ def virsh(cloud, *words):
     subprocess.run(["virsh", "-q", "-c", cloud.facts["libvirt_uri"], *words], check=True, capture_output=True)
 
 
-def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("binary")
-    options.add_argument("--count", type=int, default=9)
-    options = options.parse_args()
-    cloud = RealCloud(options.binary)
+def measure(binary, count):
+    """Milliseconds of boots, from POST to ACTIVE, and of the same domains' starts by virsh."""
+    cloud = RealCloud(binary)
     try:
         disk = os.path.join(cloud.folder, "empty.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
@@ -90,7 +84,7 @@ def main():
         cloud.call("network", "POST", "/v2.0/subnets", {
             "subnet": {"network_id": net, "ip_version": 4, "cidr": "10.1.0.0/24"}})
         ours, own = [], []
-        for number in range(options.count + 1):
+        for number in range(count + 1):
             begin = time.monotonic()
             server = cloud.call("compute", "POST", "/v2.1/servers", {"server": {
                 "name": f"s{number}", "imageRef": image, "flavorRef": flavor, "networks": [{"uuid": net}]}})["server"]["id"]
@@ -112,14 +106,39 @@ def main():
                 own.append(alone)
             cloud.call("compute", "DELETE", f"/v2.1/servers/{server}", raw=True)
             time.sleep(1)
-        boot, start = statistics.median(ours), statistics.median(own)
-        print(f"  boot, POST to ACTIVE {boot:8.0f} ms   ({min(ours):.0f} to {max(ours):.0f}, {len(ours)} boots)")
-        print(f"  the domain's start   {start:8.0f} ms   ({min(own):.0f} to {max(own):.0f})")
-        print(f"  boot_overhead        {boot - start:8.0f} ms   budget {BUDGET} ms: "
-              + ("kept" if boot - start <= BUDGET else "MISSED"))
-        return 0 if boot - start <= BUDGET else 1
+        return ours, own
     finally:
         cloud.stop()
+
+
+def run(options, note):
+    """The figure for `bench.py`; nothing where real guests cannot run."""
+    if os.geteuid() != 0:
+        print("  boot_overhead is not measured: real guests need root")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        doctor = subprocess.run(
+            [options.binary, "doctor", "--data", folder, "--port-offset", str(free_offset())], capture_output=True,
+            text=True)
+    if doctor.returncode != 0:
+        print("  boot_overhead is not measured: this machine cannot run real guests (apus doctor)")
+        return
+    ours, own = measure(options.binary, 9)
+    boot, start = statistics.median(ours), statistics.median(own)
+    note("boot_overhead", boot - start, f"ms; a boot {boot:.0f} ms, its domain's start by virsh {start:.0f} ms")
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("binary")
+    options.add_argument("--count", type=int, default=9)
+    options = options.parse_args()
+    ours, own = measure(options.binary, options.count)
+    boot, start = statistics.median(ours), statistics.median(own)
+    print(f"  boot, POST to ACTIVE {boot:8.0f} ms   ({min(ours):.0f} to {max(ours):.0f}, {len(ours)} boots)")
+    print(f"  the domain's start   {start:8.0f} ms   ({min(own):.0f} to {max(own):.0f})")
+    print(f"  boot_overhead        {boot - start:8.0f} ms")
+    return 0
 
 
 if __name__ == "__main__":
