@@ -194,6 +194,7 @@ struct Rooms: Sendable {
             hostName: engines.options.chassisName, probed: .tcg)
         let life = ground.settings.configuration[ComputeOptions.self].life
         (settings.hasSerialConsoles, settings.hasSPICE) = (life.hasSerialConsoles, life.hasSPICE)
+        settings.spiceListen = life.spiceListen
         let partition = ground.settings.configuration[HostPartition.self]
         (settings.sharedCPUs, settings.dedicatedCPUs) = (partition.sharedCPUs, partition.dedicatedCPUs)
         settings.devices = PCIScan(partition.devices)

@@ -49,6 +49,10 @@ struct ConsoleProxyTests {
         let token = String(made["console"]["url"]?.string?.suffix(36) ?? "")
         #expect(await open("") == 400)
         #expect(await open("token=\(id)") == 403)
+        let handshake = Self.get("/", query: "token=\(id)", headers: Self.handshake)
+        let refused = await TestCloud.read(await proxy.handle(handshake))
+        #expect(refused.bytes.isEmpty)
+        #expect(refused.header("Connection") == "close")
         #expect(await open("token=\(token)", [("Origin", "http://evil.test")]) == 403)
         // The fake has no screen behind its socket: a good token comes as far as that.
         #expect(await open("token=\(token)", [("Origin", "http://cloud.test:6080")]) == 503)

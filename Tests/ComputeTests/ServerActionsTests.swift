@@ -89,6 +89,30 @@ struct ServerActionsTests {
             await cloud.act(id, ["os-getConsoleOutput": [:]])["output"].string?.hasPrefix("fake: web starts") == true)
     }
 
+    @Test("Clients that speak SPICE themselves are sent to their proxy, where screens listen for it")
+    func spice() async throws {
+        var options = ComputeOptions()
+        options.life.hasSPICE = true
+        let body: JSON = ["remote_console": ["protocol": "spice", "type": "spice-direct"]]
+        func asked(_ options: ComputeOptions, at version: String) async throws -> (ComputeCloud, TestCloud.Answer) {
+            let cloud = try await ComputeCloud(options: options)
+            await cloud.flavor()
+            let path = "/servers/\(try await cloud.server())/remote-consoles"
+            return (cloud, await cloud.call("POST", path, body, at: version))
+        }
+        #expect(try await asked(options, at: "2.99").1.message == "Unavailable console type spice-direct.")
+        options.life.spiceListen = "127.0.0.1"
+        #expect(try await asked(options, at: "2.98").1.status == 400)
+        let (cloud, answer) = try await asked(options, at: "2.99")
+        let url = answer["remote_console"]["url"]?.string ?? ""
+        #expect(url.hasPrefix("http://127.0.0.1:13002/nova?token="))
+        let path = "/os-console-auth-tokens/\(url.suffix(36))"
+        let shown = await cloud.call("GET", path, at: "2.99", as: .admin())["console"]
+        #expect(shown["tls_port"]?.isNull == true)
+        #expect(shown["internal_access_path"] != nil)
+        #expect(await cloud.call("GET", path, at: "2.98", as: .admin())["console"]["tls_port"] == nil)
+    }
+
     @Test("A console's address carries a token that only its hash is kept of")
     func console() async throws {
         let cloud = try await ComputeCloud()

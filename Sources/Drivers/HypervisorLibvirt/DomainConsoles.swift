@@ -21,8 +21,13 @@ extension DomainXML {
         input(&xml)
         xml.element("graphics", ["type": "vnc", "socket": folder.vncSocket])
         if settings.hasSPICE {
-            xml.element("graphics", ["type": "spice"]) { xml in
-                xml.element("listen", ["type": "socket", "socket": folder.spiceSocket])
+            let address = settings.spiceListen
+            xml.element("graphics", ["type": "spice", "autoport": address == nil ? nil : "yes"]) { xml in
+                if let address {
+                    xml.element("listen", ["type": "address", "address": address])
+                } else {
+                    xml.element("listen", ["type": "socket", "socket": folder.spiceSocket])
+                }
                 xml.element("image", ["compression": "off"])
             }
         }

@@ -130,17 +130,23 @@ extension LibvirtHypervisor: GuestConsoles {
     package func console(_ kind: GuestConsoleKind, of server: String) async throws(Fault) -> ConsoleEndpoint {
         let folder = try folder(of: server)
         if kind == .vnc { return try await display(of: server) }
-        let (state, served) = try await session.call { connection throws(Fault) in
+        let (state, served, port) = try await session.call { connection throws(Fault) in
             let domain = try Domain.ours(server, on: connection)
             let state = try domain.state()
-            guard state == .running || state == .paused else { return (state, [String]()) }
+            guard state == .running || state == .paused else { return (state, [String](), Int?.none) }
             let devices = try domain.xml(running: true)["devices"]
+            let spice = devices?.all("graphics").first { $0.attributes["type"] == "spice" }
+            let port = spice?.attributes["port"].flatMap { Int($0) }
             let screens = (devices?.all("graphics") ?? []).flatMap { $0.all("listen") }
             let lines = (devices?.all("serial") ?? []).compactMap { $0["source"] }
             let paths = screens.map { $0.attributes["socket"] } + lines.map { $0.attributes["path"] }
-            return (state, paths.compactMap { $0 })
+            return (state, paths.compactMap { $0 }, port)
         }
         guard state == .running || state == .paused else { throw .guestState(server, state, "open a console of") }
+        if kind == .spice, let port, port > 0, let address = settings.spiceListen {
+            let isAny = address == "0.0.0.0" || address == "::"
+            return .tcp(host: isAny ? settings.hostIP : address, port: port)
+        }
         let path = kind == .spice ? folder.spiceSocket : folder.serialSocket
         guard kind != .mks, served.contains(path) else {
             throw .badRequest("Unavailable console type \(kind == .mks ? "webmks" : kind.rawValue).")

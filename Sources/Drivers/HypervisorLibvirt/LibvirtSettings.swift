@@ -31,6 +31,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     /// Whether clients may open guests' serial lines, and whether guests have a SPICE screen beside VNC.
     package var hasSerialConsoles = false
     package var hasSPICE = false
+    /// The address on which SPICE screens listen; nil makes them sockets.
+    package var spiceListen: String?
 
     /// Features of the processor to add or, with a minus, to take away.
     package var cpuFlags: [String] = []

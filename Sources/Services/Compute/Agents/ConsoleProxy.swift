@@ -25,6 +25,11 @@ package struct ConsoleProxy: Sendable {
             return try page(http)
         } catch {
             if error.status >= 500 { room.log.error("console", ["error": error.description, "path": http.path]) }
+            if http.headers.names("websocket", in: "Upgrade") {
+                // Whoever asked for a WebSocket reads frames, not sentences: the connection just ends.
+                room.log.info("console refused", ["error": error.description, "peer": http.peer])
+                return HTTPResponse(status: error.status, headers: [("Connection", "close")])
+            }
             return HTTPResponse(
                 status: error.status, headers: [("Content-Type", "text/plain; charset=utf-8")],
                 body: .bytes(Array((error.message + "\n").utf8)))

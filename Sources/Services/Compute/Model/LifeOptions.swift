@@ -14,6 +14,10 @@ package struct LifeOptions: Options {
     package var showsPasswords = true
     package var hasSerialConsoles = false
     package var hasSPICE = false
+    /// Where guests' SPICE screens listen for clients of that protocol; nil keeps them to sockets of their host.
+    package var spiceListen: String?
+    /// Where such clients find the proxy that asks what a token stands for.
+    package var spiceDirectURL = "http://127.0.0.1:13002/nova"
 
     package init() {}
 
@@ -39,5 +43,16 @@ package struct LifeOptions: Options {
             "enabled", default: hasSerialConsoles, help: "Whether clients may open guests' serial lines.")
         read.section("spice")
         hasSPICE = read.bool("enabled", default: hasSPICE, help: "Whether guests have SPICE screens beside VNC.")
+        spiceListen = read.text(
+            "server_listen", "address",
+            help:
+                "The address on which guests' SPICE screens listen for a proxy of that protocol (spice-direct); unset, "
+                + "they are sockets that only the console proxy of their host reaches."
+        ) { AddressText.canonical($0) }
+        spiceDirectURL =
+            read.text(
+                "spice_direct_proxy_base_url", "URL", default: spiceDirectURL,
+                help: "Where clients that speak SPICE themselves find their proxy."
+            ) { $0 } ?? spiceDirectURL
     }
 }

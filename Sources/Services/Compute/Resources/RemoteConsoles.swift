@@ -121,10 +121,12 @@ extension ConsoleToken {
             case .tcp(let host, let port):
                 view.put("host", host)
                 view.put("port", port)
+                view.put("tls_port", Int?.none, since: "2.99")
                 view.put("internal_access_path", String?.none)
             case .unix(let path):
                 view.put("host", found.host)
                 view.put("port", 0)
+                view.put("tls_port", Int?.none, since: "2.99")
                 view.put("internal_access_path", path)
             }
         }
@@ -142,7 +144,10 @@ extension ConsoleToken {
             throw .serverState(server.id, "task_state", task.rawValue, "get_\(kind.rawValue)_console")
         }
         guard kind.isServed(room.options.life) else { throw .badRequest("Unavailable console type \(type).") }
-        guard type == kind.type else { throw .badRequest("Invalid console type \(type)") }
+        guard kind.types.contains(type) else { throw .badRequest("Invalid console type \(type)") }
+        guard type != "spice-direct" || room.options.life.spiceListen != nil else {
+            throw .badRequest("Unavailable console type \(type).")
+        }
         let (token, now) = (request.ids.uuid(), request.now)
         let row = ConsoleToken(
             tokenHash: hash(token), serverID: server.id, host: host, kind: type,
@@ -152,13 +157,14 @@ extension ConsoleToken {
             _ = try transaction.delete(ConsoleToken.self, "expires_at <= \(now)")
             try transaction.insert(row)
         }
+        guard type != "spice-direct" else { return room.options.life.spiceDirectURL + "?token=" + token }
         return kind.address(room.options.consoleURL, token)
     }
 
     /// Where the guest serves the console.
     func endpoint(_ room: ComputeService) async throws(Fault) -> ConsoleEndpoint {
         let driver = try room.hosts.find(host)
-        guard let kind = GuestConsoleKind.allCases.first(where: { $0.type == self.kind }), kind != .vnc else {
+        guard let kind = GuestConsoleKind.allCases.first(where: { $0.types.contains(self.kind) }), kind != .vnc else {
             return try await driver.display(of: serverID)
         }
         guard let consoles = driver as? any GuestConsoles else {
@@ -169,13 +175,13 @@ extension ConsoleToken {
 }
 
 extension GuestConsoleKind {
-    /// The only type that each kind has left.
-    fileprivate var type: String {
+    /// The types that each kind has left.
+    fileprivate var types: [String] {
         switch self {
-        case .vnc: "novnc"
-        case .spice: "spice-html5"
-        case .serial: "serial"
-        case .mks: "webmks"
+        case .vnc: ["novnc"]
+        case .spice: ["spice-html5", "spice-direct"]
+        case .serial: ["serial"]
+        case .mks: ["webmks"]
         }
     }
 
