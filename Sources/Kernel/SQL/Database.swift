@@ -8,6 +8,7 @@ package final class Database: Sendable {
     private let writer: Writer
     private let clock: any WallClock
     private let log: Log
+    let watches = RowWatches()
 
     /// A database on any engine; opens it at once.
     package init(
@@ -76,10 +77,18 @@ package final class Database: Sendable {
         _ body: @escaping @Sendable (Transaction) throws(Fault) -> T
     ) async throws(Fault) -> T {
         let result: Result<T, Fault> = await withUnsafeContinuation { caller in
-            writer.enqueue(TransactionUnit(body, caller))
+            writer.enqueue(TransactionUnit(body, caller, watches.now))
         }
         return try result.get()
     }
+}
+
+extension Database {
+    /// From now on a closure runs at the end of every transaction that changed one of the tables through the verbs;
+    /// when it throws, the transaction is undone.
+    package func watch(
+        _ tables: [WatchedTable], _ tell: @escaping @Sendable (RowChanges, Transaction) throws(Fault) -> Void
+    ) { watches.add(RowWatch(tables: tables, tell: tell)) }
 }
 
 // MARK: - Reading

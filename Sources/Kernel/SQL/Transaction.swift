@@ -7,8 +7,20 @@ package final class Transaction {
     private let open: Session
     private var isOver = false
     private(set) var actions: [@Sendable () -> Void] = []
+    private var logs: ChangeLogs
 
-    init(_ connection: any EngineConnection) { open = Session(connection) }
+    init(_ connection: any EngineConnection, _ watches: [RowWatch] = []) {
+        open = Session(connection)
+        logs = ChangeLogs(watches)
+    }
+
+    /// Tells whoever watches what was changed here.
+    func tellWatchers() throws(Fault) {
+        var told = logs
+        // While they look they may write; by then nothing is noted any more.
+        logs = ChangeLogs([])
+        try told.tell(self)
+    }
 
     /// Work that ran ended here, however it ended.
     func end() { isOver = true }
@@ -60,35 +72,56 @@ extension Transaction {
     package func insert(_ record: some Record, or conflict: @autoclosure () -> Fault? = nil) throws(Fault) {
         // Made even when nothing is wrong: a fault costs less than a second look at the failure would.
         try session.insert(record, or: conflict())
+        logs.log(type(of: record).table)?.inserted(record)
     }
 
     package func insert(_ records: [some Record]) throws(Fault) {
         let session = try session
-        for record in records { try session.insert(record, or: nil) }
+        for record in records {
+            try session.insert(record, or: nil)
+            logs.log(type(of: record).table)?.inserted(record)
+        }
     }
 
     /// Writes all columns of the matching row; none matching is the given fault.
     package func replace(
         _ record: some Record, where condition: SQL, or fault: @autoclosure () -> Fault
     ) throws(Fault) {
-        if try session.replace(record, condition) == 0 { throw fault() }
+        let session = try session
+        let count: Int
+        if let log = logs.log(type(of: record).table) {
+            count = try log.changed(session, where: condition) { () throws(Fault) in
+                try session.replace(record, condition)
+            }
+        } else {
+            count = try session.replace(record, condition)
+        }
+        if count == 0 { throw fault() }
     }
 
     /// Gives how many rows matched: with a generation in the condition this is the compare-and-swap.
     @discardableResult
     package func update<R: Record>(_ type: R.Type, set: SQL, where condition: SQL) throws(Fault) -> Int {
-        try session.update(R.table, set: set, where: condition)
+        let session = try session
+        guard let log = logs.log(R.table, set) else { return try session.update(R.table, set: set, where: condition) }
+        return try log.changed(session, where: condition) { () throws(Fault) in
+            try session.update(R.table, set: set, where: condition)
+        }
     }
 
     @discardableResult
     package func delete<R: Record>(_ type: R.Type, _ condition: SQL) throws(Fault) -> Int {
-        try session.delete(R.table, condition)
+        let session = try session
+        guard let log = logs.log(R.table) else { return try session.delete(R.table, condition) }
+        return try log.changed(session, where: condition) { () throws(Fault) in
+            try session.delete(R.table, condition)
+        }
     }
 
     package func delete<R: Record>(
         _ type: R.Type, _ condition: SQL, or fault: @autoclosure () -> Fault
     ) throws(Fault) {
-        if try session.delete(R.table, condition) == 0 { throw fault() }
+        if try delete(type, condition) == 0 { throw fault() }
     }
 
     @discardableResult

@@ -190,22 +190,25 @@ protocol Unit: AnyObject {
 final class TransactionUnit<T: Sendable>: Unit, @unchecked Sendable {
     private let body: @Sendable (Transaction) throws(Fault) -> T
     private let caller: UnsafeContinuation<Result<T, Fault>, Never>
+    private let watches: [RowWatch]
     private var value: T?
     private var actions: [@Sendable () -> Void] = []
 
     init(
         _ body: @escaping @Sendable (Transaction) throws(Fault) -> T,
-        _ caller: UnsafeContinuation<Result<T, Fault>, Never>
+        _ caller: UnsafeContinuation<Result<T, Fault>, Never>, _ watches: [RowWatch]
     ) {
         self.body = body
         self.caller = caller
+        self.watches = watches
     }
 
     func run(_ connection: any EngineConnection) -> Fault? {
-        let transaction = Transaction(connection)
+        let transaction = Transaction(connection, watches)
         defer { transaction.end() }
         do {
             value = try body(transaction)
+            try transaction.tellWatchers()
             actions = transaction.actions
             return nil
         } catch { return error }
