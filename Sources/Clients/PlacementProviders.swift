@@ -94,6 +94,23 @@ extension PlacementClient {
             ], requestID: requestID)
     }
 
+    /// Whether there is a trait, or a class of resources, of a name.
+    package func knows(trait name: String, requestID: String) async throws(Fault) -> Bool {
+        try await knows("/traits/" + name, requestID)
+    }
+
+    package func knows(resourceClass name: String, requestID: String) async throws(Fault) -> Bool {
+        try await knows("/resource_classes/" + name, requestID)
+    }
+
+    private func knows(_ path: String, _ requestID: String) async throws(Fault) -> Bool {
+        do throws(Fault) { try await client.call("GET", path, requestID: requestID) } catch {
+            guard error.status == 404 else { throw error }
+            return false
+        }
+        return true
+    }
+
     /// Sets the traits of a provider that the caller answers for, as far as Placement knows them; others stay.
     /// - Parameter isOwn: whether the caller answers for a trait.
     package func setTraits(

@@ -25,18 +25,26 @@ package struct UnifiedLimitsClient: Sendable {
 
     /// All limits of the service that hold for a project, by the name of the resource.
     package func limits(project: String, requestID: String) async throws(Fault) -> [String: Int] {
+        let (registered, own) = try await parts(project: project, requestID: requestID)
+        return registered.merging(own) { $1 }
+    }
+
+    /// What everybody may have, and what a project may have instead, by the name of the resource.
+    package func parts(
+        project: String, requestID: String
+    ) async throws(Fault) -> (registered: [String: Int], own: [String: Int]) {
         let found = try await identity.call("GET", "/services", query: [("type", service)], requestID: requestID)
-        var limits: [String: Int] = [:]
+        var (everybody, mine): ([String: Int], [String: Int]) = ([:], [:])
         for service in found["services"]?.array ?? [] {
             guard let id = service["id"]?.string else { continue }
             let registered = try await identity.call(
                 "GET", "/registered_limits", query: [("service_id", id)], requestID: requestID)
             let own = try await identity.call(
                 "GET", "/limits", query: [("service_id", id), ("project_id", project)], requestID: requestID)
-            merge(registered["registered_limits"], "default_limit", into: &limits)
-            merge(own["limits"], "resource_limit", into: &limits)
+            merge(registered["registered_limits"], "default_limit", into: &everybody)
+            merge(own["limits"], "resource_limit", into: &mine)
         }
-        return limits
+        return (everybody, mine)
     }
 
     /// The name of the model that says how limits of a project and its domain go together: `flat`.

@@ -198,7 +198,12 @@ struct Rooms: Sendable {
         let partition = ground.settings.configuration[HostPartition.self]
         (settings.sharedCPUs, settings.dedicatedCPUs) = (partition.sharedCPUs, partition.dedicatedCPUs)
         settings.devices = PCIScan(partition.devices)
-        if options.connectionURI == nil { settings.outputDirectory = engines.paths.guestOutput }
+        if options.connectionURI == nil {
+            settings.outputDirectory = engines.paths.guestOutput
+            let hasGroups = ProcessorGroups.find() != nil
+            settings.partition = hasGroups ? ProcessorGroups.partition : nil
+            settings.lacksProcessorGroups = !hasGroups
+        }
         // The engines find it out beside everything else; only the first guest may have to wait for it.
         let probe: AcceleratorFinder = { () async throws(Fault) in
             try await engines.accelerator().0 == .kvm ? .kvm : .tcg
@@ -242,6 +247,7 @@ struct Rooms: Sendable {
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask { await NotificationRelay(compute).run() }
+            group.addTask { await UsageAuditor(compute).run() }
             group.addTask { await HostKeeper(compute).run() }
             group.addTask { await MoveKeeper(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }

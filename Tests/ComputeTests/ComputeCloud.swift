@@ -23,7 +23,7 @@ struct ComputeCloud {
         hosts count: Int = 1, options: ComputeOptions = ComputeOptions(), each: HostResources? = nil,
         clock: any WallClock = MachineClock(), ids: any Identifiers = RandomIdentifiers(),
         certificates: [String: [UInt8]] = [:],
-        storage: FakeBlockStorage? = nil
+        storage: FakeBlockStorage? = nil, neighbour: (any Service)? = nil
     ) async throws {
         self.storage = storage
         var drivers: [String: FakeHypervisor] = [:]
@@ -33,7 +33,7 @@ struct ComputeCloud {
             facts.hostName = name
             drivers[name] = FakeHypervisor(host: facts, clock: clock)
         }
-        let other: any Service = storage.map { $0 as any Service } ?? FakeNowhere()
+        let other: any Service = storage.map { $0 as any Service } ?? neighbour ?? FakeNowhere()
         let (hosts, network, images, held) = (drivers, FakeNetwork(), FakeImages(), Held())
         cloud = try await TestCloud(
             clock: clock, ids: ids, log: Log(sink: .stderr, level: .error, clock: MachineClock()),

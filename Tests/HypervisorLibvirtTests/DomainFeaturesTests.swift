@@ -42,6 +42,35 @@ struct DomainFeaturesTests {
         #expect(stateless.contains("<loader stateless='yes'/>"))
     }
 
+    @Test("A kernel of the image's own, with what it is told, and none while a guest is rescued")
+    func kernels() throws {
+        let lines = try Self.added([:], ["kernel_id": "k", "ramdisk_id": "r"])
+        #expect(lines.contains { $0.hasPrefix("<kernel>") && $0.hasSuffix("/kernel</kernel>") })
+        #expect(lines.contains { $0.hasSuffix("/ramdisk</initrd>") })
+        #expect(
+            lines.contains("<cmdline>root=/dev/vda console=tty0 console=ttyS0 console=hvc0 no_timer_check</cmdline>"))
+        let own = try Self.added([:], ["kernel_id": "k", "os_command_line": "quiet"])
+        #expect(own.contains("<cmdline>quiet</cmdline>") && !own.contains { $0.contains("initrd") })
+        #expect(try Self.added([:], ["kernel_id": ""]).isEmpty)
+    }
+
+    @Test("Shares of processors are kept in the group of the cloud's guests")
+    func processorGroups() throws {
+        let lines = try Self.added(["quota:cpu_shares": "512"]) { _ in
+        } change: {
+            $0.partition = "/apus"
+        }
+        #expect(lines.contains("<shares>512</shares>"))
+        let text = try DomainXMLTests.text(DomainXMLTests.spec(), accelerator: .tcg) { $0.partition = "/apus" }
+        #expect(text.contains("<partition>/apus</partition>"))
+        #expect(throws: Fault.self) {
+            try Self.added(["quota:cpu_quota": "5"]) { _ in
+            } change: {
+                $0.lacksProcessorGroups = true
+            }
+        }
+    }
+
     @Test("NUMA cells of the guest, before and after they have a place on the host")
     func cells() throws {
         let wish = ["hw:numa_nodes": "2"]

@@ -157,6 +157,23 @@ struct LibvirtHypervisorTests {
         }
     }
 
+    @Test("Where images are kept as raw bytes a disk stands on a raw image, whatever it came as")
+    func rawImages() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor { $0.forcesRawImages = true }
+            let spec = host.spec(1)
+            let image = ImageSource(id: "qcow2", checksum: "1", format: .qcow2) { path throws(Fault) in
+                try Subprocess.check(["qemu-img", "create", "-q", "-f", "qcow2", path, "64M"])
+            }
+            try await hypervisor.boot(spec, image: image)
+            #expect(FileSystem.list(host.data + "/images") == ["qcow2_1.raw"])
+            let disk = host.data + "/instances/\(spec.server)/disk"
+            let told = try Subprocess.check(["qemu-img", "info", "-U", disk])
+            #expect(told.contains("backing file format: raw"))
+            try await hypervisor.destroy(spec.server)
+        }
+    }
+
     @Test("Domains of others are reported and left alone", .timeLimit(.minutes(5)))
     func foreign() async throws {
         try await PrivateLibvirt.with { host async throws in

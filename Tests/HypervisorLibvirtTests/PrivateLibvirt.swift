@@ -20,15 +20,18 @@ final class PrivateLibvirt: Sendable {
     private let log: ChildProcess
     private let switchDatabase: ChildProcess
     private let daemon = Mutex<ChildProcess?>(nil)
+    /// How control groups are mounted for the daemon; nil without any.
+    private let groups: String?
 
     var uri: String { "qemu+unix:///system?socket=\(directory)/run/libvirt/libvirt-sock" }
     var switchSocket: String { directory + "/ovs.sock" }
     var data: String { directory + "/data" }
 
     /// Runs a test beside a daemon and clears everything away afterwards.
-    static func with(_ body: (PrivateLibvirt) async throws -> Void) async throws {
+    static func with(groups: String? = nil, _ body: (PrivateLibvirt) async throws -> Void) async throws {
         let id = Hex.encode(RandomIdentifiers().bytes(3))
-        let host = try PrivateLibvirt(directory: "/tmp/apus-\(id)", namespace: NetworkNamespace("apus-\(id)"))
+        let host = try PrivateLibvirt(
+            directory: "/tmp/apus-\(id)", namespace: NetworkNamespace("apus-\(id)"), groups: groups)
         do {
             try await host.startDaemon()
             try await body(host)
@@ -39,7 +42,8 @@ final class PrivateLibvirt: Sendable {
         await host.clear()
     }
 
-    private init(directory: String, namespace: NetworkNamespace) throws {
+    private init(directory: String, namespace: NetworkNamespace, groups: String?) throws {
+        self.groups = groups
         self.directory = directory
         self.namespace = namespace
         for name in ["etc", "varlib", "varcache", "run", "varlog", "data"] {
@@ -53,7 +57,7 @@ final class PrivateLibvirt: Sendable {
         let qemu = [
             "user=\"root\"", "group=\"root\"", "dynamic_ownership=0", "remember_owner=0", "security_driver=\"none\"",
             "swtpm_user=\"root\"", "swtpm_group=\"root\"",
-            "namespaces=[]", "cgroup_controllers=[]", "stdio_handler=\"logd\"", "",
+            "namespaces=[]", "cgroup_controllers=[\(groups == nil ? "" : "\"cpu\"")]", "stdio_handler=\"logd\"", "",
         ]
         try FileSystem.write(qemu.joined(separator: "\n"), to: directory + "/etc/qemu.conf")
         _ = try namespace.create()
@@ -87,7 +91,7 @@ final class PrivateLibvirt: Sendable {
     func startDaemon() async throws {
         // A name of its own: libvirt sends no guest to a host that is called as its own is.
         let daemon = try Subprocess.spawn(
-            ["unshare", "--uts", "sh", "-c", "hostname \(namespace.name) && exec libvirtd"],
+            ["unshare", "--uts", "sh", "-c", "hostname \(namespace.name) && \(groups ?? "true") && exec libvirtd"],
             log: directory + "/libvirtd.log", in: Self.place(directory, namespace))
         let watch = Stopwatch()
         while try Subprocess.runBlocking(["virsh", "-c", uri, "version"], timeout: .seconds(60)).status != 0 {

@@ -40,6 +40,38 @@ struct RealFeaturesTests {
     }
 
     @Test(
+        "Shares and quotas of processors are kept in the guest's control group",
+        .enabled(if: access("/sys/fs/cgroup/cpu/cpu.shares", W_OK) == 0, "needs the controller cpu"),
+        .timeLimit(.minutes(5)))
+    func processorLimits() async throws {
+        let group = "/sys/fs/cgroup/cpu/apus.partition"
+        try FileSystem.makeDirectory(group)
+        try await PrivateLibvirt.with(groups: "mount -t cgroup -o cpu cgroup /sys/fs/cgroup") { host async throws in
+            let hypervisor = host.hypervisor { $0.partition = "/apus" }
+            var spec = host.spec(1)
+            spec.extraSpecs = ["quota:cpu_shares": "512", "quota:cpu_period": "100000", "quota:cpu_quota": "20000"]
+            try await hypervisor.boot(spec, image: nil)
+            let own = FileSystem.list(group).first { $0.contains(spec.instanceName) } ?? ""
+            #expect(FileSystem.text("\(group)/\(own)/cpu.shares") == "512\n")
+            #expect(FileSystem.text("\(group)/\(own)/vcpu0/cpu.cfs_quota_us") == "20000\n")
+            try await hypervisor.destroy(spec.server)
+            #expect(!FileSystem.list(group).contains(own))
+        }
+    }
+
+    @Test("Where there are no control groups a guest that needs them is refused, and told what to do")
+    func noProcessorLimits() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor { $0.lacksProcessorGroups = true }
+            var spec = host.spec(1)
+            spec.extraSpecs = ["quota:cpu_shares": "512"]
+            let fault = await #expect(throws: Fault.self) { try await hypervisor.boot(spec, image: nil) }
+            #expect(fault?.message.contains("quota:cpu_shares needs the control group") == true)
+            #expect(fault?.message.contains("apus doctor") == true)
+        }
+    }
+
+    @Test(
         "A guest starts from UEFI, with its own variables, and leaves none behind",
         .enabled(if: FileSystem.exists("/usr/share/qemu/firmware/60-edk2-x86_64.json"), "needs OVMF"),
         .timeLimit(.minutes(5)), arguments: ["pc", "q35"])

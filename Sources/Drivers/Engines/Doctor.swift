@@ -112,6 +112,12 @@ package struct Doctor: Sendable {
             FileSystem.exists(tap)
                 ? .ok("taps", "\(tap) is there")
                 : .fail("taps", "\(tap) is missing: guests cannot be connected", "modprobe tun"))
+        checks.append(
+            ProcessorGroups.find() != nil
+                ? .ok("processor limits", "control groups with the controller cpu")
+                : .warn(
+                    "processor limits", "no control group with the controller cpu may be written: quota:cpu_... fails",
+                    "mount -t cgroup2 none /sys/fs/cgroup, or run where the groups are not read-only"))
         let kernelPath = KernelDatapath.isPresent(load: false)
         switch (options.datapath, kernelPath) {
         case (.kernel, false):

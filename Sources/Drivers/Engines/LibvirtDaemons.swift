@@ -35,11 +35,19 @@ struct LibvirtDaemons {
             answers: { UnixSocket.accepts("\(folder)/run/virtlogd-sock") })
     }
 
+    /// Gives the daemon the control groups of the machine, which its own /sys is without.
+    private var beforehand: [String] {
+        guard let groups = ProcessorGroups.find() else { return [] }
+        return ["sh", "-c", "\(groups.mounting); exec \"$@\"", "sh"]
+    }
+
     private var daemon: Daemon {
         let (folder, socket) = (paths.libvirt, paths.libvirtSocket)
         return Daemon(
             name: "libvirtd", needs: ["virtlogd"],
-            argv: ["libvirtd", "-d", "-f", "\(folder)/etc/libvirtd.conf", "-p", "\(folder)/run/libvirtd.pid"],
+            argv: beforehand + [
+                "libvirtd", "-d", "-f", "\(folder)/etc/libvirtd.conf", "-p", "\(folder)/run/libvirtd.pid",
+            ],
             place: place, pidFile: "\(folder)/run/libvirtd.pid", root: paths.root,
             answers: { UnixSocket.accepts(socket) },
             // It does not end while it looks at a QEMU binary, and loses nothing when it is made to.
@@ -53,6 +61,8 @@ struct LibvirtDaemons {
             try FileSystem.makeDirectory(theirs)
         }
         let etc = "\(paths.libvirt)/etc"
+        let groups = ProcessorGroups.find()
+        try groups?.make()
         try FileSystem.write(
             """
             unix_sock_rw_perms = "0700"
@@ -73,7 +83,7 @@ struct LibvirtDaemons {
             namespaces = []
             swtpm_user = "root"
             swtpm_group = "root"
-            cgroup_controllers = []
+            cgroup_controllers = [\(groups == nil ? "" : "\"cpu\"")]
             stdio_handler = "logd"
 
             """, to: "\(etc)/qemu.conf")

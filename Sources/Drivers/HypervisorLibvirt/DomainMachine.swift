@@ -23,6 +23,7 @@ extension DomainXML {
         xml.element("os", ["firmware": isUEFI ? "efi" : nil]) { xml in
             xml.element("type", ["arch": settings.architecture, "machine": machineType], text: "hvm")
             if isUEFI { firmware(&xml) }
+            kernel(&xml)
             // An installer's empty disk is no obstacle: the firmware goes on to the next device.
             if !disks.contains(where: { $0.rescue?.isStable ?? false }) {
                 xml.element("boot", ["dev": disks.first?.rescue?.device == "cdrom" ? "cdrom" : "hd"])

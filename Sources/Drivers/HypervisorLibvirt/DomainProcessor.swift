@@ -12,9 +12,10 @@ extension DomainXML {
 
     /// Shares of the host's processors, and which ones.
     private func tuning(_ xml: inout XMLWriter) {
-        let quotas = ["shares", "period", "quota"].compactMap { name in
-            spec.extraSpecs["quota:cpu_" + name].flatMap { Int($0) }.map { (name, $0) }
+        if let partition = settings.partition {
+            xml.element("resource") { $0.element("partition", text: partition) }
         }
+        let quotas = processorQuotas
         let pins = numa?.pins.sorted { $0.cpu < $1.cpu } ?? []
         let realtime = features.realtimeCPUs ?? []
         guard !quotas.isEmpty || !pins.isEmpty || !realtime.isEmpty else { return }
@@ -27,6 +28,20 @@ extension DomainXML {
                     "vcpusched", ["vcpus": CPUSet.text(realtime), "scheduler": "fifo", "priority": "1"])
             }
         }
+    }
+
+    private var processorQuotas: [(String, Int)] {
+        ["shares", "period", "quota"].compactMap { name in
+            spec.extraSpecs["quota:cpu_" + name].flatMap { Int($0) }.map { (name, $0) }
+        }
+    }
+
+    /// Refuses shares and quotas where nothing would keep them.
+    func requireProcessorGroups() throws(Fault) {
+        guard settings.lacksProcessorGroups, let first = processorQuotas.first else { return }
+        throw .unavailable(
+            "quota:cpu_\(first.0) needs the control group controller 'cpu', which \(settings.hostName) cannot "
+                + "use; 'apus doctor' says how to mend it.")
     }
 
     /// Where QEMU's own threads run: on a processor of theirs, on the shared ones, or beside vCPUs that are not in real

@@ -27,6 +27,7 @@ struct DomainXML {
         self.disks = disks
         self.diskCache = diskCache
         features = try GuestFeatures(GuestWishes(spec), machine: settings.usualMachine)
+        try requireProcessorGroups()
     }
 
     func text() -> String {

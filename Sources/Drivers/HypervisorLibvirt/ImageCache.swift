@@ -19,19 +19,22 @@ struct BaseImage: Sendable, Hashable {
 /// a file gets its name only then.
 struct ImageCache: Sendable {
     private let directory: String
+    /// Whether every image is kept as raw bytes, whatever it came as.
+    private let forcesRaw: Bool
     private let pool: BlockingPool
     private let log: Log
     private let turnstile = Turnstile()
     private let ids = RandomIdentifiers()
 
-    init(directory: String, pool: BlockingPool, log: Log) {
+    init(directory: String, forcesRaw: Bool = false, pool: BlockingPool, log: Log) {
+        self.forcesRaw = forcesRaw
         self.directory = directory
         self.pool = pool
         self.log = log
     }
 
     func base(for image: ImageSource) async throws(Fault) -> BaseImage {
-        let format = image.format == .qcow2 || image.format.isConverted ? "qcow2" : "raw"
+        let format = !forcesRaw && (image.format == .qcow2 || image.format.isConverted) ? "qcow2" : "raw"
         let name = Self.fileName(image.id) + "_" + Self.fileName(image.checksum) + "." + format
         let path = "\(directory)/\(name)"
         return try await turnstile.pass(name) { () async throws(Fault) in
@@ -85,12 +88,13 @@ struct ImageCache: Sendable {
         // A raw image is what the guest sees, whatever its first bytes say, and is only ever opened as raw.
         if image.format != .raw && image.format != .iso { try DiskHeader.read(part).refuseReferences(image: image.id) }
         var finished = part
-        if image.format.isConverted {
-            finished = part + ".qcow2"
+        if image.format.isConverted || forcesRaw && image.format == .qcow2 {
+            let format = forcesRaw ? "raw" : "qcow2"
+            finished = part + "." + format
             defer { FileSystem.remove(part) }
             do throws(Fault) {
                 try Subprocess.check(
-                    ["qemu-img", "convert", "-f", image.format.qemuName, "-O", "qcow2", part, finished],
+                    ["qemu-img", "convert", "-f", image.format.qemuName, "-O", format, part, finished],
                     timeout: .seconds(3600))
             } catch {
                 FileSystem.remove(finished)

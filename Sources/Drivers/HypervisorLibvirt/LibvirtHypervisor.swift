@@ -34,7 +34,8 @@ package final class LibvirtHypervisor: Hypervisor {
         self.pool = pool
         self.clock = clock
         session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay, log: log)
-        images = ImageCache(directory: settings.dataDirectory + "/images", pool: pool, log: log)
+        images = ImageCache(
+            directory: settings.dataDirectory + "/images", forcesRaw: settings.forcesRawImages, pool: pool, log: log)
     }
 
     func folder(of server: String) throws(Fault) -> GuestFolder {

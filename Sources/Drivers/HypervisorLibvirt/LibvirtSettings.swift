@@ -38,6 +38,10 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var cpuFlags: [String] = []
     /// The machine type of guests whose image names none; nil takes what suits the architecture.
     package var machineType: String?
+    /// The control group that guests' shares and quotas of processors are kept in, as libvirt names it.
+    package var partition: String?
+    /// Whether it is known that the daemon has no such groups.
+    package var lacksProcessorGroups = false
     /// Of the host, those that guests without processors of their own may run on; nil is all of them.
     package var sharedCPUs: [Int]?
     /// Of the host, those that are given to guests for themselves.
@@ -56,6 +60,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var diskCacheModes: [String: String] = [:]
     /// Whether disks are laid over their image; otherwise each is a copy of it.
     package var usesOverlays = true
+    /// Whether images are kept as raw bytes, which take more room and need no look at a table.
+    package var forcesRawImages = false
     /// Whether a guest's freed blocks are given back.
     package var diskDiscard = "unmap"
     /// The most queues that a card may have.
@@ -102,5 +108,8 @@ struct GuestFolder: Sendable, Hashable {
     var configDisk: String { path + "/disk.config.vfat" }
     var rescue: String { path + "/disk.rescue" }
     var rescueConfig: String { path + "/disk.config.rescue" }
+    /// What the guest is started from, when that is not its disk.
+    var kernel: String { path + "/kernel" }
+    var ramdisk: String { path + "/ramdisk" }
     var consoleLog: String { path + "/console.log" }
 }

@@ -14,6 +14,7 @@ struct LibvirtTuning: Sendable {
     private let queuesMax: Int
     private let queueSizes: (rx: Int?, tx: Int?)
     private let usesOverlays: Bool
+    private let forcesRaw: Bool
 
     private static let modes = ["none", "writethrough", "writeback", "directsync", "unsafe"]
 
@@ -52,6 +53,10 @@ struct LibvirtTuning: Sendable {
         }
         queueSizes = (size("rx_queue_size"), size("tx_queue_size"))
         read.section(INI.defaultSection)
+        forcesRaw = read.bool(
+            "force_raw_images", default: false,
+            help: "Whether hosts keep images as raw bytes, whatever they came as; upstream does, for the room it takes."
+        )
         usesOverlays = read.bool(
             "use_cow_images", default: true,
             help: "Whether disks are laid over their image, which hosts keep once; otherwise each is a copy of it.")
@@ -75,5 +80,6 @@ struct LibvirtTuning: Sendable {
         settings.queuesMax = queuesMax
         (settings.rxQueueSize, settings.txQueueSize) = queueSizes
         settings.usesOverlays = usesOverlays
+        settings.forcesRawImages = forcesRaw
     }
 }

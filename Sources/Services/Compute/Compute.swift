@@ -21,7 +21,7 @@ package final class ComputeService: Service {
             ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
             OldConsoles.self, VolumeProxy.self, AggregateImages.self,
-            AssistedSnapshots.self, NotificationCursor.self,
+            AssistedSnapshots.self, Notice.self,
             ServerRebuild.self, ServerRescue.self, ServerImages.self, ServerShelving.self, DeferredDelete.self,
             ServerMigration.self, ServerMoves.self, ServerEvacuations.self, LiveMigrations.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,
@@ -41,6 +41,10 @@ package final class ComputeService: Service {
     let network: NetworkClient
     let placement: PlacementClient
     let storage: BlockStorageClient
+    let catalog: CatalogClient
+    /// Identity's limits on servers and what they are made of.
+    let unifiedLimits: UnifiedLimitsClient
+    let notices: Notices
     /// Compute itself, as other rooms see it.
     let caller: Caller
     /// The machines of this process by name; the ones elsewhere are reached through their agents.
@@ -73,6 +77,11 @@ package final class ComputeService: Service {
         network = NetworkClient(over: transport, as: caller)
         placement = PlacementClient(over: transport, as: caller)
         storage = BlockStorageClient(over: transport, as: caller)
+        catalog = CatalogClient(over: transport, as: caller)
+        unifiedLimits = UnifiedLimitsClient("compute", over: transport, as: caller)
+        notices = Notices(
+            options: options.notifications, clock: clock, ids: ids, host: hosts.names.first ?? "localhost")
+        notices.watch(database)
     }
 }
 

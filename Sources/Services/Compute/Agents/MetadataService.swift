@@ -93,7 +93,8 @@ package struct MetadataService: Sendable {
         guard isKnown else { return text(404, "Not Found") }
         switch document {
         case "meta_data.json":
-            documents.places = await places(server)
+            documents.volumes = try await metadata.taggedVolumes(server)
+            documents.places = await places(server, documents.volumes)
             return json(documents.metaData(version))
         // Upstream answers it at every version, and lists it from 2015-10-15 on.
         case "network_data.json": return json(try await metadata.networkData(server))
@@ -108,8 +109,8 @@ package struct MetadataService: Sendable {
     }
 
     /// Where tagged devices are in the guest; nobody else's answer waits for a host that does not give one.
-    private func places(_ server: Server) async -> [String: GuestDevicePlace] {
-        guard server.ports.contains(where: { $0.tag != nil }), let host = server.host,
+    private func places(_ server: Server, _ volumes: [BlockDevice]) async -> [String: GuestDevicePlace] {
+        guard !volumes.isEmpty || server.ports.contains(where: { $0.tag != nil }), let host = server.host,
             let driver = try? room.hosts.find(host) as? any GuestDevices
         else { return [:] }
         return (try? await driver.devicePlaces(of: server.id)) ?? [:]

@@ -102,33 +102,3 @@ package struct ComputeOptions: Options {
             help: "The ratio of disk space that a new host begins with.")
     }
 }
-
-/// The defaults of `[quota]` (nova/conf/quota.py).
-package struct QuotaLimits: Options {
-    package static let section = "quota"
-
-    package var instances = 10
-    package var cores = 20
-    package var ram = 51_200
-    package var metadataItems = 128
-    package var keyPairs = 100
-    package var serverGroups = 10
-    package var serverGroupMembers = 10
-
-    package init() {}
-
-    package init(_ read: inout OptionReader) {
-        self.init()
-        read.section(QuotaLimits.section)
-        func limit(_ name: String, _ standard: Int, _ what: String) -> Int {
-            read.int(name, default: standard, in: -1...Int.max, help: "\(what); -1 is any number.")
-        }
-        instances = limit("instances", instances, "Servers of a project")
-        cores = limit("cores", cores, "Virtual processors of a project's servers")
-        ram = limit("ram", ram, "Memory of a project's servers in MiB")
-        metadataItems = limit("metadata_items", metadataItems, "Metadata items of a server")
-        keyPairs = limit("key_pairs", keyPairs, "Keypairs of a user")
-        serverGroups = limit("server_groups", serverGroups, "Server groups of a project")
-        serverGroupMembers = limit("server_group_members", serverGroupMembers, "Servers in a server group")
-    }
-}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Clients
 import Kernel
 
 /// Which extra specs of flavors are known, and what their values may be; looked at since 2.86. Names without a
@@ -19,7 +20,31 @@ enum ExtraSpecRules {
     static func check(_ name: String, _ value: String) throws(Fault) {
         if let rule = rule(for: name) { return try check(value, rule) }
         guard let colon = name.firstIndex(of: ":"), isKnown(namespace: String(name[..<colon])) else { return }
-        throw .badRequest("Validation failed; extra spec '\(name)' does not appear to be a valid extra spec.")
+        throw unknown(name)
+    }
+
+    /// The same, and whether Placement knows the classes and traits that are named; an operator's own need not be there
+    /// yet.
+    static func check(_ specs: [String: String], _ placement: PlacementClient, requestID: String) async throws(Fault) {
+        try check(specs)
+        for name in specs.keys.sorted() {
+            guard let colon = name.firstIndex(of: ":") else { continue }
+            let (namespace, what) = (name[..<colon], String(name[name.index(after: colon)...]))
+            guard !what.hasPrefix("CUSTOM_") else { continue }
+            let isKnown: Bool
+            if namespace.hasPrefix("resources") {
+                isKnown = try await placement.knows(resourceClass: what, requestID: requestID)
+            } else if namespace.hasPrefix("trait") {
+                isKnown = try await placement.knows(trait: what, requestID: requestID)
+            } else {
+                continue
+            }
+            guard isKnown else { throw unknown(name) }
+        }
+    }
+
+    private static func unknown(_ name: String) -> Fault {
+        .badRequest("Validation failed; extra spec '\(name)' does not appear to be a valid extra spec.")
     }
 
     private static func rule(for name: String) -> Value? {

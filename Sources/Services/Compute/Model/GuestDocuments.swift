@@ -33,6 +33,8 @@ struct GuestDocuments {
     let ids: any Identifiers
     /// Where the guest's tagged devices are, by MAC address or disk serial; empty before it is there.
     var places: [String: GuestDevicePlace] = [:]
+    /// Volumes that were given tags.
+    var volumes: [BlockDevice] = []
 
     var hostname: String {
         options.domain.isEmpty ? server.hostname : server.hostname + "." + options.domain
@@ -92,7 +94,19 @@ struct GuestDocuments {
             device["address"] = .string(place?.address ?? "none")
             device["tags"] = [.string(tag)]
             return .object(device)
-        }
+        } + volumes.compactMap(disk)
+    }
+}
+
+extension GuestDocuments {
+    /// A volume is known in the guest by its serial number, which begins with its id.
+    fileprivate func disk(_ volume: BlockDevice) -> JSON? {
+        guard let tag = volume.tag, let id = volume.volumeID else { return nil }
+        let place = places[id] ?? places[String(id.prefix(20))]
+        return [
+            "type": "disk", "serial": .string(id), "bus": .string(place?.bus ?? "none"),
+            "address": .string(place?.address ?? "none"), "tags": [.string(tag)],
+        ]
     }
 }
 

@@ -16,9 +16,16 @@ struct GuestMetadata {
         GuestDocuments(server: server, options: room.options.metadata, ids: room.ids)
     }
 
+    /// Volumes that guests know by tags.
+    func taggedVolumes(_ server: Server) async throws(Fault) -> [BlockDevice] {
+        try await BlockDevice.of(server.id, room.database).filter { $0.tag != nil }
+    }
+
     /// The files of a server's config drive.
     func drive(for server: Server) async throws(Fault) -> ConfigDrive {
-        let documents = documents(of: server)
+        var described = documents(of: server)
+        described.volumes = try await taggedVolumes(server)
+        let documents = described
         let network = try await networkData(server).bytes()
         let vendor = try await vendorData(server)
         var files: [String: [UInt8]] = [:]

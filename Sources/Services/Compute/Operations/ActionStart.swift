@@ -6,15 +6,21 @@ struct ActionStart<Work: Operation>: Sendable {
     /// The columns to be set beside `updated_at` and `generation`, as SQL.
     let changes: SQL
     let work: Work
+    /// What it is about beside the server, for those who are told: `["volume": id]`.
+    var subject: [String: String]?
 
     /// - Parameter also: further columns: `progress = 0`.
-    init(_ task: TaskState, also: SQL? = nil, work: Work) {
+    init(_ task: TaskState, also: SQL? = nil, work: Work, about subject: [String: String]? = nil) {
+        self.subject = subject
         changes = "task_state = \(task)" + (also.map { ", " + $0 } ?? "")
         self.work = work
     }
 
     /// An action that clients see no task of.
-    init(changing changes: SQL = "task_state = task_state", work: Work) {
+    init(
+        changing changes: SQL = "task_state = task_state", work: Work, about subject: [String: String]? = nil
+    ) {
+        self.subject = subject
         self.changes = changes
         self.work = work
     }
@@ -55,7 +61,7 @@ extension Server {
             Server.self, set: start.changes + ", updated_at = \(now), generation = generation + 1",
             where: "id = \(id)")
         try transaction.insert(
-            InstanceAction(action, on: self, by: user, requestID: requestID, at: now),
+            InstanceAction(action, on: self, by: user, requestID: requestID, at: now, about: start.subject),
             or: .conflict("The request \(requestID) was used before."))
         try queue.enqueue(start.work, requestID: requestID, in: transaction)
     }

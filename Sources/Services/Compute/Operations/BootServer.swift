@@ -56,7 +56,9 @@ struct BootServer: Operation {
     private func spawn(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
         let guest = try await site.room.guest(for: server)
-        try await site.hypervisor(of: server).boot(guest, image: try await site.imageSource(server))
+        let host = try site.hypervisor(of: server)
+        try await site.bringKernel(of: server, to: host)
+        try await host.boot(guest, image: try await site.imageSource(server))
     }
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {

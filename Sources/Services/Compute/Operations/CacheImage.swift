@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// Brings an image to a host before a guest needs it. A host without such a store, or one that is down, is left out, as
-/// upstream leaves it out.
+/// Brings one image to a host before a guest needs it: what clouds queued that had no `CacheImages` yet.
 struct CacheImage: Operation {
     static let kind = "compute.cache-image"
 

@@ -34,6 +34,7 @@ package enum ComputeKinds {
             .of(DetachVolume.self, site: site),
             .of(SwapVolume.self, site: site),
             .of(CacheImage.self, site: site),
+            .of(CacheImages.self, site: site),
             .of(GrowVolume.self, site: site),
         ]
     }

@@ -19,6 +19,17 @@ package struct ComputeSite: Sendable {
         return try room.hosts.find(host)
     }
 
+    /// Tells that the scheduler is asked, and that it has answered.
+    func tellScheduling(_ phase: String, _ servers: [Server]) async throws(Fault) {
+        let notices = room.notices
+        guard notices.options.isOn, let first = servers.first else { return }
+        try await database.transaction { transaction throws(Fault) in
+            try notices.tell(
+                "scheduler.select_destinations." + phase, .scheduler, first.requestSpec(count: servers.count),
+                transaction)
+        }
+    }
+
     /// Puts a server into ERROR with the reason, unless it is being deleted, and ends the action that did it.
     func fail(_ id: String, _ fault: Fault, step: String, clearHost: Bool = false, details: String = "")
         async throws(Fault)

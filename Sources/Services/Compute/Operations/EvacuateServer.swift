@@ -37,6 +37,7 @@ struct EvacuateServer: Operation {
         var moved = server
         moved.host = dest
         try await site.note(nil, .rebuildSpawning, migration)
+        try await site.bringKernel(of: server, to: there)
         try await there.boot(try await site.room.guest(for: moved), image: try await site.imageSource(server))
         if migration.newState == .stopped { try await there.power(server.id, .stop(grace: .zero)) }
         try await commit(migration, site)

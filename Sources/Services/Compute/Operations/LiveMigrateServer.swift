@@ -46,7 +46,9 @@ struct LiveMigrateServer: Operation {
 
     private func expect(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) -> ArrivalPlace {
         let (here, there) = (try site.liveMover(migration.source), try site.liveMover(migration.dest))
-        let guest = try await site.room.guest(for: try await site.server(server))
+        let row = try await site.server(server)
+        let guest = try await site.room.guest(for: row)
+        try await site.bringKernel(of: row, to: there)
         return try await there.expect(guest, disks: try await here.disks(of: server))
     }
 

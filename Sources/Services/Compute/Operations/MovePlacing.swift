@@ -50,7 +50,9 @@ struct MovePlacing: Codable, Sendable {
             return (host, claim, nil)
         }
         let task = self.task(server, migration)
+        try await site.tellScheduling("start", [server])
         let decision = try await Scheduler(site.room, requestID: site.requestID).choose(task)
+        if decision.missing.isEmpty { try await site.tellScheduling("end", [server]) }
         guard decision.missing.isEmpty, let choice = decision.choices.first, let claim = decision.claims.first else {
             try await site.database.transaction { transaction throws(Fault) in try decision.record(transaction) }
             throw decision.fault

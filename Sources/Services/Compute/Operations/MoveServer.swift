@@ -48,12 +48,13 @@ struct MoveServer: Operation {
         else { throw .badRequest("Instance rollback performed due to: Resize error: Unable to resize disk down.") }
         let state = try await here.state(of: server.id)
         if state == .running || state == .paused {
-            try await here.power(server.id, .stop(grace: site.room.options.graceOfStop))
+            try await here.power(server.id, .stop(grace: server.grace(site.room.options)))
         }
         if migration.staysOnHost {
             try await here.keepDisks(of: server.id)
         } else {
             let guest = try await site.room.guest(for: server)
+            try await site.bringKernel(of: server, to: there)
             try await there.receive(guest, disks: try await here.disks(of: server.id))
         }
         try await site.note(.postMigrating, .resizeMigrated, migration)

@@ -15,7 +15,7 @@ struct PowerServer: Operation {
     private func change(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
         try await site.hypervisor(of: server).power(
-            server.id, action.change(grace: site.room.options.graceOfStop))
+            server.id, action.change(grace: server.grace(site.room.options)))
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

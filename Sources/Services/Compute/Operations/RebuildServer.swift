@@ -38,6 +38,7 @@ struct RebuildServer: Operation {
         let row = try await site.server(server)
         let guest = try await site.room.guest(for: row)
         let image = try await site.imageSource(row)
+        try await site.bringKernel(of: row, to: try site.hypervisor(of: row))
         try await site.ability((any GuestRebuilding).self, of: row, to: "rebuild")
             .rebuild(guest, image: image, keepsEphemeral: keepsEphemeral)
     }

@@ -23,7 +23,7 @@ struct RescueServer: Operation {
         let row = try await site.server(server)
         let host = try site.hypervisor(of: row)
         guard try await host.state(of: server) == .running else { return }
-        try await host.power(server, .stop(grace: site.room.options.graceOfStop))
+        try await host.power(server, .stop(grace: row.grace(site.room.options)))
     }
 
     private func rescue(_ site: ComputeSite) async throws(Fault) {

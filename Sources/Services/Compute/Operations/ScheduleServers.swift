@@ -22,7 +22,9 @@ struct ScheduleServers: Operation {
         try await releaseForgotten(site)
         let pending = try await pending(site)
         guard !pending.isEmpty else { return }
+        try await site.tellScheduling("start", pending)
         let decision = try await Scheduler(site.room, requestID: site.requestID).choose(SchedulingTask(pending))
+        if decision.missing.isEmpty { try await site.tellScheduling("end", pending) }
         try await site.database.transaction { transaction throws(Fault) in
             try decision.record(transaction)
         }

@@ -36,7 +36,7 @@ struct ShelveServer: Operation {
         let row = try await site.server(server)
         let host = try site.hypervisor(of: row)
         switch try await host.state(of: server) {
-        case .running: try await host.power(server, .stop(grace: site.room.options.graceOfStop))
+        case .running: try await host.power(server, .stop(grace: row.grace(site.room.options)))
         case .paused: try await host.power(server, .stop(grace: .zero))
         // One that is down is ready, and one whose memory is on disk comes back with it.
         default: break

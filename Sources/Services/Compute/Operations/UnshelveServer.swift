@@ -84,7 +84,9 @@ struct UnshelveServer: Operation {
         let row = try await site.server(server)
         var image: ImageSource?
         if let id = row.shelvedImage { image = try await site.imageSource(of: id) }
-        try await site.hypervisor(of: row).boot(try await site.room.guest(for: row), image: image)
+        let host = try site.hypervisor(of: row)
+        try await site.bringKernel(of: row, to: host)
+        try await host.boot(try await site.room.guest(for: row), image: image)
     }
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {

@@ -51,6 +51,8 @@ package actor FakeHypervisor: Hypervisor {
     private var isUnreachable = false
     /// Images that were fetched beforehand.
     package private(set) var images: Set<String> = []
+    /// The kernels, and ramdisks, that guests start from.
+    package internal(set) var kernels: [String: [String]] = [:]
     let clock: any WallClock
 
     package init(host: HostResources = .fake(), trouble: Trouble = Trouble(), clock: any WallClock = MachineClock()) {

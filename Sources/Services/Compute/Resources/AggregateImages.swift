@@ -10,6 +10,8 @@ enum AggregateImages: Resource {
             allow: .adminOnly("/compute:aggregates:images"), cache, status: 202, since: "2.81")
     ]
 
+    static let migrations: [Migration] = [ImageCaching.migration]
+
     private static func cache(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         guard let id = Int(request["aggregate_id"]) else {
             throw .badRequest("Invalid input received: id must be an integer")
@@ -38,11 +40,12 @@ enum AggregateImages: Resource {
             guard !aggregate.hosts.isEmpty else { return }
             let hosts = try transaction.all(
                 ComputeHost.self, "name IN \(aggregate.hosts) AND deleted_at IS NULL AND is_forced_down = 0")
-            for host in hosts where host.reportedAt >= down {
-                for image in images {
-                    try room.queue.enqueue(
-                        CacheImage(host: host.name, image: image), requestID: requestID, in: transaction)
-                }
+            let up = hosts.filter { $0.reportedAt >= down }.map(\.name)
+            try ImageCaching.begin(
+                aggregate, down: aggregate.hosts.filter { !up.contains($0) }, requestID, room.notices, transaction)
+            for host in up {
+                try room.queue.enqueue(
+                    CacheImages(host: host, images: images), requestID: requestID, in: transaction)
             }
         }
         return .empty

@@ -13,7 +13,7 @@ enum DeferredDelete: Resource {
     ]
 
     private static func restore(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
-        let quota = request.compute.options.quota
+        let quota = try await request.compute.quota(of: server.projectID, requestID: request.id)
         try await server.begin(.restore, request) { row, transaction throws(Fault) in
             // A server that is to be deleted counts no more, so it is judged like a new one.
             _ = try quota.admit([row], atLeast: 1, transaction)

@@ -30,7 +30,9 @@ enum FlavorExtraSpecs: Resource {
         var body = try request.body()
         let specs = try body.need("extra_specs", .specs)
         try body.end()
-        if request.version >= "2.86" { try ExtraSpecRules.check(specs) }
+        if request.version >= "2.86" {
+            try await ExtraSpecRules.check(specs, request.compute.placement, requestID: request.id)
+        }
         _ = try await Flavor.change(request) { flavor throws(Fault) in flavor.extraSpecs.merge(specs) { $1 } }
         return .bare { $0.put("extra_specs", specs) }
     }
@@ -48,7 +50,9 @@ enum FlavorExtraSpecs: Resource {
         }
         var body = try request.body()
         let value = try body.need(key, .spec)
-        if request.version >= "2.86" { try ExtraSpecRules.check(key, value) }
+        if request.version >= "2.86" {
+            try await ExtraSpecRules.check([key: value], request.compute.placement, requestID: request.id)
+        }
         _ = try await Flavor.change(request) { flavor throws(Fault) in flavor.extraSpecs[key] = value }
         return .bare { $0.put(named: key, value) }
     }

@@ -39,6 +39,16 @@ enum Hypervisors: Resource {
         var servers = 0
         var vcpus = 0
         var memoryMiB = 0
+        /// Servers that something is being done to.
+        var busy = 0
+
+        /// With what the host keeps for itself, which upstream counts as taken.
+        func keeping(_ options: ComputeOptions, _ facts: HostResources) -> Load {
+            var load = self
+            load.vcpus += options.reservedCPUs
+            load.memoryMiB += min(options.reservedMemoryMiB, facts.memoryMiB / 4)
+            return load
+        }
     }
 }
 
@@ -151,6 +161,7 @@ extension Hypervisors {
     ) async throws(Fault) -> [Sight] {
         let (room, now) = (request.compute, request.now)
         let loads = isDetailed ? try await loads(request.database) : [:]
+        let options = room.options
         var servers: [String: [Server]] = [:]
         if withServers {
             let all = try await request.database.all(
@@ -167,7 +178,7 @@ extension Hypervisors {
             }
             sights.append(
                 Sight(
-                    host: host, facts: facts, load: loads[host.name] ?? Load(), isUp: isUp,
+                    host: host, facts: facts, load: (loads[host.name] ?? Load()).keeping(options, facts), isUp: isUp,
                     servers: withServers ? servers[host.name] ?? [] : nil))
         }
         return sights
@@ -177,14 +188,36 @@ extension Hypervisors {
         var loads: [String: Load] = [:]
         let rows = try await database.rows(
             """
-            SELECT host, COUNT(*) AS servers, SUM(vcpus) AS vcpus, SUM(memory_mb) AS memory
+            SELECT host, COUNT(*) AS servers, SUM(vcpus) AS vcpus, SUM(memory_mb) AS memory, COUNT(task_state) AS busy
             FROM compute_servers WHERE deleted_at IS NULL AND host IS NOT NULL GROUP BY host
             """)
         for row in rows {
             loads[row.text("host") ?? ""] = Load(
-                servers: row.int("servers") ?? 0, vcpus: row.int("vcpus") ?? 0, memoryMiB: row.int("memory") ?? 0)
+                servers: row.int("servers") ?? 0, vcpus: row.int("vcpus") ?? 0, memoryMiB: row.int("memory") ?? 0,
+                busy: row.int("busy") ?? 0)
+        }
+        for (host, flavor) in try await moving(database) {
+            loads[host, default: Load()].vcpus += flavor.vcpus
+            loads[host, default: Load()].memoryMiB += flavor.memoryMiB
         }
         return loads
+    }
+
+    /// What moves hold of hosts beside what servers do: where they come from, or go to (upstream's resource tracker).
+    private static func moving(_ database: Database) async throws(Fault) -> [(String, FlavorSnapshot)] {
+        let closed = ServerMigration.Status.closed.map(\.rawValue) + ["done"]
+        let moves = try await database.all(
+            ServerMigration.self, "status NOT IN \(closed) AND kind <> 'evacuation' AND dest IS NOT NULL")
+        guard !moves.isEmpty else { return [] }
+        let servers = try await database.all(Server.self, "id", in: moves.map(\.serverID), and: "deleted_at IS NULL")
+        let byID = Dictionary(servers.map { ($0.id, $0) }) { first, _ in first }
+        return moves.compactMap { move in
+            guard let dest = move.dest, let server = byID[move.serverID] else { return nil }
+            if move.staysOnHost {
+                return (dest, server.flavor == move.newFlavor ? move.oldFlavor : move.newFlavor)
+            }
+            return server.host == dest ? (move.source, move.oldFlavor) : (dest, move.newFlavor)
+        }
     }
 }
 
@@ -198,7 +231,7 @@ extension Hypervisors.Sight {
         ("vcpus", { $0.facts.vcpus }), ("memory_mb", { $0.facts.memoryMiB }), ("local_gb", { $0.facts.diskGiB }),
         ("vcpus_used", { $0.load.vcpus }), ("memory_mb_used", { $0.load.memoryMiB }),
         ("local_gb_used", { $0.facts.diskUsedGiB }), ("free_ram_mb", { $0.facts.memoryMiB - $0.load.memoryMiB }),
-        ("free_disk_gb", { $0.facts.diskGiB - $0.facts.diskUsedGiB }), ("current_workload", { _ in 0 }),
+        ("free_disk_gb", { $0.facts.diskGiB - $0.facts.diskUsedGiB }), ("current_workload", { $0.load.busy }),
         ("running_vms", { $0.load.servers }), ("disk_available_least", { $0.facts.diskAvailableGiB }),
     ]
 

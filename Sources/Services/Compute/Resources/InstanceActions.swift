@@ -14,14 +14,20 @@ struct InstanceAction: Record {
     let startedAt: Timestamp
     var updatedAt: Timestamp
     var finishedAt: Timestamp?
+    /// What it is about beside the server: its volume, its image.
+    var subject: [String: String]?
 
-    init(_ action: String, on server: Server, by user: String, requestID: String, at now: Timestamp) {
+    init(
+        _ action: String, on server: Server, by user: String, requestID: String, at now: Timestamp,
+        about subject: [String: String]? = nil
+    ) {
         self.action = action
         self.requestID = requestID
         serverID = server.id
         projectID = server.projectID
         userID = user
         startedAt = now
+        self.subject = subject
         updatedAt = now
     }
 
@@ -58,7 +64,11 @@ extension InstanceAction: Resource {
             request_id VARCHAR(64) NOT NULL, server_id VARCHAR(36) NOT NULL, action VARCHAR(64) NOT NULL,
             project_id VARCHAR(64) NOT NULL, user_id VARCHAR(64) NOT NULL, message TEXT, started_at BIGINT NOT NULL,
             updated_at BIGINT NOT NULL, finished_at BIGINT, PRIMARY KEY (server_id, request_id, action))
+        """,
         """
+        2026-11-30 compute actions say what they are about
+        ALTER TABLE compute_actions ADD COLUMN subject TEXT
+        """,
     ]
 
     /// The server, also a deleted one since 2.21.

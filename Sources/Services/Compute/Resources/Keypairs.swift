@@ -65,16 +65,19 @@ extension Keypair {
     static func create(_ request: Request, _ draft: KeypairDraft) async throws(Fault) -> Reply {
         let room = request.compute
         let made = try await key(draft, room)
-        let (now, project, quota) = (request.now, request.caller.projectID ?? "", room.options.quota)
+        let (now, project, quota) = (request.now, request.caller.projectID ?? "", try await request.quota())
+        let (notices, verb) = (room.notices, draft.publicKey == nil ? "create" : "import")
         let keypair = try await request.database.transaction { transaction throws(Fault) in
-            let limit = try quota.limit("key_pairs", project, transaction)
             let count = try transaction.count(Keypair.self, "user_id = \(draft.userID)")
-            guard limit < 0 || count < limit else { throw .forbidden("Quota exceeded, too many key pairs.") }
+            try quota.require(
+                "key_pairs", used: count, more: 1, of: project, transaction,
+                or: .forbidden("Quota exceeded, too many key pairs."))
             let newest = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_key_pairs").first
             let keypair = Keypair(
                 userID: draft.userID, name: draft.name, type: draft.type, publicKey: made.text,
                 fingerprint: made.fingerprint, number: (newest?.int("newest") ?? 0) + 1, createdAt: now)
             try transaction.insert(keypair, or: .conflict("Key pair '\(draft.name)' already exists."))
+            try notices.keypair(keypair, verb, transaction)
             return keypair
         }
         return .object("keypair") { view in
@@ -112,8 +115,13 @@ extension Keypair {
 
     static func delete(_ request: Request, _ owner: KeypairOwner) async throws(Fault) -> Reply {
         let name = request["name"]
-        try await request.database.delete(
-            Keypair.self, "user_id = \(owner.userID) AND name = \(name)", or: .keypairNotFound(name, owner.userID))
+        let notices = request.compute.notices
+        try await request.database.transaction { transaction throws(Fault) in
+            let mine: SQL = "user_id = \(owner.userID) AND name = \(name)"
+            let keypair = try transaction.one(Keypair.self, mine, or: .keypairNotFound(name, owner.userID))
+            try transaction.delete(Keypair.self, mine)
+            try notices.keypair(keypair, "delete", transaction)
+        }
         return .empty
     }
 

@@ -68,6 +68,10 @@ extension Quotas {
     static func limits(
         of owners: [String], _ names: [String], _ request: Request
     ) async throws(Fault) -> [(name: String, limit: Int)] {
+        let project = owners.last ?? ""
+        let quota = try await request.compute.quota(of: project, requestID: request.id)
+        if let unified = quota.limits(names, isDefault: project.hasPrefix("class:")) { return unified }
+        if quota.options.driver == .none { return names.map { ($0, -1) } }
         let chain = owners + ["class:default"]
         let set = try await request.database.all(QuotaRecord.self, "owner IN \(chain)")
         let configured = request.compute.options.quota
@@ -80,6 +84,16 @@ extension Quotas {
     static func usage(
         _ project: String, user: String? = nil, _ request: Request
     ) async throws(Fault) -> [String: Int] {
+        if request.compute.options.quota.driver == .unified {
+            return try await request.database.transaction { transaction throws(Fault) in
+                let used = try UnifiedLimits.used(project, transaction)
+                let groups = try transaction.count(ServerGroup.self, "project_id = \(project)")
+                return [
+                    "instances": used["servers"] ?? 0, "cores": used["class:VCPU"] ?? 0,
+                    "ram": used["class:MEMORY_MB"] ?? 0, "server_groups": groups,
+                ]
+            }
+        }
         let used = try await request.database.transaction { transaction throws(Fault) in
             let groups: SQL = user.map { " AND user_id = \($0)" } ?? ""
             return (
@@ -121,6 +135,10 @@ extension Quotas {
 
     private static func update(_ request: Request, _ project: NamedProject) async throws(Fault) -> Reply {
         let wanted = try wishes("quota_set", names(request.version), request)
+        // Limits that Identity keeps are set there: upstream takes the request and changes nothing.
+        if request.compute.options.quota.driver == .unified {
+            return reply("quota_set", id: nil, try await limits(of: project.owners, names(request.version), request))
+        }
         if project.userID != nil { try await checkUser(wanted.limits, project, request) }
         if !wanted.isForced {
             let used = try await usage(project.projectID, user: project.userID, request)
@@ -159,7 +177,8 @@ extension Quotas {
         guard id == "default" else {
             throw .badRequest("Only the quota class 'default' is in force; '\(id)' would have no effect.")
         }
-        try await write(try wishes("quota_class_set", names, request).limits, for: "class:" + id, request)
+        let wanted = try wishes("quota_class_set", names, request).limits
+        if request.compute.options.quota.driver != .unified { try await write(wanted, for: "class:" + id, request) }
         return reply("quota_class_set", id: nil, try await limits(of: "class:" + id, names, request))
     }
 

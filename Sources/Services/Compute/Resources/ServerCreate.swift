@@ -32,7 +32,8 @@ enum ServerCreate: Resource {
     private static func admit(
         _ drafts: [Server], _ devices: [[BlockDevice]], _ draft: ServerDraft, _ request: Request, _ room: ComputeService
     ) async throws(Fault) -> [Server] {
-        let (quota, requestID, now, userID) = (room.options.quota, request.id, request.now, request.caller.userID)
+        let (requestID, now, userID) = (request.id, request.now, request.caller.userID)
+        let quota = try await request.quota()
         let (queue, minimum, group) = (room.queue, draft.minCount, draft.group)
         return try await request.database.transaction { transaction throws(Fault) in
             let count = try quota.admit(drafts, atLeast: minimum, transaction)
@@ -116,6 +117,7 @@ extension ServerCreate {
             throw .badRequest("Can not find requested image")
         }
         try image.admits(flavor.snapshot)
+        try await image.requireKernel(request)
         return image
     }
 

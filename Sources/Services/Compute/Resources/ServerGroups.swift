@@ -92,14 +92,15 @@ extension ServerGroup {
     }
 
     private static func create(_ request: Request, _ draft: ServerGroupDraft) async throws(Fault) -> Reply {
-        let quota = request.compute.options.quota
+        let quota = try await request.quota()
         let group = ServerGroup(
             id: request.ids.uuid(), projectID: draft.projectID, userID: request.caller.userID, name: draft.name,
             policy: draft.policy, perHostMax: draft.perHostMax, createdAt: request.now)
         try await request.database.transaction { transaction throws(Fault) in
-            let limit = try quota.limit("server_groups", group.projectID, transaction)
             let count = try transaction.count(ServerGroup.self, "project_id = \(group.projectID)")
-            guard limit < 0 || count < limit else { throw .forbidden("Quota exceeded, too many server groups.") }
+            try quota.require(
+                "server_groups", used: count, more: 1, of: group.projectID, transaction,
+                or: .forbidden("Quota exceeded, too many server groups."))
             try transaction.insert(group)
         }
         return .object("server_group") { group.details(&$0, []) }
@@ -181,16 +182,16 @@ extension ServerGroup {
     }
 
     static func join(
-        _ servers: [String], to group: String, _ quota: QuotaLimits, _ transaction: Transaction
+        _ servers: [String], to id: String, _ quota: Quota, _ transaction: Transaction
     ) throws(Fault) {
-        guard try transaction.first(ServerGroup.self, "id = \(group)") != nil else {
-            throw .badRequest("Instance group \(group) could not be found.")
+        guard let group = try transaction.first(ServerGroup.self, "id = \(id)") else {
+            throw .badRequest("Instance group \(id) could not be found.")
         }
-        let members = try transaction.count(Member.self, "group_id = \(group)")
-        guard members + servers.count <= quota.serverGroupMembers else {
-            throw .forbidden("Quota exceeded, too many servers in group")
-        }
-        try transaction.insert(servers.map { Member(groupID: group, serverID: $0) })
+        let members = try transaction.count(Member.self, "group_id = \(id)")
+        try quota.require(
+            "server_group_members", used: members, more: servers.count, of: group.projectID, transaction,
+            or: .forbidden("Quota exceeded, too many servers in group"))
+        try transaction.insert(servers.map { Member(groupID: id, serverID: $0) })
     }
 
     static func leave(_ server: String, _ transaction: Transaction) throws(Fault) {

@@ -26,10 +26,12 @@ enum ServerImages: Resource {
         try await SnapshotIntent.keeping(image, request) { () async throws(Fault) in
             try await server.begin(.createImage, request) { row, transaction throws(Fault) in
                 try SnapshotIntent.settle(image, transaction)
-                return ActionStart(.imageSnapshotPending, work: SnapshotServer(server: row.id, image: image))
+                return ActionStart(
+                    .imageSnapshotPending, work: SnapshotServer(server: row.id, image: image),
+                    about: ["image": image])
             }
         }
-        return reply(image, request, hasLocation: true)
+        return await reply(image, request, hasLocation: true)
     }
 
     private static func createBackup(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
@@ -51,25 +53,31 @@ enum ServerImages: Resource {
                 try SnapshotIntent.settle(image, transaction)
                 return ActionStart(
                     .imageBackup,
-                    work: SnapshotServer(server: row.id, image: image, backup: type, rotation: rotation))
+                    work: SnapshotServer(server: row.id, image: image, backup: type, rotation: rotation),
+                    about: ["image": image])
             }
         }
-        return reply(image, request, hasLocation: rotation > 0)
+        return await reply(image, request, hasLocation: rotation > 0)
     }
 
-    /// Since 2.45 the body says which image, before that the address of it.
-    private static func reply(_ image: String, _ request: Request, hasLocation: Bool) -> Reply {
+    /// Since 2.45 the body says which image, before that its address at Image, as the catalog has it.
+    private static func reply(_ image: String, _ request: Request, hasLocation: Bool) async -> Reply {
         if request.version >= "2.45" { return .bare { $0.put("image_id", image) } }
-        return hasLocation ? Reply.empty.header("Location", request.endpoint + "/images/" + image) : .empty
+        guard hasLocation else { return .empty }
+        let known = try? await request.compute.catalog.address(of: "image", requestID: request.id)
+        var address = known ?? request.endpoint
+        while address.hasSuffix("/") { address.removeLast() }
+        return Reply.empty.header("Location", address + "/images/" + image)
     }
 
     /// Until 2.39 an image's metadata was limited like a server's.
     private static func checkQuota(_ metadata: [String: String], _ request: Request) async throws(Fault) {
         guard request.version < "2.39" else { return }
-        let (quota, project) = (request.compute.options.quota, request.caller.projectID ?? "")
-        let limit = try await request.database.transaction { transaction throws(Fault) in
-            try quota.limit("metadata_items", project, transaction)
+        let (quota, project) = (try await request.quota(), request.caller.projectID ?? "")
+        try await request.database.transaction { transaction throws(Fault) in
+            try quota.require(
+                "metadata_items", used: 0, more: metadata.count, of: project, transaction,
+                or: .forbidden("Image metadata limit exceeded"))
         }
-        guard limit < 0 || metadata.count <= limit else { throw .forbidden("Image metadata limit exceeded") }
     }
 }

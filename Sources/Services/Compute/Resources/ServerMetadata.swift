@@ -71,7 +71,7 @@ enum ServerMetadata: Resource {
         _ change: @escaping @Sendable ([String: String]) -> [String: String]
     ) async throws(Fault) -> [String: String] {
         try server.refuseIfLocked(request)
-        let (quota, now) = (request.compute.options.quota, request.now)
+        let (quota, now) = (try await request.quota(), request.now)
         return try await request.database.transaction { transaction throws(Fault) in
             var server = try transaction.one(
                 Server.self, "id = \(server.id) AND deleted_at IS NULL", or: .serverNotFound(server.id))
@@ -79,10 +79,10 @@ enum ServerMetadata: Resource {
                 throw .serverState(server.id, "vm_state", server.vmState.rawValue, action)
             }
             server.metadata = change(server.metadata)
-            let limit = try quota.limit("metadata_items", server.projectID, transaction)
-            guard limit < 0 || server.metadata.count <= limit else {
-                throw .forbidden("Maximum number of metadata items exceeds \(limit)")
-            }
+            let limit = try quota.options.limit("metadata_items", server.projectID, transaction)
+            try quota.require(
+                "metadata_items", used: 0, more: server.metadata.count, of: server.projectID, transaction,
+                or: .forbidden("Maximum number of metadata items exceeds \(limit)"))
             let text = try JSON.column(server.metadata)
             _ = try transaction.update(
                 Server.self, set: "metadata = \(text), updated_at = \(now)", where: "id = \(server.id)")

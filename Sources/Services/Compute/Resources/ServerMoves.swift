@@ -44,9 +44,9 @@ extension ServerMoves {
         if !request.compute.options.allowsResizeToSameHost, let host = server.host {
             placing.excluded[host] = "the server is there now"
         }
-        let quota = request.compute.options.quota
+        let quota = try await request.compute.quota(of: server.projectID, requestID: request.id)
         try await begin("resize", .resize, server, flavor, diskConfig, placing, request) { transaction throws(Fault) in
-            try quota.admit(from: server.flavor, to: flavor, of: server.projectID, transaction)
+            try quota.admit(from: server, to: flavor, transaction)
         }
         return .empty
     }

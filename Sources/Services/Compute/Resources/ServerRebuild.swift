@@ -25,12 +25,13 @@ enum ServerRebuild: Resource {
         }
         let changes = try changes(draft, server, image, key, request)
         let isOther = server.imageID != draft.image
+        let quota = try await request.quota()
         try await server.begin(.rebuild, request) { row, transaction throws(Fault) in
             if let metadata = draft.metadata {
-                let limit = try request.compute.options.quota.limit("metadata_items", row.projectID, transaction)
-                guard limit < 0 || metadata.count <= limit else {
-                    throw .forbidden("Quota exceeded for metadata_items: Requested \(metadata.count), limit \(limit)")
-                }
+                let most = try quota.options.limit("metadata_items", row.projectID, transaction)
+                try quota.require(
+                    "metadata_items", used: 0, more: metadata.count, of: row.projectID, transaction,
+                    or: .forbidden("Maximum number of metadata items exceeds \(most)"))
             }
             return ActionStart(
                 .rebuilding, also: changes,

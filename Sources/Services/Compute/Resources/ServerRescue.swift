@@ -33,7 +33,8 @@ enum ServerRescue: Resource {
         let (image, given) = (named ?? server.imageID, password ?? ServerDraft.password(request.ids))
         try await server.begin(.rescue, request) { row, _ in
             ActionStart(
-                .rescuing, also: "admin_password = \(given)", work: RescueServer(server: row.id, image: image))
+                .rescuing, also: "admin_password = \(given)", work: RescueServer(server: row.id, image: image),
+                about: image.map { ["image": $0] })
         }
         guard request.compute.options.life.showsPasswords else { return .bare { _ in } }
         return .bare { $0.put("adminPass", given) }

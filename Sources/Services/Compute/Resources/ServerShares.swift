@@ -2,7 +2,8 @@
 import Kernel
 
 /// File shares that are mounted into servers. They need a shared file system service and hosts with virtiofs; this
-/// cloud has neither, so nothing can be attached, and nothing is.
+/// cloud has neither, so nothing can be attached, and nothing is. Upstream asks for the hosts' abilities before it asks
+/// the service, and answers the same.
 enum ServerShares: Resource {
     static let routes: [Route] = [
         .get(
@@ -30,7 +31,8 @@ enum ServerShares: Resource {
         guard server.vmState == .stopped else {
             throw .serverState(server.id, "vm_state", server.vmState.rawValue, "create share")
         }
-        throw .forbidden("Instance \(server.id) cannot have shares: its host does not support virtiofs.")
+        throw .conflict(
+            "Feature not supported because either compute or instance are not configured correctly.")
     }
 
     private static func delete(_ request: Request, _ server: Server) async throws(Fault) -> Reply {

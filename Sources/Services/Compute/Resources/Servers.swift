@@ -346,8 +346,8 @@ extension Server {
             view.put("OS-EXT-SRV-ATTR:hypervisor_hostname", node)
             view.put("OS-EXT-SRV-ATTR:reservation_id", reservationID, since: "2.3")
             view.put("OS-EXT-SRV-ATTR:launch_index", launchIndex, since: "2.3")
-            view.put("OS-EXT-SRV-ATTR:kernel_id", "", since: "2.3")
-            view.put("OS-EXT-SRV-ATTR:ramdisk_id", "", since: "2.3")
+            view.put("OS-EXT-SRV-ATTR:kernel_id", imageProperties["kernel_id"] ?? "", since: "2.3")
+            view.put("OS-EXT-SRV-ATTR:ramdisk_id", imageProperties["ramdisk_id"] ?? "", since: "2.3")
             view.put("OS-EXT-SRV-ATTR:root_device_name", rootDeviceName, since: "2.3")
             if !hidesUserData { view.put("OS-EXT-SRV-ATTR:user_data", userData, since: "2.3") }
             view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.3", until: "2.90")

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// Which hosts have told of their servers' usage for the last audit period. Upstream's agents write such a log when
-/// `instance_usage_audit` is on, which it is not by default; none of ours does, so no host has been heard.
+/// Which hosts have told of their servers' usage for the last audit period (`UsageAuditor`).
 enum UsageAudits: Resource {
     static let routes: [Route] = [
         .get(
@@ -24,37 +23,44 @@ enum UsageAudits: Resource {
         },
     ]
 
+    static let migrations: [Migration] = [UsageAudit.migration]
+
     private static func report(
         _ name: String, before: Timestamp, _ request: Request
     ) async throws(Fault) -> Reply {
         let hosts = try await request.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY number").map(\.name)
-        let (begin, end) = month(before: before)
+        let (begin, end) = request.compute.options.notifications.auditPeriod.last(before: before)
+        let told = try await request.database.all(
+            UsageAudit.self, "period_beginning = \(begin) AND period_ending = \(end) ORDER BY host")
+        let done = Set(told.filter { $0.state == "DONE" }.map(\.host))
+        let missing = hosts.filter { host in !told.contains { $0.host == host } }
+        let errors = told.reduce(0) { $0 + $1.errors }
+        let share = done.count == hosts.count ? "ALL" : "\(done.count) of \(hosts.count)"
         return .object(name) { view in
-            view.put("period_beginning", begin)
-            view.put("period_ending", end)
+            view.put("period_beginning", text(begin))
+            view.put("period_ending", text(end))
             view.put("num_hosts", hosts.count)
-            view.put("num_hosts_done", 0)
-            view.put("num_hosts_running", 0)
-            view.put("num_hosts_not_run", hosts.count)
-            view.put("hosts_not_run", hosts)
-            view.put("total_instances", 0)
-            view.put("total_errors", 0)
-            view.put("overall_status", "\(hosts.isEmpty ? "ALL" : "0 of \(hosts.count)") hosts done. 0 errors.")
-            view.put("log", JSON.object([:]))
+            view.put("num_hosts_done", done.count)
+            view.put("num_hosts_running", told.count { $0.state == "RUNNING" })
+            view.put("num_hosts_not_run", missing.count)
+            view.put("hosts_not_run", missing)
+            view.put("total_instances", told.reduce(0) { $0 + $1.items })
+            view.put("total_errors", errors)
+            view.put("overall_status", "\(share) hosts done. \(errors) errors.")
+            view.nest("log") { view in
+                for audit in told {
+                    view.nest(named: audit.host) {
+                        $0.put("state", audit.state)
+                        $0.put("instances", audit.items)
+                        $0.put("errors", audit.errors)
+                        $0.put("message", audit.message)
+                    }
+                }
+            }
         }
     }
 
-    /// The last month that was over: upstream's default period.
-    static func month(before: Timestamp) -> (begin: String, end: String) {
-        let days = Int((before.microseconds - 1).quotientAndRemainder(dividingBy: 86_400_000_000).quotient)
-        let (year, month, _) = Timestamp.date(days: days)
-        let (lastYear, last) = month == 1 ? (year - 1, 12) : (year, month - 1)
-        return (first(of: last, lastYear), first(of: month, year))
-    }
-
-    private static func first(of month: Int, _ year: Int) -> String {
-        let digits = String(year)
-        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits + (month < 10 ? "-0" : "-")
-            + "\(month)-01 00:00:00"
+    private static func text(_ moment: Timestamp) -> String {
+        String(moment.iso8601Naive.replacing("T", with: " ").prefix(19))
     }
 }

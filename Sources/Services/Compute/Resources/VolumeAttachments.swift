@@ -132,7 +132,7 @@ extension VolumeAttachments {
                     device: name.hasPrefix("/dev/") ? name : "/dev/" + name, tag: wish.tag,
                     deletesWithServer: wish.deletesWithServer, isShared: isShared, state: .attaching, createdAt: now,
                     updatedAt: now))
-            return ActionStart(work: AttachVolume(server: server.id, device: id))
+            return ActionStart(work: AttachVolume(server: server.id, device: id), about: ["volume": wish.volume])
         }
         guard request.version < "2.101" else { return .empty }
         let made = try await request.database.first(BlockDevice.self, "id = \(id)")
@@ -165,7 +165,7 @@ extension VolumeAttachments {
             guard count == 1 else {
                 throw .badRequest("Invalid volume: Volume \(id) is not attached, or is on its way already.")
             }
-            return ActionStart(work: DetachVolume(server: server.id, device: device.id))
+            return ActionStart(work: DetachVolume(server: server.id, device: device.id), about: ["volume": id])
         }
         return .empty
     }

@@ -94,7 +94,9 @@ extension VolumeAttachments {
             let count = try transaction.update(
                 BlockDevice.self, set: "state = 'attaching'", where: "id = \(device.id) AND state = 'attached'")
             guard count == 1 else { throw .badRequest("Invalid volume: Volume \(old) is being changed already.") }
-            return ActionStart(work: SwapVolume(server: server.id, device: device.id, old: old, new: new))
+            return ActionStart(
+                work: SwapVolume(server: server.id, device: device.id, old: old, new: new),
+                about: ["volume": old, "new_volume": new])
         }
     }
 }
