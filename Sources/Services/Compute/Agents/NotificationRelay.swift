@@ -38,7 +38,7 @@ package struct NotificationRelay: Sendable {
 
     private func tell(_ notice: Notice) async throws(Fault) {
         let message = try notice.message()
-        room.log.info("notification", ["event_type": notice.event, "message": message.text()])
+        room.log.info("notification", ["event_type": notice.event, "notification": message.text()])
         for topic in room.options.notifications.topics { try await bus?.publish(message, topic: topic) }
     }
 }
