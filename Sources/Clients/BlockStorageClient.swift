@@ -7,10 +7,12 @@ package struct BlockStorageClient: Sendable {
     /// Without a project in its paths since 3.67; attachments are completed since 3.44.
     private static let version = "volume 3.67"
     private let transport: any Transport
+    private let caller: Caller
     private let client: ServiceClient
 
     package init(over transport: any Transport, as caller: Caller) {
         self.transport = transport
+        self.caller = caller
         client = ServiceClient("block-storage", base: "/v3", version: Self.version, over: transport, as: caller)
     }
 
@@ -60,8 +62,56 @@ extension BlockStorageClient {
     package func snapshot(_ id: String, requestID: String) async throws(Fault) -> Snapshot? {
         try await orNil { () async throws(Fault) in
             let found = try await call("GET", "/snapshots/\(id)", requestID: requestID)["snapshot"] ?? .null
-            return Snapshot(
-                id: id, volumeID: found["volume_id"]?.string ?? "", size: found["size"]?.integer ?? 0)
+            return Snapshot(found)
+        }
+    }
+
+    /// A volume as it is now, in another's name. A server may be using it.
+    /// - Parameter mark: tells this snapshot from others of the volume; one that bears it is not made again.
+    package func createSnapshot(
+        of volume: String, name: String, mark: String, requestID: String
+    ) async throws(Fault) -> Snapshot {
+        let known = try await document(
+            "GET", "/snapshots/detail", query: [("volume_id", volume), ("name", name)], requestID: requestID)
+        let mine = (known["snapshots"]?.array ?? []).first {
+            $0["metadata"]?["image_id"]?.string == mark && $0["volume_id"]?.string == volume
+        }
+        if let mine { return Snapshot(mine) }
+        let described = try await call("GET", "/volumes/\(volume)", requestID: requestID)["volume"]
+        let members: JSON = [
+            "volume_id": .string(volume), "name": .string(name), "force": true,
+            "description": described?["description"] ?? .null, "metadata": ["image_id": .string(mark)],
+        ]
+        let made = try await call("POST", "/snapshots", ["snapshot": members], requestID: requestID)
+        return Snapshot(made["snapshot"] ?? .null)
+    }
+
+    /// Deletes the snapshot that bears a mark, if there is one.
+    package func deleteSnapshot(of volume: String, name: String, mark: String, requestID: String) async throws(Fault) {
+        let known = try await document(
+            "GET", "/snapshots/detail", query: [("volume_id", volume), ("name", name)], requestID: requestID)
+        for snapshot in known["snapshots"]?.array ?? [] where snapshot["metadata"]?["image_id"]?.string == mark {
+            _ = try await orNil { () async throws(Fault) in
+                try await call("DELETE", "/snapshots/\(snapshot["id"]?.string ?? "")", requestID: requestID)
+            }
+        }
+    }
+
+    /// How many snapshots the project may still make; nil when there is no limit.
+    package func snapshotsLeft(requestID: String) async throws(Fault) -> Int? {
+        let limits = try await call("GET", "/limits", requestID: requestID)["limits"]?["absolute"]
+        guard let most = limits?["maxTotalSnapshots"]?.integer, most > -1 else { return nil }
+        return most - (limits?["totalSnapshotsUsed"]?.integer ?? 0)
+    }
+
+    /// Has Block storage write an image over a volume that is reserved, which it can since 3.68.
+    package func reimage(_ volume: String, with image: String, requestID: String) async throws(Fault) {
+        let body: JSON = ["os-reimage": ["image_id": .string(image), "reimage_reserved": true]]
+        let client = ServiceClient("block-storage", base: "/v3", version: "volume 3.68", over: transport, as: caller)
+        do throws(Fault) {
+            _ = try await client.call("POST", "/volumes/\(volume)/action", body: body, requestID: requestID)
+        } catch {
+            throw BlockStorageClient.absent(error)
         }
     }
 
@@ -114,10 +164,12 @@ extension BlockStorageClient {
     package func attachments(
         of volume: String, by server: String, requestID: String
     ) async throws(Fault) -> [Attachment] {
-        let found = try await client.call(
-            "GET", "/attachments/detail", query: [("volume_id", volume), ("instance_id", server)],
-            requestID: requestID)
-        return (found["attachments"]?.array ?? []).map { Attachment($0) }
+        let found = try await orNil { () async throws(Fault) in
+            try await document(
+                "GET", "/attachments/detail", query: [("volume_id", volume), ("instance_id", server)],
+                requestID: requestID)
+        }
+        return (found?["attachments"]?.array ?? []).map { Attachment($0) }
             .filter { $0.volumeID == volume && $0.serverID == server }
     }
 
@@ -188,6 +240,14 @@ extension BlockStorageClient.Volume {
             if let text = value.string { properties[name] = text }
         }
         imageProperties = properties
+    }
+}
+
+extension BlockStorageClient.Snapshot {
+    init(_ json: JSON) {
+        id = json["id"]?.string ?? ""
+        volumeID = json["volume_id"]?.string ?? ""
+        size = json["size"]?.integer ?? 0
     }
 }
 

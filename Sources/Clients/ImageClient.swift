@@ -26,7 +26,19 @@ package struct ImageClient: Sendable {
         package let properties: [String: String]
 
         /// Those a hypervisor or a guest may look at.
-        package var guestProperties: [String: String] { properties }
+        package var guestProperties: [String: String] {
+            properties.filter { !Self.mappings.contains($0.key) }
+        }
+
+        /// Whether it is no disk but names the snapshots of volumes that disks are made of.
+        package var isOfVolumes: Bool {
+            properties["block_device_mapping"] != nil || properties["img_block_device_mapping"] != nil
+        }
+
+        /// Which volumes' snapshots are the disks of a server that is made of the image.
+        private static let mappings: Set = [
+            "block_device_mapping", "mappings", "img_block_device_mapping", "img_mappings", "bdm_v2", "img_bdm_v2",
+        ]
     }
 
     func client(_ caller: Caller?) -> ServiceClient {

@@ -25,6 +25,16 @@ extension ImageClient {
         }
     }
 
+    /// Gives an image properties.
+    package func set(_ properties: [String: String], of id: String, requestID: String) async throws(Fault) {
+        let changes = properties.sorted { $0.key < $1.key }.map { name, value -> JSON in
+            ["op": "add", "path": .string("/" + name), "value": .string(value)]
+        }
+        try await client(nil).call(
+            "PATCH", "/images/\(id)", body: .array(changes), type: "application/openstack-images-v2.1-json-patch",
+            requestID: requestID)
+    }
+
     /// Deletes an image; one that is gone is fine.
     package func delete(_ id: String, requestID: String, as caller: Caller? = nil) async throws(Fault) {
         do throws(Fault) {

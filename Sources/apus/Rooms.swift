@@ -76,7 +76,9 @@ struct Rooms: Sendable {
             caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
         advertiser = Rooms.advertiser(ground)
         libvirt = Rooms.libvirt(ground)
-        let hosts = libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) } ?? Rooms.fakes(ground.settings.up.hosts)
+        let hosts =
+            libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) }
+            ?? Rooms.fakes(ground.settings.up.hosts, ground.settings.configuration[HostPartition.self])
         var computing = options[ComputeOptions.self]
         computing.consoleURL = ground.settings.url(Cloud.consolePort)
         compute = ComputeService(
@@ -180,9 +182,11 @@ struct Rooms: Sendable {
             options: ground.settings.configuration[BIRDOptions.self], pool: ground.pool)
     }
 
-    private static func fakes(_ count: Int) -> HypervisorHosts {
+    private static func fakes(_ count: Int, _ partition: HostPartition) -> HypervisorHosts {
         var hosts: [String: any Hypervisor] = [:]
-        for number in 1...count { hosts["fake-\(number)"] = FakeHypervisor(host: .fake("fake-\(number)")) }
+        for number in 1...count {
+            hosts["fake-\(number)"] = FakeHypervisor(host: partition.madeUpHost("fake-\(number)"))
+        }
         return HypervisorHosts(hosts)
     }
 

@@ -14,6 +14,8 @@ final class FakeBlockStorage: Service {
         var attachments: [String: JSONObject] = [:]
         /// The next call to this path fails with this status.
         var failures: [String: Int] = [:]
+        /// How many snapshots a project may have; -1 is any number.
+        var snapshotsMax = -1
     }
 
     let state = Mutex(State())
@@ -102,6 +104,13 @@ extension FakeBlockStorage {
                     switch verb {
                     case "os-begin_detaching": state.set(id, "detaching")
                     case "os-roll_detaching": state.set(id, "in-use")
+                    case "os-reimage":
+                        guard state.volumes[id]?["status"] == "reserved",
+                            request.json?[verb]?["reimage_reserved"]?.bool == true
+                        else { throw Fault.badRequest("the volume is not reserved") }
+                        state.volumes[id]?["volume_image_metadata"] = [
+                            "image_id": request.json?[verb]?["image_id"] ?? .null
+                        ]
                     case "os-migrate_volume_completion":
                         let new = request.json?[verb]?["new_volume"]?.string ?? ""
                         return .json(["save_volume_id": .string(new)])
@@ -109,6 +118,40 @@ extension FakeBlockStorage {
                     }
                     return .empty
                 }
+            },
+            .open("GET", "/limits", "Limits") { request async throws(Fault) in
+                let (most, used) = try request.storage.run("limits") { ($0.snapshotsMax, $0.snapshots.count) }
+                return .json([
+                    "limits": [
+                        "absolute": [
+                            "maxTotalSnapshots": .integer(Int64(most)), "totalSnapshotsUsed": .integer(Int64(used)),
+                        ]
+                    ]
+                ])
+            },
+            .open("GET", "/snapshots/detail", "List") { request async throws(Fault) in
+                let volume = request.query("volume_id")
+                let all = try request.storage.run("snapshots") { state in
+                    state.snapshots.values.filter { $0["volume_id"]?.string == volume }
+                }
+                return .json(["snapshots": .array(all.map(JSON.object))])
+            },
+            .open("POST", "/snapshots", "Create", status: 202) { request async throws(Fault) in
+                let id = request.ids.uuid()
+                let made = try request.storage.run("snapshot-create") { state throws(Fault) in
+                    var snapshot = request.json?["snapshot"]?.object ?? [:]
+                    guard let volume = state.volumes[snapshot["volume_id"]?.string ?? ""],
+                        snapshot["force"] == true || volume["status"] == "available"
+                    else { throw Fault.badRequest("the volume cannot be snapshotted") }
+                    (snapshot["id"], snapshot["size"]) = (.string(id), volume["size"] ?? 1)
+                    state.snapshots[id] = snapshot
+                    return snapshot
+                }
+                return .json(["snapshot": .object(made)])
+            },
+            .open("DELETE", "/snapshots/{id}", "Delete", status: 202) { request async throws(Fault) in
+                try request.storage.run("snapshot-delete") { $0.snapshots[request["id"]] = nil }
+                return .empty
             },
             .open("GET", "/snapshots/{id}", "Show") { request async throws(Fault) in
                 guard let snapshot = try request.storage.run("snapshot", { $0.snapshots[request["id"]] }) else {
@@ -133,7 +176,12 @@ extension FakeBlockStorage {
                 return try request.storage.run("reserve") { state throws(Fault) in
                     let volume = wanted["volume_uuid"]?.string ?? ""
                     guard let found = state.volumes[volume] else { throw Fault.notFound("no volume \(volume)") }
-                    guard found["status"] == "available" || found["multiattach"] == true else {
+                    let server = wanted["instance_uuid"]?.string
+                    let others = state.attachments.values.filter { hold in
+                        hold["volume_id"]?.string == volume && hold["instance"]?.string != server
+                    }
+                    let isOwn = found["status"] != "available" && others.isEmpty
+                    guard found["status"] == "available" || isOwn || found["multiattach"] == true else {
                         throw Fault.badRequest("the volume is not available")
                     }
                     state.attachments[id] = [
@@ -148,7 +196,9 @@ extension FakeBlockStorage {
                 try request.storage.run("connect") { state throws(Fault) in
                     var hold = try state.hold(request["id"])
                     hold["connector"] = request.json?["attachment"]?["connector"]
-                    let path = "/volumes/" + (hold["volume_id"]?.string ?? "")
+                    // Each host has its own way to the volume.
+                    let host = request.json?["attachment"]?["connector"]?["host"]?.string ?? ""
+                    let path = "/volumes/\(host)/" + (hold["volume_id"]?.string ?? "")
                     hold["connection_info"] = [
                         "driver_volume_type": "local", "data": ["device_path": .string(path)],
                     ]
@@ -184,5 +234,5 @@ extension Request {
 
 extension VersionHistory {
     fileprivate static let storage = VersionHistory(
-        "volume", ["3.0": "The beginning.", "3.67": "No project in paths."])
+        "volume", ["3.0": "The beginning.", "3.67": "No project in paths.", "3.68": "Images replaced."])
 }

@@ -62,6 +62,17 @@ final class FakeImages: Service {
                 }
                 return .json(.object(image))
             },
+            .open("PATCH", "/images/{id}", "Update an image") { request async throws(Fault) in
+                let id = request["id"]
+                return try request.images.state.withLock { state throws(Fault) in
+                    guard var image = state.images[id] else { throw Fault.notFound("No such image.") }
+                    for change in request.json?.array ?? [] {
+                        image[String((change["path"]?.string ?? "/").dropFirst())] = change["value"]
+                    }
+                    state.images[id] = image
+                    return .json(.object(image))
+                }
+            },
             .open("DELETE", "/images/{id}", "Delete an image", status: 204) { request async throws(Fault) in
                 guard request.images.state.withLock({ $0.images.removeValue(forKey: request["id"]) }) != nil else {
                     throw .notFound("No such image.")

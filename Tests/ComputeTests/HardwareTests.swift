@@ -127,6 +127,123 @@ struct HardwareTests {
         #expect(row.vmState == .active && row.numa?.pins == servers[0].numa?.pins)
     }
 
+    /// All that is held, with what moves that wait keep: nothing of a host is there twice.
+    private static func checkBooks(_ cloud: ComputeCloud) async throws {
+        for (host, holdings) in try await HardwareBooks.holdings(cloud.room.database) {
+            let pins = holdings.flatMap { $0.numa?.pins ?? [] }.map(\.host)
+            #expect(Set(pins).count == pins.count, "\(host): \(pins)")
+            let devices = holdings.flatMap(\.devices).map(\.address)
+            #expect(Set(devices).count == devices.count, "\(host): \(devices)")
+        }
+    }
+
+    private static func place(_ cloud: ComputeCloud, _ id: String) async throws -> (String, GuestNUMA?, [HostDevice]) {
+        let row = try #require(try await cloud.room.database.first(Server.self, "id = \(id)"))
+        let spec = await cloud.hosts[row.host ?? ""]?.spec(of: id)
+        #expect(spec?.numa == row.numa && spec?.hostDevices == row.hostDevices)
+        try await checkBooks(cloud)
+        return (row.host ?? "", row.numa, row.hostDevices)
+    }
+
+    /// Two hosts, and a flavor with three processors and a device of its own.
+    private static func pair() async throws -> ComputeCloud {
+        var options = ComputeOptions()
+        options.quota.cores = -1
+        options.quota.instances = -1
+        options.pci.aliases = [.init(name: "gpu", vendorID: "10de")]
+        let cloud = try await ComputeCloud(hosts: 2, options: options, each: facts())
+        await cloud.flavor("pin", vcpus: 3, ram: 512)
+        await cloud.flavor("own", vcpus: 3, ram: 512)
+        let dedicated: JSONObject = ["hw:cpu_policy": "dedicated"]
+        var both = dedicated
+        both["pci_passthrough:alias"] = "gpu:1"
+        for (id, specs) in [("pin", dedicated), ("own", both)] {
+            let body: JSON = ["extra_specs": .object(specs)]
+            #expect(await cloud.call("POST", "/flavors/\(id)/os-extra_specs", body, as: .admin()).status == 200)
+        }
+        return cloud
+    }
+
+    @Test("A server that moves gets processors and a device of its new host; the old ones are kept until it is settled")
+    func moved() async throws {
+        let cloud = try await Self.pair()
+        let id = try await cloud.server(["flavorRef": "own", "networks": "none"], at: "2.90")
+        let (source, oldNUMA, oldDevices) = try await Self.place(cloud, id)
+        #expect(oldDevices.count == 1 && oldNUMA?.pins.count == 3)
+        #expect(await cloud.act(id, ["migrate": nil], as: .admin()).status == 202)
+        try await cloud.work()
+        let (dest, newNUMA, newDevices) = try await Self.place(cloud, id)
+        #expect(dest != source && newDevices.count == 1 && newNUMA?.pins.count == 3)
+        let pins = await cloud.call("GET", "/servers/\(id)/topology", at: "2.78", as: .admin()).json["nodes"]?[0]
+        #expect(pins?["cpu_pinning"]?["0"]?.integer == newNUMA?.pins.first?.host)
+        // Both hosts' devices are taken, and six of 24 processors: there is room for six more servers and no seventh.
+        let more = ComputeCloud.draft(["flavorRef": "pin", "networks": "none", "min_count": 6])
+        #expect(await cloud.call("POST", "/servers", more, at: "2.90").status == 202)
+        try await cloud.work()
+        try await Self.checkBooks(cloud)
+        for flavor in ["pin", "own"] {
+            let last = await cloud.call(
+                "POST", "/servers", ComputeCloud.draft(["flavorRef": .string(flavor), "networks": "none"]), at: "2.90")
+            try await cloud.work()
+            #expect(await cloud.show(last["server"]["id"]?.string ?? "")["status"]?.string == "ERROR")
+        }
+        #expect(await cloud.act(id, ["revertResize": nil]).status == 202)
+        try await cloud.work()
+        let back = try await Self.place(cloud, id)
+        #expect(back.0 == source && back.1 == oldNUMA && back.2 == oldDevices)
+        // What was set aside over there is free again.
+        let next = try await cloud.server(["flavorRef": "own", "networks": "none"], at: "2.90")
+        #expect(try await Self.place(cloud, next).0 == dest)
+    }
+
+    @Test(
+        "A resize to other processors on the same host has both until it is confirmed, a live migration moves its own")
+    func resized() async throws {
+        let cloud = try await Self.pair()
+        await cloud.flavor("pin4", vcpus: 4, ram: 1024)
+        let specs: JSON = ["extra_specs": ["hw:cpu_policy": "dedicated"]]
+        #expect(await cloud.call("POST", "/flavors/pin4/os-extra_specs", specs, as: .admin()).status == 200)
+        let id = try await cloud.server(["flavorRef": "pin", "networks": "none"], at: "2.90")
+        let other = await Self.host(cloud, besides: id)
+        // The other host is closed, so the server stays where it is.
+        let body: JSON = ["host": .string(other), "binary": "nova-compute"]
+        #expect(await cloud.call("PUT", "/os-services/disable", body, as: .admin()).status == 200)
+        let before = try await Self.place(cloud, id)
+        #expect(await cloud.act(id, ["resize": ["flavorRef": "pin4"]]).status == 202)
+        try await cloud.work()
+        let now = try await Self.place(cloud, id)
+        #expect(now.0 == before.0 && now.1?.pins.count == 4)
+        #expect(try await HardwareBooks.holdings(cloud.room.database)[now.0]?.count == 2)
+        #expect(await cloud.act(id, ["confirmResize": nil]).status == 204)
+        try await cloud.work()
+        #expect(try await HardwareBooks.holdings(cloud.room.database)[now.0]?.count == 1)
+        #expect(await cloud.call("PUT", "/os-services/enable", body, as: .admin()).status == 200)
+        let wish: JSON = ["host": nil, "block_migration": "auto"]
+        #expect(await cloud.act(id, ["os-migrateLive": wish], at: "2.34", as: .admin()).status == 202)
+        try await cloud.work()
+        let after = try await Self.place(cloud, id)
+        #expect(after.0 == other && after.1?.pins.count == 4)
+        #expect(try await HardwareBooks.holdings(cloud.room.database).keys.sorted() == [other])
+    }
+
+    private static func host(_ cloud: ComputeCloud, besides id: String) async -> String {
+        await ServerMovesTests.host(cloud, id) == "host-1" ? "host-2" : "host-1"
+    }
+
+    @Test("A server with a device of its host is not migrated while it runs, as upstream refuses it")
+    func devicesStay() async throws {
+        let cloud = try await Self.pair()
+        let id = try await cloud.server(["flavorRef": "own", "networks": "none"], at: "2.90")
+        let wish: JSON = ["host": nil, "block_migration": false, "disk_over_commit": false]
+        let refused = await cloud.act(id, ["os-migrateLive": wish], as: .admin())
+        #expect(refused.status == 400 && refused.message.contains("live-migratable devices"))
+        let later = await cloud.act(
+            id, ["os-migrateLive": ["host": nil, "block_migration": "auto"]], at: "2.34", as: .admin())
+        #expect(later.status == 202)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "ACTIVE")
+    }
+
     @Test("Placement is told of processors that are given whole, and of the shared ones apart")
     func inventory() async throws {
         let cloud = try await ComputeCloud(hosts: 1, each: Self.facts())

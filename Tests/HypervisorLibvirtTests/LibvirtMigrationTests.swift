@@ -105,6 +105,54 @@ struct LibvirtMigrationTests {
         }
     }
 
+    @Test("A volume is not copied: the guest reaches it where it arrives as that host does")
+    func liveWithVolume() async throws {
+        try await PrivateLibvirt.with { first async throws in
+            try await PrivateLibvirt.with { second async throws in
+                try cable(first, second)
+                let file = first.directory + "/volume"
+                try Subprocess.check(["qemu-img", "create", "-q", "-f", "raw", file, "16M"])
+                let server = try Subprocess.spawn(
+                    [
+                        "ip", "netns", "exec", first.namespace.name, "qemu-nbd", "--persistent", "--shared=4", "-f",
+                        "raw", "-x", "v", "-b", "0.0.0.0", "-p", "10809", file,
+                    ], log: first.directory + "/nbd.log")
+                do { try await carry(first, second) } catch {
+                    await server.terminate(grace: .zero)
+                    throw error
+                }
+                await server.terminate(grace: .zero)
+            }
+        }
+    }
+
+    /// Takes a guest with a volume from one host to the other.
+    private func carry(_ first: PrivateLibvirt, _ second: PrivateLibvirt) async throws {
+        func volume(_ address: String) -> GuestVolume {
+            GuestVolume(
+                volumeID: "aaaaaaaa-0000-4000-8000-000000000001",
+                connection: .nbd(host: address, port: 10_809, export: "v"), device: "/dev/vdb")
+        }
+        let (here, there) = (first.hypervisor(address: "10.9.0.1"), second.hypervisor(address: "10.9.0.2"))
+        var spec = first.spec(1)
+        spec.volumes = [volume("127.0.0.1")]
+        try await here.boot(spec, image: nil)
+        var moved = spec
+        moved.volumes = [volume("10.9.0.1")]
+        let place = try await there.expect(moved, disks: try await here.disks(of: spec.server))
+        try await here.depart(spec.server, to: place) { _ in }
+        try await there.arrive(moved, as: .running)
+        #expect(try await there.state(of: spec.server) == .running)
+        for form in ["--inactive", "--migratable"] {
+            let text = try second.virsh("dumpxml", form, spec.server)
+            #expect(text.contains("name='10.9.0.1'") && !text.contains("127.0.0.1' port='10809'"))
+        }
+        try await here.destroy(spec.server)
+        try await there.power(spec.server, .rebootHard)
+        #expect(try await there.state(of: spec.server) == .running)
+        try await there.destroy(spec.server)
+    }
+
     @Test("Two daemons hand guests over as every driver's hosts do")
     func conformance() async throws {
         try await PrivateLibvirt.with { first async throws in

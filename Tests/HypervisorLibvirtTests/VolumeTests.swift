@@ -68,6 +68,49 @@ struct VolumeXMLTests {
                     target: "iqn.x", lun: 1, portal: .init(host: "[fd00::1]", port: 3260), user: nil, password: nil))
         #expect(throws: Fault.self) { try VolumeConnection(["driver_volume_type": "tape", "data": [:]]) }
         #expect(throws: Fault.self) { try VolumeConnection(["driver_volume_type": "rbd", "data": [:]]) }
+        let secret: JSON = [
+            "driver_volume_type": "local", "data": ["device_path": "/dev/x", "encrypted": true],
+        ]
+        let refused = #expect(throws: Fault.self) { try VolumeConnection(secret) }
+        #expect(refused?.message.contains("no key manager") == true)
+    }
+}
+
+/// What is different in a guest's description where it arrives.
+struct ArrivalChangesTests {
+    @Test("Volumes are reached, and processors used, as the other host has them; all else stays")
+    func changes() throws {
+        let (one, two) = ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002")
+        func disk(_ id: String, _ source: String, type: String = "network", auth: String = "") -> String {
+            """
+            <disk type='\(type)' device='disk'><driver name='qemu' type='raw'/>\(auth)\(source)\
+            <target dev='vdb' bus='virtio'/><serial>\(id)</serial><address type='pci' slot='0x07'/></disk>
+            """
+        }
+        let here = """
+            <domain><vcpu placement='static'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='2'/></cputune><devices>\
+            <disk type='file' device='disk'><source file='/here/disk'/><target dev='vda'/></disk>\
+            \(disk(one, "<source protocol='nbd' name='v'><host name='127.0.0.1' port='1'/></source>"))\
+            \(disk(two, "<source file='/v/2'/>", type: "file"))</devices></domain>
+            """
+        let secret = "<auth username='u'><secret type='iscsi' usage='s'/></auth>"
+        let there = """
+            <domain><vcpu placement='static'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='7'/></cputune>\
+            <numatune><memory mode='strict' nodeset='1'/></numatune><devices>\
+            \(disk(one, "<source protocol='nbd' name='v'><host name='10.9.0.1' port='2'/></source>"))\
+            \(disk(two, "<source protocol='iscsi' name='t/1'/>", auth: secret))</devices></domain>
+            """
+        let sent = try #require(XMLElement.parse(ArrivalChanges(there, volumes: [one, two]).apply(to: here)))
+        #expect(sent["cputune", "vcpupin"]?.attributes["cpuset"] == "7")
+        #expect(sent["numatune", "memory"]?.attributes["nodeset"] == "1")
+        #expect(sent["devices", "disk"]?["source"]?.attributes["file"] == "/here/disk")
+        let first = try #require(sent.disk(of: one))
+        #expect(first["source", "host"]?.attributes["name"] == "10.9.0.1")
+        #expect(first["address"]?.attributes["slot"] == "0x07")
+        let second = try #require(sent.disk(of: two))
+        #expect(second.attributes["type"] == "network" && second["auth", "secret"]?.attributes["usage"] == "s")
+        #expect(second["source"]?.attributes["protocol"] == "iscsi" && second.all("source").count == 1)
+        #expect(ArrivalChanges(here, volumes: []).apply(to: there).contains("numatune") == false)
     }
 }
 
@@ -110,6 +153,64 @@ struct LibvirtVolumeTests {
             try await hypervisor.destroy(spec.server)
             try await hypervisor.detach(volume: second.volumeID, from: spec.server)
             #expect(FileSystem.exists(host.data + "/volumes/v1") && FileSystem.exists(host.data + "/volumes/v2"))
+        }
+    }
+
+    @Test("A disk goes from one volume to another while its guest runs, and is there after the next start")
+    func swap() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            try FileSystem.makeDirectory(host.data + "/volumes", mode: 0o755)
+            let volumes = try (1...2).map { number in
+                let path = host.data + "/volumes/v\(number)"
+                try Subprocess.check(["qemu-img", "create", "-q", "-f", "raw", path, "16M"])
+                return GuestVolume(
+                    volumeID: "aaaaaaaa-0000-4000-8000-00000000000\(number)",
+                    connection: .file(path: path, format: "raw"), device: "/dev/vdb")
+            }
+            try FileSystem.write("what it holds", to: host.directory + "/words")
+            let write = "write -s \(host.directory)/words 0 512"
+            try Subprocess.check(["qemu-io", "-f", "raw", "-c", write, host.data + "/volumes/v1"])
+            var spec = host.spec(1)
+            spec.volumes = [volumes[0]]
+            try await hypervisor.boot(spec, image: nil)
+            for _ in 0..<2 { try await hypervisor.swap(volume: volumes[0].volumeID, for: volumes[1], of: spec.server) }
+            for isKept in [false, true] {
+                let text =
+                    try isKept
+                    ? host.virsh("dumpxml", "--inactive", spec.server) : host.virsh("dumpxml", spec.server)
+                let disk = try #require(XMLElement.parse(text)?.disk(of: volumes[0].volumeID))
+                #expect(disk["source"]?.attributes["file"] == host.data + "/volumes/v2")
+            }
+            #expect(FileSystem.text(host.data + "/volumes/v2")?.hasPrefix("what it holds") == true)
+            try await hypervisor.power(spec.server, .rebootHard)
+            #expect(try await hypervisor.state(of: spec.server) == .running)
+            try await hypervisor.destroy(spec.server)
+        }
+    }
+
+    @Test("The password of a volume is kept by libvirt as long as a guest has the volume, and is nowhere in its XML")
+    func secrets() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            let spec = host.spec(1)
+            try await hypervisor.boot(spec, image: nil)
+            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            let volume = GuestVolume(
+                volumeID: "aaaaaaaa-0000-4000-8000-000000000001",
+                connection: .iscsi(
+                    target: "iqn.2026-11.test:v", lun: 1, portal: .init(host: "127.0.0.1", port: 3260), user: "me",
+                    password: "secret words"), device: "/dev/vdb")
+            for _ in 0..<2 { try await hypervisor.attach(volume, to: spec.server) }
+            let text = try host.virsh("dumpxml", "--security-info", spec.server)
+            let disk = try #require(XMLElement.parse(text)?.disk(of: volume.volumeID))
+            #expect(disk["auth"]?.attributes["username"] == "me" && !text.contains("secret words"))
+            #expect(try host.virsh("secret-list").contains(volume.volumeID))
+            try await hypervisor.detach(volume: volume.volumeID, from: spec.server)
+            #expect(try !host.virsh("secret-list").contains(volume.volumeID))
+            try await hypervisor.attach(volume, to: spec.server)
+            try await hypervisor.destroy(spec.server)
+            #expect(try !host.virsh("secret-list").contains(volume.volumeID))
         }
     }
 }

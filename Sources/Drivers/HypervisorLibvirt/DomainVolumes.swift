@@ -15,7 +15,9 @@ extension GuestVolume {
                 ["name": "qemu", "type": connection.format, "cache": connection.cache, "discard": "unmap"])
             if let user = connection.user {
                 xml.element("auth", ["username": user.name]) { xml in
-                    xml.element("secret", ["type": user.type, "uuid": user.secret])
+                    xml.element(
+                        "secret",
+                        ["type": user.type, "uuid": user.secret, "usage": user.secret == nil ? secretUsage : nil])
                 }
             }
             connection.write(to: &xml)
@@ -50,8 +52,12 @@ extension VolumeConnection {
     }
 
     /// Who logs in, where a secret of libvirt's holds the password.
-    fileprivate var user: (name: String, type: String, secret: String)? {
-        if case .rbd(_, _, let user?, let secret?) = self { (user, "ceph", secret) } else { nil }
+    fileprivate var user: (name: String, type: String, secret: String?)? {
+        switch self {
+        case .rbd(_, _, let user?, let secret?): (user, "ceph", secret)
+        case .iscsi(_, _, _, let user?, _?): (user, "iscsi", nil)
+        default: nil
+        }
     }
 
     fileprivate func write(to xml: inout XMLWriter) {

@@ -98,21 +98,29 @@ package final class LibvirtHypervisor: Hypervisor {
     func define(
         _ guest: GuestSpec, in folder: GuestFolder, rescue: GuestRescueDisk? = nil
     ) async throws(Fault) {
-        var probed = settings
-        if let probe { probed.accelerator = try await probe() }
-        await abilities.learn(probed.accelerator)
-        probed.hasNUMA = try await abilities.hasNUMA { () async throws(Fault) in try await self.cells() }
-        let settings = probed
-        let xml = try await pool.run { () throws(Fault) in
-            let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
-            let disks = GuestFiles.disks(in: folder, rescue: rescue)
-            return try DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
-        }
+        let xml = try await describe(guest, in: folder, rescue: rescue)
+        try await secure(guest.volumes)
         try await session.call { connection throws(Fault) in
             guard let domain = virDomainDefineXML(connection, xml) else {
                 throw LibvirtError.last("define \(guest.server)", server: guest.server)
             }
             virDomainFree(domain)
+        }
+    }
+
+    /// The domain's description as this host would have it.
+    func describe(
+        _ guest: GuestSpec, in folder: GuestFolder, rescue: GuestRescueDisk? = nil
+    ) async throws(Fault) -> String {
+        var probed = settings
+        if let probe { probed.accelerator = try await probe() }
+        await abilities.learn(probed.accelerator)
+        probed.hasNUMA = try await abilities.hasNUMA { () async throws(Fault) in try await self.cells() }
+        let settings = probed
+        return try await pool.run { () throws(Fault) in
+            let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
+            let disks = GuestFiles.disks(in: folder, rescue: rescue)
+            return try DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
         }
     }
 
@@ -122,8 +130,8 @@ package final class LibvirtHypervisor: Hypervisor {
             // The domain goes last but for its files: until then it tells a second attempt which ports are to be
             // removed.
             let outputs = settings.outputDirectory
-            let nics = try await session.call { connection throws(Fault) in
-                guard let domain = try Domain(server, on: connection) else { return [GuestNIC]() }
+            let (nics, volumes) = try await session.call { connection throws(Fault) in
+                guard let domain = try Domain(server, on: connection) else { return ([GuestNIC](), [String]()) }
                 guard domain.isOurs else { throw .guestNotOurs(server) }
                 try domain.switchOff()
                 // libvirt never removes it, and only the domain knows its name.
@@ -131,7 +139,7 @@ package final class LibvirtHypervisor: Hypervisor {
                     let file = "\(outputs)/\(String(cString: name)).log"
                     for old in [file] + (0..<10).map({ "\(file).\($0)" }) { FileSystem.remove(old) }
                 }
-                return try domain.nics()
+                return (try domain.nics(), try domain.xml(running: false).securedVolumes)
             }
             // A guest that was awaited and never came has no domain, but its ports are here.
             let awaited = try await pool.run { () throws(Fault) in GuestFiles.awaited(in: folder) }
@@ -143,6 +151,7 @@ package final class LibvirtHypervisor: Hypervisor {
                     | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA.rawValue | VIR_DOMAIN_UNDEFINE_NVRAM.rawValue
                 try domain.check(virDomainUndefineFlags(domain.raw, flags), "undefine")
             }
+            for volume in volumes { try await forgetSecret(of: volume) }
             try await pool.run { () throws(Fault) in
                 FileSystem.remove(folder.path)
                 for socket in [folder.vncSocket, folder.serialSocket, folder.spiceSocket] { FileSystem.remove(socket) }

@@ -9,6 +9,8 @@ private struct LibvirtPlace: Codable {
     /// Where QEMU listens for memory and disks.
     let host: String
     let dataDirectory: String
+    /// What is different over there.
+    let changes: ArrivalChanges
 }
 
 /// Guests move with all their disks, which the hosts do not share, from daemon to daemon with this process between.
@@ -41,7 +43,10 @@ extension LibvirtHypervisor: GuestLiveMigration {
             try await pool.run { () throws(Fault) in try GuestFiles.note(awaited: nics, in: folder) }
             for nic in nics { try await plug.plug(nic) }
         }
-        let place = LibvirtPlace(uri: settings.uri, host: settings.hostIP, dataDirectory: settings.dataDirectory)
+        try await secure(guest.volumes)
+        let changes = ArrivalChanges(try await describe(guest, in: folder), volumes: guest.volumes.map(\.volumeID))
+        let place = LibvirtPlace(
+            uri: settings.uri, host: settings.hostIP, dataDirectory: settings.dataDirectory, changes: changes)
         do {
             return ArrivalPlace(address: try JSON.encode(place).text())
         } catch {
@@ -101,7 +106,10 @@ extension LibvirtHypervisor: GuestLiveMigration {
                 throw LibvirtError.last("describe \(server)", server: server)
             }
             defer { text.deallocate() }
-            let xml = String(cString: text).replacing(settings.dataDirectory + "/", with: place.dataDirectory + "/")
+            let own = String(cString: text).replacing(settings.dataDirectory + "/", with: place.dataDirectory + "/")
+            let xml = place.changes.apply(to: own)
+            // Only what is this host's alone is copied: volumes are reached from there as well.
+            let local = try domain.xml(running: true).localDisks(besides: Set(place.changes.volumes.keys))
             guard let other = virConnectOpen(place.uri) else { throw LibvirtError.last("connect to \(place.uri)") }
             defer { virConnectClose(other) }
             virConnectSetKeepAlive(other, 5, 5)
@@ -114,9 +122,13 @@ extension LibvirtHypervisor: GuestLiveMigration {
             ] where virTypedParamsAddString(&list, &count, &room, name, value) < 0 {
                 throw LibvirtError.last("describe the migration of \(server)", server: server)
             }
+            for disk in local
+            where virTypedParamsAddString(&list, &count, &room, VIR_MIGRATE_PARAM_MIGRATE_DISKS, disk) < 0 {
+                throw LibvirtError.last("describe the migration of \(server)", server: server)
+            }
             let how =
-                VIR_MIGRATE_LIVE.rawValue | VIR_MIGRATE_PERSIST_DEST.rawValue
-                | VIR_MIGRATE_NON_SHARED_DISK.rawValue | VIR_MIGRATE_AUTO_CONVERGE.rawValue
+                VIR_MIGRATE_LIVE.rawValue | VIR_MIGRATE_PERSIST_DEST.rawValue | VIR_MIGRATE_AUTO_CONVERGE.rawValue
+                | (local.isEmpty ? 0 : VIR_MIGRATE_NON_SHARED_DISK.rawValue)
             guard let arrived = virDomainMigrate3(domain.raw, other, list, UInt32(count), how) else {
                 throw LibvirtError.last("migrate \(server)", server: server)
             }
@@ -162,6 +174,16 @@ extension LibvirtHypervisor: GuestLiveMigration {
                 try domain.check(virDomainResume(domain.raw), "resume")
             }
         }
+    }
+}
+
+extension XMLElement {
+    /// The names of a domain's disks that are files of the host's own and that the guest writes to.
+    fileprivate func localDisks(besides volumes: Set<String>) -> [String] {
+        (self["devices"]?.all("disk") ?? []).filter { disk in
+            disk.attributes["device"] == "disk" && disk["readonly"] == nil && disk["source"] != nil
+                && !volumes.contains(disk["serial"]?.text ?? "")
+        }.compactMap { $0["target"]?.attributes["dev"] }
     }
 }
 

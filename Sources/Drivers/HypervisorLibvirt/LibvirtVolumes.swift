@@ -13,9 +13,7 @@ extension LibvirtHypervisor: GuestVolumes {
     }
 
     package func attach(_ volume: GuestVolume, to server: String) async throws(Fault) {
-        if case .iscsi(_, _, _, _?, _) = volume.connection {
-            throw .badRequest("Volumes over iSCSI with a password cannot be attached to guests of this cloud.")
-        }
+        try await secure([volume])
         try await turnstile.pass(server) { () async throws(Fault) in
             try await session.call { connection throws(Fault) in
                 let domain = try Domain.ours(server, on: connection)
@@ -58,6 +56,7 @@ extension LibvirtHypervisor: GuestVolumes {
                 return true
             }
             if isThere { try await detachRunning(volume, from: server) }
+            try await forgetSecret(of: volume)
         }
     }
 

@@ -5,7 +5,7 @@ package import Kernel
 /// Ends what moves have left open: resizes that nobody confirmed in time, and guests on hosts that were silent when the
 /// servers went elsewhere.
 package struct MoveKeeper: Sendable {
-    private let room: ComputeService
+    let room: ComputeService
     private let interval: Duration
 
     package init(_ room: ComputeService, interval: Duration = .seconds(60)) {
@@ -17,6 +17,9 @@ package struct MoveKeeper: Sendable {
     package func run() async {
         while !Task.isCancelled {
             await attempt("resizes could not be confirmed") { () async throws(Fault) in try await confirmOverdue() }
+            await attempt("volumes of hosts that were left are held still") { () async throws(Fault) in
+                try await releaseOldVolumes()
+            }
             for host in room.hosts.names {
                 await attempt("leftovers of moves could not be cleaned") { () async throws(Fault) in
                     try await clean(host)

@@ -41,6 +41,10 @@ struct BlockDevice: Record {
     /// Block storage's `connection_info`, once a host has connected.
     var connection: String?
     var isShared = false
+    /// While the server moves: a second hold, of the host it goes to or comes from.
+    var otherHost: String?
+    var otherAttachmentID: String?
+    var otherConnection: String?
     var state: State
     let createdAt: Timestamp
     var updatedAt: Timestamp
@@ -62,7 +66,13 @@ struct BlockDevice: Record {
             updated_at BIGINT NOT NULL);
         CREATE INDEX compute_block_devices_server ON compute_block_devices (server_id, position);
         CREATE INDEX compute_block_devices_volume ON compute_block_devices (volume_id)
+        """,
         """
+        2026-11-30 compute block devices of servers that move
+        ALTER TABLE compute_block_devices ADD COLUMN other_host VARCHAR(255);
+        ALTER TABLE compute_block_devices ADD COLUMN other_attachment_id VARCHAR(36);
+        ALTER TABLE compute_block_devices ADD COLUMN other_connection TEXT
+        """,
     ]
 
     /// The devices of a server, in their order.
@@ -74,8 +84,9 @@ struct BlockDevice: Record {
         try transaction.all(BlockDevice.self, "server_id = \(server) ORDER BY position, id")
     }
 
-    /// The device as the guest gets it; nil until a host has connected to it.
-    func guestVolume() throws(Fault) -> GuestVolume? {
+    /// The device as the guest gets it on a host; nil until one has connected to it.
+    func guestVolume(at host: String? = nil) throws(Fault) -> GuestVolume? {
+        let connection = host != nil && host == otherHost ? otherConnection : connection
         guard let volumeID, let connection else { return nil }
         let document: JSON
         do { document = try JSON.parse(Array(connection.utf8), limits: .trusted) } catch {
@@ -114,6 +125,9 @@ struct DeviceNames {
 }
 
 extension Server {
+    /// Whether the server's root disk is a volume.
+    var isVolumeBacked: Bool { scheduling.isVolumeBacked == true }
+
     /// The names that a server's own disks have, and those of its devices.
     func deviceNames(_ devices: [BlockDevice]) -> DeviceNames {
         var names = DeviceNames(used: [], bus: imageProperties["hw_disk_bus"])

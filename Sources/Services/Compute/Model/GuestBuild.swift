@@ -44,10 +44,11 @@ extension ComputeService {
         if let swap = devices.first(where: \.isSwap) { guest.swapMiB = swap.size ?? server.flavor.swapMiB }
         guest.isVolumeBacked = devices.contains { $0.isRoot && $0.destination == .volume }
         let volumes = devices.filter { $0.destination == .volume && $0.state != .detaching }
-        guest.volumes = try volumes.filter(\.isRoot).mapping { device throws(Fault) in try device.guestVolume() }
-            .compactMap { $0 }
+        guest.volumes = try volumes.filter(\.isRoot).mapping { device throws(Fault) in
+            try device.guestVolume(at: server.host)
+        }.compactMap { $0 }
         guest.volumes += try volumes.filter { !$0.isRoot }.mapping { device throws(Fault) in
-            try device.guestVolume()
+            try device.guestVolume(at: server.host)
         }.compactMap { $0 }
     }
 }

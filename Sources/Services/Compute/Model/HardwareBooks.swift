@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// What servers hold of their hosts' cells and devices, read from their rows, and how one more gets its part: inside
-/// the transaction that gives it the host, so that nothing is given twice.
+/// What servers hold of their hosts' cells and devices, read from their rows and from those of moves that are not over,
+/// and how one more gets its part: inside the transaction that gives it the host, so that nothing is given twice.
 enum HardwareBooks {
     /// What a server needs; nil when it needs nothing that must be booked.
     struct Need: Sendable {
@@ -21,30 +21,10 @@ enum HardwareBooks {
 
     /// What is held, by host.
     static func holdings(_ database: Database) async throws(Fault) -> [String: [HardwareLeft.Holding]] {
-        group(try await database.rows(query(nil)))
-    }
-
-    private static func query(_ host: String?) -> SQL {
-        """
-        SELECT id, host, numa, host_devices FROM compute_servers
-        WHERE deleted_at IS NULL AND host IS NOT NULL AND (numa IS NOT NULL OR host_devices <> '[]')
-        """ + (host.map { " AND host = \($0)" } ?? "")
-    }
-
-    private static func group(_ rows: [Row], besides server: String? = nil) -> [String: [HardwareLeft.Holding]] {
-        var all: [String: [HardwareLeft.Holding]] = [:]
-        for row in rows where row.text("id") != server {
-            guard let host = row.text("host") else { continue }
-            var holding = HardwareLeft.Holding()
-            if let text = row.text("numa") {
-                holding.numa = try? JSON.decode(GuestNUMA.self, from: JSON.parse(text, limits: .trusted))
-            }
-            if let text = row.text("host_devices") {
-                holding.devices = (try? JSON.decode([HostDevice].self, from: JSON.parse(text, limits: .trusted))) ?? []
-            }
-            all[host, default: []].append(holding)
-        }
-        return all
+        var books = Books()
+        books.read(servers: try await database.rows(servers(on: nil)))
+        books.read(moves: try await database.rows(moves(on: nil)))
+        return books.held
     }
 
     /// Gives a server its part of a host by what its row asks for, and writes it there.
@@ -53,29 +33,117 @@ enum HardwareBooks {
         _ server: String, on host: ComputeHost, _ options: ComputeOptions, _ transaction: Transaction
     ) throws(Fault) {
         let row = try transaction.one(Server.self, "id = \(server)", or: .serverNotFound(server))
-        guard let need = try Need(row.flavor, image: row.imageProperties, options.pci) else {
-            // A flavor that needed something may have been left for one that does not.
-            guard row.numa != nil || !row.hostDevices.isEmpty else { return }
-            _ = try transaction.update(
-                Server.self, set: "numa = NULL, host_devices = '[]'", where: "id = \(server)")
-            return
+        let found = try find(row, row.flavor, host, besides: server, options, transaction)
+        // A flavor that needed something may have been left for one that does not.
+        guard !found.isEmpty || row.numa != nil || !row.hostDevices.isEmpty else { return }
+        let (numa, devices) = (try text(found.numa), try text(found.devices) ?? "[]")
+        _ = try transaction.update(
+            Server.self, set: "numa = \(numa), host_devices = \(devices)", where: "id = \(server)")
+    }
+
+    /// Sets a server's part of the host aside that it moves to. The migration's row holds it, and beside it what the
+    /// server has now: both are taken until the move is over.
+    /// - Throws: 409 when it does not fit any more.
+    static func book(
+        _ migration: ServerMigration, on host: ComputeHost, _ options: ComputeOptions, _ transaction: Transaction
+    ) throws(Fault) {
+        let row = try transaction.one(
+            Server.self, "id = \(migration.serverID)", or: .serverNotFound(migration.serverID))
+        let found = try find(row, migration.newFlavor, host, besides: nil, options, transaction)
+        let (old, oldDevices) = (try text(row.numa), try text(row.hostDevices) ?? "[]")
+        let (new, newDevices) = (try text(found.numa), try text(found.devices) ?? "[]")
+        _ = try transaction.update(
+            ServerMigration.self,
+            set: """
+                old_numa = \(old), old_devices = \(oldDevices), new_numa = \(new), new_devices = \(newDevices)
+                """,
+            where: "id = \(migration.id)")
+    }
+
+    private static func find(
+        _ server: Server, _ flavor: FlavorSnapshot, _ host: ComputeHost, besides: String?, _ options: ComputeOptions,
+        _ transaction: Transaction
+    ) throws(Fault) -> HardwareLeft.Holding {
+        guard let need = try Need(flavor, image: server.imageProperties, options.pci) else {
+            return HardwareLeft.Holding()
         }
-        let held = group(try transaction.rows(query(host.name)), besides: server)[host.name] ?? []
-        var left = HardwareLeft(host.resources, holdings: held)
+        var books = Books()
+        books.read(servers: try transaction.rows(servers(on: host.name)), besides: besides)
+        books.read(moves: try transaction.rows(moves(on: host.name)), only: host.name)
+        var left = HardwareLeft(host.resources, holdings: books.held[host.name] ?? [])
         left.cpuRatio = options.cpuRatio ?? options.initialCPURatio
         left.memoryRatio = options.memoryRatio ?? options.initialMemoryRatio
         guard let holding = left.fit(need.numa, need.requests) else {
-            throw .conflict("Host \(host.name) has no room left for the cells or devices that server \(server) needs.")
+            throw .conflict(
+                "Host \(host.name) has no room left for the cells or devices that server \(server.id) needs.")
         }
-        var numa: String?
-        if let placed = holding.numa { numa = try text(placed) }
-        _ = try transaction.update(
-            Server.self, set: "numa = \(numa), host_devices = \(try text(holding.devices))", where: "id = \(server)")
+        return holding
     }
 
-    private static func text(_ value: some Encodable) throws(Fault) -> String {
+    /// A column's text; nil of nothing.
+    static func text<Value: Encodable>(_ value: Value?) throws(Fault) -> String? {
+        guard let value else { return nil }
         do { return try JSON.encode(value).text() } catch {
             throw .internalError("what a server holds of its host cannot be stored: \(error)")
+        }
+    }
+}
+
+// MARK: - Reading
+
+extension HardwareBooks {
+    private static func servers(on host: String?) -> SQL {
+        """
+        SELECT id, host, numa, host_devices FROM compute_servers
+        WHERE deleted_at IS NULL AND host IS NOT NULL AND (numa IS NOT NULL OR host_devices <> '[]')
+        """ + (host.map { " AND host = \($0)" } ?? "")
+    }
+
+    private static func moves(on host: String?) -> SQL {
+        """
+        SELECT m.server_id, m.status, m.source, m.dest, m.old_numa, m.old_devices, m.new_numa, m.new_devices
+        FROM compute_migrations m JOIN compute_servers s ON s.id = m.server_id
+        WHERE s.deleted_at IS NULL AND m.dest IS NOT NULL
+        AND m.status NOT IN \(ServerMigration.Status.closed.map(\.rawValue))
+        AND (m.old_numa IS NOT NULL OR m.old_devices <> '[]' OR m.new_numa IS NOT NULL OR m.new_devices <> '[]')
+        """ + (host.map { " AND (m.source = \($0) OR m.dest = \($0))" } ?? "")
+    }
+
+    /// What is held, each thing once though a server's row and its move may both tell of it.
+    private struct Books {
+        var held: [String: [HardwareLeft.Holding]] = [:]
+        private var known: [String: Set<HardwareLeft.Holding>] = [:]
+
+        mutating func read(servers rows: [Row], besides server: String? = nil) {
+            for row in rows where row.text("id") != server {
+                add(row.text("id"), row.text("host"), row.text("numa"), row.text("host_devices"))
+            }
+        }
+
+        mutating func read(moves rows: [Row], only host: String? = nil) {
+            for row in rows {
+                let (server, status) = (row.text("server_id"), row.text("status"))
+                if host == nil || row.text("source") == host {
+                    add(server, row.text("source"), row.text("old_numa"), row.text("old_devices"))
+                }
+                // After an evacuation the server may have gone on from where it went.
+                guard status != ServerMigration.Status.done.rawValue, host == nil || row.text("dest") == host else {
+                    continue
+                }
+                add(server, row.text("dest"), row.text("new_numa"), row.text("new_devices"))
+            }
+        }
+
+        private mutating func add(_ server: String?, _ host: String?, _ numa: String?, _ devices: String?) {
+            guard let server, let host else { return }
+            var holding = HardwareLeft.Holding()
+            if let numa { holding.numa = try? JSON.decode(GuestNUMA.self, from: JSON.parse(numa, limits: .trusted)) }
+            if let devices {
+                holding.devices =
+                    (try? JSON.decode([HostDevice].self, from: JSON.parse(devices, limits: .trusted))) ?? []
+            }
+            guard !holding.isEmpty, known["\(server) \(host)", default: []].insert(holding).inserted else { return }
+            held[host, default: []].append(holding)
         }
     }
 }

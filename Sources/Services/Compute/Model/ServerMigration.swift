@@ -45,6 +45,11 @@ struct ServerMigration: Record {
     /// What it is to be after, when that is not what it was.
     var newState: VMState?
     var progress: JourneyProgress?
+    /// What the server had of its host's cells and devices, and what is set aside for it where it goes.
+    var oldNUMA: GuestNUMA?
+    var oldDevices: [HostDevice] = []
+    var newNUMA: GuestNUMA?
+    var newDevices: [HostDevice] = []
     let createdAt: Timestamp
     var updatedAt: Timestamp?
 
@@ -92,7 +97,14 @@ struct ServerMigration: Record {
         CREATE INDEX compute_migrations_server ON compute_migrations (server_id, status);
         CREATE INDEX compute_migrations_status ON compute_migrations (status);
         CREATE INDEX compute_migrations_created ON compute_migrations (created_at, number)
+        """,
         """
+        2026-11-30 compute migrations hold places on hosts
+        ALTER TABLE compute_migrations ADD COLUMN old_numa TEXT;
+        ALTER TABLE compute_migrations ADD COLUMN old_devices TEXT NOT NULL DEFAULT '[]';
+        ALTER TABLE compute_migrations ADD COLUMN new_numa TEXT;
+        ALTER TABLE compute_migrations ADD COLUMN new_devices TEXT NOT NULL DEFAULT '[]'
+        """,
     ]
 }
 

@@ -153,7 +153,7 @@ struct BootServer: Operation {
 extension ComputeSite {
     /// The server's image, fetched through Image's API when the host does not have it yet.
     func imageSource(_ server: Server) async throws(Fault) -> ImageSource? {
-        guard let id = server.imageID else { return nil }
+        guard let id = server.imageID, !server.isVolumeBacked else { return nil }
         return try await imageSource(of: id, isVerified: true, trusted: server.trustedCertificates)
     }
 

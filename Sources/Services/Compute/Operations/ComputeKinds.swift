@@ -36,6 +36,9 @@ package enum ComputeKinds {
             .of(CacheImage.self, site: site),
             .of(CacheImages.self, site: site),
             .of(GrowVolume.self, site: site),
+            .of(ReleaseOldVolumes.self, site: site),
+            .of(SnapshotVolumes.self, site: site),
+            .of(ReimageServer.self, site: site),
         ]
     }
 }

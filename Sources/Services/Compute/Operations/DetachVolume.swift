@@ -26,7 +26,8 @@ struct DetachVolume: Operation {
     }
 
     private func begin(_ site: ComputeSite) async throws(Fault) {
-        guard let volume = try await find(site)?.volumeID else { return }
+        // Without a host there is nothing that would have to let go.
+        guard let volume = try await find(site)?.volumeID, try await site.server(server).host != nil else { return }
         let found = try await site.room.storage.volume(volume, requestID: site.requestID)
         guard found?.status != "detaching" else { return }
         try await site.room.storage.act("os-begin_detaching", on: volume, requestID: site.requestID)

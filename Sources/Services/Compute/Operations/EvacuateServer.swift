@@ -30,17 +30,20 @@ struct EvacuateServer: Operation {
 
     private func rebuild(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
-        guard migration.status != .done else { return }
+        let volumes = VolumeJourney(site)
+        guard migration.status != .done else { return await volumes.releaseIfPossible(server.id) }
         guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
         let there = try site.room.hosts.find(dest)
         try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
-        var moved = server
-        moved.host = dest
+        try await volumes.prepare(server.id, for: dest)
         try await site.note(nil, .rebuildSpawning, migration)
+        let guest = try await site.room.guest(for: server.moved(by: migration))
         try await site.bringKernel(of: server, to: there)
-        try await there.boot(try await site.room.guest(for: moved), image: try await site.imageSource(server))
+        try await there.boot(guest, image: try await site.imageSource(server))
         if migration.newState == .stopped { try await there.power(server.id, .stop(grace: .zero)) }
+        try await volumes.complete(server.id, at: dest)
         try await commit(migration, site)
+        await volumes.releaseIfPossible(server.id)
     }
 
     private func tearDown(_ site: ComputeSite) async throws(Fault) {
@@ -48,6 +51,7 @@ struct EvacuateServer: Operation {
         guard let dest = migration.dest, server.host != dest else { return }
         let there = try site.room.hosts.find(dest)
         try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server.id) }
+        try await VolumeJourney(site).forget(server.id)
         try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
     }
 
@@ -55,6 +59,7 @@ struct EvacuateServer: Operation {
     private func commit(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) {
         let (now, request) = (site.clock.now(), site.requestID)
         let isStopped = migration.newState == .stopped
+        let place = try migration.place(isNew: true)
         let power: GuestState = isStopped ? .shutdown : .running
         let state: VMState = isStopped ? .stopped : .active
         try await site.database.transaction { transaction throws(Fault) in
@@ -66,10 +71,12 @@ struct EvacuateServer: Operation {
                 set: """
                     host = \(migration.dest), node = \(migration.dest), vm_state = \(state),
                     power_state = \(power.rawValue), launched_at = \(now), updated_at = \(now), progress = 100,
-                    fault = NULL, generation = generation + 1,
+                    fault = NULL, generation = generation + 1, numa = \(place.numa),
+                    host_devices = \(place.devices),
                     task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
                     """,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try VolumeJourney.turn(migration.serverID, to: migration.dest, from: migration.source, transaction)
             try InstanceAction.finish(migration.serverID, request, nil, now, transaction)
         }
     }

@@ -24,6 +24,7 @@ struct LiveMigrateServer: Operation {
     }
 
     private func place(_ site: ComputeSite) async throws(Fault) {
+        if let refusal = LiveChecks.refusal(try await site.server(server)) { throw refusal }
         if placing.isForced, let target = placing.target {
             let server = try await site.server(server)
             if server.host != nil, let refusal = try await LiveChecks(site.room).refusal(server, to: target) {
@@ -41,13 +42,14 @@ struct LiveMigrateServer: Operation {
     private func prepare(_ site: ComputeSite) async throws(Fault) {
         let migration = try await site.migration(migration)
         try await site.note(.preparing, nil, migration)
+        if let dest = migration.dest { try await VolumeJourney(site).prepare(server, for: dest) }
         _ = try await expect(migration, site)
     }
 
     private func expect(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) -> ArrivalPlace {
         let (here, there) = (try site.liveMover(migration.source), try site.liveMover(migration.dest))
         let row = try await site.server(server)
-        let guest = try await site.room.guest(for: row)
+        let guest = try await site.room.guest(for: row.moved(by: migration))
         try await site.bringKernel(of: row, to: there)
         return try await there.expect(guest, disks: try await here.disks(of: server))
     }
@@ -57,6 +59,7 @@ struct LiveMigrateServer: Operation {
         guard try await !hasArrived(site), let dest = migration.dest else { return }
         let there = try site.mover(dest)
         try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server) }
+        try await VolumeJourney(site).forget(server)
     }
 
     // MARK: - Under way
@@ -80,16 +83,17 @@ struct LiveMigrateServer: Operation {
 
     /// From here on the server is where it went.
     private func noteArrival(_ site: ComputeSite, _ migration: ServerMigration) async throws(Fault) {
-        let now = site.clock.now()
+        let (now, place) = (site.clock.now(), try migration.place(isNew: true))
         try await site.database.transaction { transaction throws(Fault) in
             try ServerMigration.enter(.postMigrating, migration.id, now, transaction)
             _ = try transaction.update(
                 Server.self,
                 set: """
                     host = \(migration.dest), node = \(migration.dest), updated_at = \(now),
-                    generation = generation + 1
+                    generation = generation + 1, numa = \(place.numa), host_devices = \(place.devices)
                     """,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try VolumeJourney.turn(migration.serverID, to: migration.dest, from: migration.source, transaction)
         }
     }
 
@@ -120,8 +124,13 @@ struct LiveMigrateServer: Operation {
         let guest = try await site.room.guest(for: server)
         let state: GuestState = migration.oldPower == GuestState.paused.rawValue ? .paused : .running
         try await site.liveMover(dest).arrive(guest, as: state)
+        do throws(Fault) { try await VolumeJourney(site).complete(server.id, at: dest) } catch {
+            // It runs over there: what Block storage refuses now is asked for again.
+            throw Fault(503, error.message)
+        }
         let here = try site.mover(migration.source)
         try await site.ifAlive(migration.source) { () async throws(Fault) in try await here.destroy(server.id) }
+        await VolumeJourney(site).releaseIfPossible(server.id)
         try await site.room.placement.release(migration.id, requestID: site.requestID)
         let (now, request) = (site.clock.now(), site.requestID)
         try await site.database.transaction { transaction throws(Fault) in

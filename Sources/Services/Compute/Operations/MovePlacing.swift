@@ -44,7 +44,10 @@ struct MovePlacing: Codable, Sendable {
         if isForced, let target {
             let host = try await site.database.one(
                 ComputeHost.self, "name = \(target) AND deleted_at IS NULL", or: .computeHostNotFound(target))
-            let amounts = ResourceRequest(migration.newFlavor, image: server.imageProperties).amounts
+            let amounts = ResourceRequest(
+                migration.newFlavor, image: server.imageProperties,
+                isVolumeBacked: server.isVolumeBacked
+            ).amounts
             let claim = PlacementClient.Claim(
                 consumer: server.id, allocations: [host.id: amounts], project: server.projectID, user: server.userID)
             return (host, claim, nil)
@@ -77,8 +80,9 @@ struct MovePlacing: Codable, Sendable {
         _ host: ComputeHost, _ decision: Decision?, _ migration: ServerMigration, _ status: ServerMigration.Status,
         _ site: ComputeSite
     ) async throws(Fault) {
-        let now = site.clock.now()
+        let (now, options) = (site.clock.now(), site.room.options)
         try await site.database.transaction { transaction throws(Fault) in
+            try HardwareBooks.book(migration, on: host, options, transaction)
             if let decision {
                 try ServerGroup.admit(migration.serverID, on: host.name, transaction)
                 try decision.record(transaction)

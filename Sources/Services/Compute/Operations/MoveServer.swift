@@ -18,7 +18,7 @@ struct MoveServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("conductor_migrate_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
-            Step("prep_resize", do: prepare),
+            Step("prep_resize", do: prepare, undo: unprepare),
             Step("resize_instance", budget: .seconds(7200), do: transfer, undo: takeBack),
             Step("finish_resize", budget: .seconds(900), do: finish, undo: unfinish),
         ]
@@ -36,16 +36,23 @@ struct MoveServer: Operation {
         let migration = try await site.migration(migration)
         _ = try await site.mover(migration.dest).resources()
         try await site.note(.migrating, .resizeMigrating, migration)
+        guard let dest = migration.dest, !migration.staysOnHost else { return }
+        try await VolumeJourney(site).prepare(server, for: dest)
     }
+
+    private func unprepare(_ site: ComputeSite) async throws(Fault) { try await VolumeJourney(site).forget(server) }
 
     // MARK: - The guest and its disks
 
     private func transfer(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
         let (here, there) = (try site.mover(migration.source), try site.mover(migration.dest))
-        guard migration.newFlavor.diskGiB == 0 || migration.newFlavor.diskGiB >= migration.oldFlavor.diskGiB,
-            migration.newFlavor.ephemeralGiB >= migration.oldFlavor.ephemeralGiB
-        else { throw .badRequest("Instance rollback performed due to: Resize error: Unable to resize disk down.") }
+        let (new, old) = (migration.newFlavor, migration.oldFlavor)
+        // A root disk that is a volume is as large as that.
+        let isRootFit = server.isVolumeBacked || new.diskGiB == 0 || new.diskGiB >= old.diskGiB
+        guard isRootFit, new.ephemeralGiB >= old.ephemeralGiB else {
+            throw .badRequest("Instance rollback performed due to: Resize error: Unable to resize disk down.")
+        }
         let state = try await here.state(of: server.id)
         if state == .running || state == .paused {
             try await here.power(server.id, .stop(grace: server.grace(site.room.options)))
@@ -53,7 +60,7 @@ struct MoveServer: Operation {
         if migration.staysOnHost {
             try await here.keepDisks(of: server.id)
         } else {
-            let guest = try await site.room.guest(for: server)
+            let guest = try await site.room.guest(for: server.moved(by: migration))
             try await site.bringKernel(of: server, to: there)
             try await there.receive(guest, disks: try await here.disks(of: server.id))
         }
@@ -72,9 +79,9 @@ struct MoveServer: Operation {
             let there = try site.mover(dest)
             try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server.id) }
         }
-        guard migration.oldState == .active else { return }
         try await site.ifAlive(migration.source) { () async throws(Fault) in
-            try await site.wake(server.id, on: here)
+            if !migration.staysOnHost { try await site.reconnect(server, on: here) }
+            if migration.oldState == .active { try await site.wake(server.id, on: here) }
         }
     }
 
@@ -83,27 +90,30 @@ struct MoveServer: Operation {
     private func finish(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
         // A run before a crash has finished it, and by now it may be under way to be confirmed or reverted.
-        guard migration.status == .postMigrating else { return }
+        guard migration.status == .postMigrating else {
+            guard migration.status == .finished else { return }
+            return await VolumeJourney(site).releaseIfPossible(server.id)
+        }
         try await site.note(nil, .resizeFinish, migration)
         let there = try site.mover(migration.dest)
         if let dest = migration.dest, !migration.staysOnHost {
             try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
         }
-        var resized = server
-        resized.flavor = migration.newFlavor
-        resized.host = migration.dest
         let state = try await there.state(of: server.id)
         if state == .shutdown || state == .crashed {
-            try await there.resize(try await site.room.guest(for: resized))
+            try await there.resize(try await site.room.guest(for: server.moved(by: migration)))
         }
         if migration.oldState == .active { try await there.power(server.id, .start) }
+        if !migration.staysOnHost { try await VolumeJourney(site).complete(server.id, at: migration.dest) }
         try await commit(migration, site)
+        await VolumeJourney(site).releaseIfPossible(server.id)
     }
 
     private func commit(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) {
         let (now, request) = (site.clock.now(), site.requestID)
         let flavor = migration.newFlavor
         let text = try ServerMigration.text(flavor)
+        let place = try migration.place(isNew: true)
         let power: GuestState = migration.oldState == .active ? .running : .shutdown
         try await site.database.transaction { transaction throws(Fault) in
             guard try ServerMigration.enter(.finished, migration.id, from: [.postMigrating], now, transaction) else {
@@ -115,10 +125,11 @@ struct MoveServer: Operation {
                     host = \(migration.dest), node = \(migration.dest), flavor = \(text), vcpus = \(flavor.vcpus),
                     memory_mb = \(flavor.memoryMiB), vm_state = 'resized', power_state = \(power.rawValue),
                     launched_at = \(now), updated_at = \(now), progress = 100, fault = NULL,
-                    generation = generation + 1,
+                    generation = generation + 1, numa = \(place.numa), host_devices = \(place.devices),
                     task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
                     """,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try VolumeJourney.turn(migration.serverID, to: migration.dest, from: migration.source, transaction)
             try InstanceAction.finish(migration.serverID, request, nil, now, transaction)
         }
     }
@@ -127,6 +138,7 @@ struct MoveServer: Operation {
         let migration = try await site.migration(migration)
         try await site.becomeOld(migration, .migrating)
         guard !migration.staysOnHost else { return }
+        try await VolumeJourney(site).complete(server, at: nil)
         try await ServerWiring(site.room, requestID: site.requestID).bind(
             try await site.server(server), to: migration.source)
     }
@@ -144,9 +156,16 @@ struct MoveServer: Operation {
 }
 
 extension ComputeSite {
-    /// Gives a server the host and size it had before a move.
-    func becomeOld(_ migration: ServerMigration, _ status: ServerMigration.Status) async throws(Fault) {
+    /// Gives a server the host, place and size it had before a move, and that host its volumes.
+    /// - Parameter leavesVolumes: whether Block storage is not asked, because it refuses.
+    func becomeOld(
+        _ migration: ServerMigration, _ status: ServerMigration.Status, leavesVolumes: Bool = false
+    ) async throws(Fault) {
+        if !leavesVolumes, !migration.staysOnHost, try await server(migration.serverID).host == migration.dest {
+            try await VolumeJourney(self).prepare(migration.serverID, for: migration.source)
+        }
         let (now, flavor) = (clock.now(), migration.oldFlavor)
+        let place = try migration.place(isNew: false)
         let text = try ServerMigration.text(flavor)
         try await database.transaction { transaction throws(Fault) in
             try ServerMigration.enter(status, migration.id, now, transaction)
@@ -156,10 +175,20 @@ extension ComputeSite {
                     host = \(migration.source), node = \(migration.source), flavor = \(text),
                     vcpus = \(flavor.vcpus), memory_mb = \(flavor.memoryMiB),
                     vm_state = CASE WHEN vm_state = 'resized' THEN \(migration.oldState) ELSE vm_state END,
-                    updated_at = \(now), generation = generation + 1
+                    updated_at = \(now), generation = generation + 1, numa = \(place.numa),
+                    host_devices = \(place.devices)
                     """,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
+            try VolumeJourney.turn(migration.serverID, to: migration.source, from: migration.dest, transaction)
         }
+    }
+
+    /// Describes a guest that is down anew where it was left: how its volumes are reached may have changed.
+    func reconnect(_ server: Server, on host: any Hypervisor & GuestMigration) async throws(Fault) {
+        guard try await !BlockDevice.of(server.id, database).isEmpty else { return }
+        let state = try await host.state(of: server.id)
+        guard state == .shutdown || state == .crashed else { return }
+        try await host.resize(try await room.guest(for: server))
     }
 
     /// Switches a guest off and gives it the disks and the size that were kept for it.
@@ -173,6 +202,26 @@ extension ComputeSite {
     func wake(_ server: String, on host: any Hypervisor) async throws(Fault) {
         let state = try await host.state(of: server)
         if state == .shutdown || state == .crashed { try await host.power(server, .start) }
+    }
+}
+
+extension Server {
+    /// As it is to be where a migration takes it.
+    func moved(by migration: ServerMigration) -> Server {
+        var server = self
+        server.host = migration.dest
+        server.flavor = migration.newFlavor
+        server.numa = migration.newNUMA
+        server.hostDevices = migration.newDevices
+        return server
+    }
+}
+
+extension ServerMigration {
+    /// The columns of a server's place on its host, after the move or before it.
+    func place(isNew: Bool) throws(Fault) -> (numa: String?, devices: String) {
+        let devices = isNew ? newDevices : oldDevices
+        return (try HardwareBooks.text(isNew ? newNUMA : oldNUMA), try HardwareBooks.text(devices) ?? "[]")
     }
 }
 

@@ -46,7 +46,7 @@ struct ServerVolumes {
     }
 
     /// Making a volume from an image may take minutes.
-    private func waitUntilMade(_ volume: String) async throws(Fault) {
+    func waitUntilMade(_ volume: String) async throws(Fault) {
         for attempt in 0..<600 {
             guard let found = try await storage.volume(volume, requestID: requestID) else {
                 throw .notFound("Volume \(volume) could not be found.")
@@ -120,17 +120,32 @@ struct ServerVolumes {
     /// Lets go of all volumes of a server that is deleted, and deletes those that are to go with it.
     func release(_ server: Server) async throws(Fault) {
         for device in try await BlockDevice.of(server.id, site.database) {
-            if let attachment = device.attachmentID { try await storage.release(attachment, requestID: requestID) }
+            try await orNote(device) { () async throws(Fault) in try await releaseAll(device) }
             if device.deletesWithServer, let volume = device.volumeID, device.destination == .volume {
-                do throws(Fault) { try await storage.deleteVolume(volume, requestID: requestID) } catch {
-                    // Somebody else has it still, or Block storage will not: the server goes all the same.
-                    guard error.status < 500 else { throw error }
-                    site.room.log.warning(
-                        "a volume was not deleted with its server",
-                        ["volume": volume, "server": server.id, "error": error.message])
+                try await orNote(device) { () async throws(Fault) in
+                    try await storage.deleteVolume(volume, requestID: requestID)
                 }
             }
             _ = try await site.database.delete(BlockDevice.self, "id = \(device.id)")
+        }
+    }
+
+    /// What a move under way has reserved goes as well.
+    private func releaseAll(_ device: BlockDevice) async throws(Fault) {
+        if let attachment = device.attachmentID { try await storage.release(attachment, requestID: requestID) }
+        guard device.destination == .volume, let volume = device.volumeID else { return }
+        for other in try await storage.attachments(of: volume, by: device.serverID, requestID: requestID) {
+            try await storage.release(other.id, requestID: requestID)
+        }
+    }
+
+    /// Somebody else has the volume still, or Block storage will not: the server goes all the same.
+    private func orNote(_ device: BlockDevice, _ deed: () async throws(Fault) -> Void) async throws(Fault) {
+        do throws(Fault) { try await deed() } catch {
+            guard error.status < 500 else { throw error }
+            site.room.log.warning(
+                "a volume was not let go of, or not deleted, with its server",
+                ["volume": device.volumeID ?? "", "server": device.serverID, "error": error.message])
         }
     }
 
@@ -151,7 +166,7 @@ struct ServerVolumes {
 
 extension ComputeService {
     /// Compute, acting for a server's project: what is made belongs to that.
-    fileprivate func caller(for server: Server) -> Caller {
+    func caller(for server: Server) -> Caller {
         var caller = caller
         caller.projectID = server.projectID
         caller.userID = server.userID

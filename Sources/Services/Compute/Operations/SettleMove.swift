@@ -23,6 +23,7 @@ struct ConfirmMove: Operation {
             try await here.destroy(server)
         }
         try await site.room.placement.release(migration.id, requestID: site.requestID)
+        await VolumeJourney(site).releaseIfPossible(server)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {
@@ -73,7 +74,10 @@ struct RevertMove: Operation {
 
     private func comeBack(_ site: ComputeSite) async throws(Fault) {
         let migration = try await site.migration(migration)
-        try await site.becomeOld(migration, .reverting)
+        do throws(Fault) { try await site.becomeOld(migration, .reverting) } catch {
+            // There is no other way than back: what Block storage refuses now is asked for again.
+            throw Fault(503, error.message)
+        }
         let server = try await site.server(server)
         try await site.returnSource(migration)
         let here = try site.mover(migration.source)
@@ -81,8 +85,12 @@ struct RevertMove: Operation {
             try await site.restore(try await site.room.guest(for: server), on: here)
         } else {
             try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
+            try await site.reconnect(server, on: here)
         }
         if migration.oldState == .active { try await site.wake(server.id, on: here) }
+        guard !migration.staysOnHost else { return }
+        try await VolumeJourney(site).complete(server.id, at: migration.source)
+        await VolumeJourney(site).releaseIfPossible(server.id)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {
@@ -105,7 +113,13 @@ struct RevertMove: Operation {
         }
     }
 
+    /// It is in ERROR, but where it was, and nothing is held for where it went.
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        let open = try await site.migration(migration)
+        if open.isOpen {
+            try await site.becomeOld(open, .reverting, leavesVolumes: true)
+            try await site.returnSource(open)
+        }
         try await site.endMove(migration, .error, fault, step: step, vmState: .error)
     }
 }

@@ -83,6 +83,7 @@ struct OffloadServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("destroy", attempts: 10, do: destroy),
+            Step("volumes", attempts: 10, do: disconnect),
             Step("ports", attempts: 10, do: unbind),
             Step("release", attempts: 10, do: release),
         ]
@@ -92,6 +93,11 @@ struct OffloadServer: Operation {
         let row = try await site.server(server)
         guard row.host != nil else { return }
         try await site.hypervisor(of: row).destroy(server)
+    }
+
+    /// The volumes stay the server's.
+    private func disconnect(_ site: ComputeSite) async throws(Fault) {
+        try await VolumeJourney(site).disconnect(server)
     }
 
     private func unbind(_ site: ComputeSite) async throws(Fault) {

@@ -85,14 +85,17 @@ struct UnshelveServer: Operation {
         var image: ImageSource?
         if let id = row.shelvedImage { image = try await site.imageSource(of: id) }
         let host = try site.hypervisor(of: row)
+        try await ServerVolumes(site).connect(row)
         try await site.bringKernel(of: row, to: host)
         try await host.boot(try await site.room.guest(for: row), image: image)
+        try await VolumeJourney(site).complete(server, at: nil)
     }
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {
         let row = try await site.server(server)
         guard row.host != nil else { return }
         try await site.hypervisor(of: row).destroy(server)
+        try await VolumeJourney(site).disconnect(server)
     }
 
     private func start(_ site: ComputeSite) async throws(Fault) {

@@ -88,6 +88,27 @@ extension FakeHypervisor: GuestSnapshots {
     }
 }
 
+extension FakeHypervisor: GuestQuieting {
+    package func quiet(_ server: String) async throws(Fault) {
+        try await change { () throws(Fault) in
+            let guest = try ours(server)
+            guard guest.state == .running else { throw .guestState(server, guest.state, "quiesce") }
+            guard guest.spec.properties["hw_qemu_guest_agent"] == "yes" else {
+                throw .conflict("QEMU guest agent is not enabled", code: "QemuGuestAgentNotEnabled")
+            }
+            guestsByID[server]?.isQuiet = true
+            quietsEver += 1
+        }
+    }
+
+    package func unquiet(_ server: String) async throws(Fault) {
+        try await change { () throws(Fault) in guestsByID[server]?.isQuiet = false }
+    }
+
+    /// Whether a guest's file systems are at rest.
+    package func isQuiet(_ server: String) -> Bool { guestsByID[server]?.isQuiet ?? false }
+}
+
 extension FakeHypervisor: GuestCrashDump {
     package func triggerCrashDump(_ server: String) async throws(Fault) {
         try await change { () throws(Fault) in

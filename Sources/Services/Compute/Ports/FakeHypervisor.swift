@@ -31,6 +31,8 @@ package actor FakeHypervisor: Hypervisor {
         var crashDumps = 0
         /// What its root disk holds, in short: kept when the guest moves, another when the disk is made anew.
         var disk = ""
+        /// Whether its file systems are at rest.
+        var isQuiet = false
         /// Whether it is awaited from another host.
         var isExpected = false
     }
@@ -45,6 +47,8 @@ package actor FakeHypervisor: Hypervisor {
     /// How long a guest that runs takes to change hosts.
     var journey = Duration.zero
     private var disksEver = 0
+    /// How often guests were brought to rest.
+    package internal(set) var quietsEver = 0
     private var watchers: [Int: AsyncStream<GuestEvent>.Continuation] = [:]
     private var watchersEver = 0
     private var trouble: Trouble

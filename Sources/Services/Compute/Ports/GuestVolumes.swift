@@ -99,6 +99,12 @@ extension VolumeConnection {
     package init(_ json: JSON) throws(Fault) {
         let kind = json["driver_volume_type"]?.string ?? ""
         let data = json["data"] ?? .null
+        // Without its key a guest would write over what is encrypted.
+        if data["encrypted"]?.bool == true {
+            throw .badRequest(
+                "The volume is encrypted, and this cloud has no key manager service that would know its key.",
+                code: "EncryptionUnsupported")
+        }
         switch kind {
         case "local":
             let path = try Self.text("device_path", data, kind)

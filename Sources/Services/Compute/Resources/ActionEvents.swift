@@ -56,6 +56,8 @@ struct ActionEvent: Sendable {
         case UnrescueServer.kind: "compute_unrescue_instance"
         case SnapshotServer.kind:
             action == ActionRule.createBackup.name ? "compute_backup_instance" : "compute_snapshot_instance"
+        case SnapshotVolumes.kind: "api_snapshot_instance"
+        case ReimageServer.kind: "compute_rebuild_instance"
         case ShelveServer.kind: "compute_shelve_instance"
         case OffloadServer.kind: "compute_shelve_offload_instance"
         case UnshelveServer.kind: "compute_unshelve_instance"

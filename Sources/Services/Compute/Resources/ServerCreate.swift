@@ -13,8 +13,8 @@ enum ServerCreate: Resource {
         let room = request.compute
         try draft.judge(request)
         let flavor = try await flavor(draft, request)
-        let disks = try await ServerDisks.plan(draft, flavor, request)
         let image = try await image(draft, flavor, request)
+        let disks = try await ServerDisks.plan(draft, flavor, image, request)
         let key = try await keypair(draft, request)
         try await networks(draft, request)
         try await securityGroups(draft, request)
@@ -22,7 +22,7 @@ enum ServerCreate: Resource {
         var scheduling = try await scheduling(draft, image, request)
         if disks.isVolumeBacked { scheduling.isVolumeBacked = true }
         let drafts = rows(
-            draft, flavor.snapshot, disks.isVolumeBacked ? nil : image, key, scheduling, disks.rootProperties, request)
+            draft, flavor.snapshot, image, key, scheduling, disks.rootProperties, request)
         let devices = drafts.map { disks.rows(for: $0, request.ids, request.now) }
         let servers = try await admit(drafts, devices, draft, request, room)
         return reply(servers, draft, request)
@@ -83,7 +83,7 @@ enum ServerCreate: Resource {
                 id: id, number: 0, projectID: request.caller.projectID ?? "", userID: request.caller.userID, name: name,
                 description: draft.description ?? (request.version < "2.19" ? name : nil),
                 hostname: hostname ?? Hostname.from(name, id), vmState: .building, taskState: .scheduling,
-                powerState: 0, imageID: image?.id, imageProperties: image?.guestProperties ?? rootProperties ?? [:],
+                powerState: 0, imageID: image?.id, imageProperties: rootProperties ?? image?.guestProperties ?? [:],
                 flavor: flavor,
                 vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags,
                 keyName: key?.name, keyPublic: key?.publicKey,
@@ -116,6 +116,8 @@ extension ServerCreate {
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Can not find requested image")
         }
+        // What the image's volumes need is Block storage's affair.
+        if image.isOfVolumes, image.status == "active" { return image }
         try image.admits(flavor.snapshot)
         try await image.requireKernel(request)
         return image

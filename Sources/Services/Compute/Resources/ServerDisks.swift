@@ -20,18 +20,24 @@ struct ServerDisks: Sendable {
                 + "combination is not valid.")
     }
 
-    static func plan(_ draft: ServerDraft, _ flavor: Flavor, _ request: Request) async throws(Fault) -> ServerDisks {
+    static func plan(
+        _ draft: ServerDraft, _ flavor: Flavor, _ image: ImageClient.Image?, _ request: Request
+    ) async throws(Fault) -> ServerDisks {
         var disks = ServerDisks()
-        guard !draft.devices.isEmpty else {
+        let defined = try BlockDeviceDraft.defined(by: image)
+        disks.devices = BlockDeviceDraft.merge(defined, draft.devices)
+        guard !disks.devices.isEmpty else {
             guard draft.imageRef != nil else { throw noBootSequence }
             return disks
         }
-        disks.devices = draft.devices
-        try disks.checkBoot(draft)
-        if draft.maxCount > 1, draft.devices.contains(where: { $0.source == .volume }) {
+        let isRooted = defined.contains { $0.bootIndex == 0 }
+        try disks.checkBoot(draft, isRooted: isRooted)
+        if draft.maxCount > 1, disks.devices.contains(where: { $0.source == .volume }) {
             throw .badRequest("Cannot attach one or more volumes to multiple instances")
         }
         try await disks.checkVolumes(request)
+        // The image tells more of its disks than the volumes that they were.
+        if isRooted, let image { disks.rootProperties = image.guestProperties }
         // The image's own disk is there without being written down.
         disks.devices.removeAll { $0.source == .image && $0.destination == .local }
         try disks.addFlavorDisks(flavor)
@@ -40,12 +46,13 @@ struct ServerDisks: Sendable {
     }
 
     /// Boot indexes count from 0 without a gap.
-    private func checkBoot(_ draft: ServerDraft) throws(Fault) {
+    /// - Parameter isRooted: whether the image names the root disk.
+    private func checkBoot(_ draft: ServerDraft, isRooted: Bool) throws(Fault) {
         var indexes = devices.compactMap(\.bootIndex).filter { $0 >= 0 }.sorted()
         // In the older form the image comes first without being named.
-        if draft.isOldDevices, draft.imageRef != nil { indexes.insert(0, at: 0) }
+        if draft.isOldDevices || draft.devices.isEmpty, draft.imageRef != nil, !isRooted { indexes.insert(0, at: 0) }
         guard !indexes.isEmpty, indexes == Array(0..<indexes.count) else { throw Self.noBootSequence }
-        if draft.imageRef != nil, devices.contains(where: { $0.destination == .volume && $0.isNamedRoot }) {
+        if draft.imageRef != nil, draft.devices.contains(where: { $0.destination == .volume && $0.isNamedRoot }) {
             throw .badRequest("The volume cannot be assigned the same device name as the root device vda")
         }
     }

@@ -62,6 +62,7 @@ extension ServerEvacuations {
         _ server: Server, _ migration: ServerMigration, _ placing: MovePlacing, _ request: Request
     ) async throws(Fault) -> Fault? {
         guard request.version < "2.34" else { return nil }
+        if let refusal = LiveChecks.refusal(server) { return refusal }
         let source = server.host ?? ""
         guard try await isUp(source, request) else {
             return .badRequest("Compute service of \(source) is unavailable at this time.")
@@ -85,6 +86,13 @@ struct LiveChecks {
     private let room: ComputeService
 
     init(_ room: ComputeService) { self.room = room }
+
+    /// Devices do not travel with what is in them.
+    static func refusal(_ server: Server) -> Fault? {
+        guard server.hostDevices.contains(where: { $0.portID == nil }) else { return nil }
+        return .badRequest(
+            "Migration pre-check error: This request does not explicitly request live-migratable devices.")
+    }
 
     func refusal(_ server: Server, to target: String) async throws(Fault) -> Fault? {
         if target == server.host {

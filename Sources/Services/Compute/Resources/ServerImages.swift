@@ -22,6 +22,7 @@ enum ServerImages: Resource {
         try body.end()
         try await checkQuota(metadata, request)
         try server.admit(.createImage)
+        if server.isVolumeBacked { return try await createVolumeImage(name, metadata, server, request) }
         let image = try await SnapshotIntent.reserve(name, of: server, type: "snapshot", metadata, request)
         try await SnapshotIntent.keeping(image, request) { () async throws(Fault) in
             try await server.begin(.createImage, request) { row, transaction throws(Fault) in
@@ -43,7 +44,7 @@ enum ServerImages: Resource {
         try body.end()
         try await checkQuota(metadata, request)
         try server.admit(.createBackup)
-        guard server.imageID != nil else {
+        guard !server.isVolumeBacked else {
             throw .badRequest("Backup is not supported for volume-backed instances.")
         }
         metadata["backup_type"] = type
@@ -61,7 +62,7 @@ enum ServerImages: Resource {
     }
 
     /// Since 2.45 the body says which image, before that its address at Image, as the catalog has it.
-    private static func reply(_ image: String, _ request: Request, hasLocation: Bool) async -> Reply {
+    static func reply(_ image: String, _ request: Request, hasLocation: Bool) async -> Reply {
         if request.version >= "2.45" { return .bare { $0.put("image_id", image) } }
         guard hasLocation else { return .empty }
         let known = try? await request.compute.catalog.address(of: "image", requestID: request.id)

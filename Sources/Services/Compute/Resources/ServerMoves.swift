@@ -35,7 +35,7 @@ extension ServerMoves {
         guard flavor.id != server.flavor.id || flavor != server.flavor else {
             throw .badRequest("When resizing, instances must change flavor!")
         }
-        if let imageID = server.imageID,
+        if let imageID = server.imageID, !server.isVolumeBacked,
             let image = try await request.compute.images.find(imageID, requestID: request.id)
         {
             try image.fit(flavor)
@@ -60,7 +60,7 @@ extension ServerMoves {
         } catch {
             throw error.status == 404 ? .badRequest(error.message) : error
         }
-        if flavor.diskGiB == 0, server.flavor.diskGiB != 0 {
+        if flavor.diskGiB == 0, server.flavor.diskGiB != 0, !server.isVolumeBacked {
             throw .badRequest(
                 "Server disk was unable to be resized because: Resize to zero disk flavor is not allowed.")
         }

@@ -17,22 +17,36 @@ enum ServerRebuild: Resource {
         let key = try await key(draft, request)
         guard let image = try await request.compute.images.find(draft.image, requestID: request.id, as: request.caller)
         else { throw .badRequest("Cannot find image for rebuild") }
-        try image.admits(server.flavor)
-        guard server.imageID != nil else {
-            throw .badRequest(
-                "Image \(draft.image) is unacceptable: Unable to rebuild with a different image for a volume-backed "
-                    + "server.")
+        let isVolumeBacked = server.isVolumeBacked
+        if isVolumeBacked {
+            guard image.status == "active" else { throw .badRequest("Image \(image.id) is not active.") }
+            try await checkVolumes(draft, server, request)
+        } else {
+            try image.admits(server.flavor)
         }
+        let reimages = isVolumeBacked && request.version >= "2.93"
         let changes = try changes(draft, server, image, key, request)
-        let isOther = server.imageID != draft.image
+        let isOther = server.imageID != draft.image && !isVolumeBacked
         let quota = try await request.quota()
-        try await server.begin(.rebuild, request) { row, transaction throws(Fault) in
+        let admit = { @Sendable (row: Server, transaction: Transaction) throws(Fault) in
             if let metadata = draft.metadata {
                 let most = try quota.options.limit("metadata_items", row.projectID, transaction)
                 try quota.require(
                     "metadata_items", used: 0, more: metadata.count, of: row.projectID, transaction,
                     or: .forbidden("Maximum number of metadata items exceeds \(most)"))
             }
+        }
+        if reimages {
+            try await server.begin(.rebuild, request) { row, transaction throws(Fault) in
+                try admit(row, transaction)
+                return ActionStart(
+                    .rebuilding, also: changes,
+                    work: ReimageServer(server: row.id, image: draft.image, wasStopped: row.vmState == .stopped))
+            }
+            return try await reply(server.id, draft, request)
+        }
+        try await server.begin(.rebuild, request) { row, transaction throws(Fault) in
+            try admit(row, transaction)
             return ActionStart(
                 .rebuilding, also: changes,
                 work: RebuildServer(
@@ -42,12 +56,41 @@ enum ServerRebuild: Resource {
         return try await reply(server.id, draft, request)
     }
 
+    /// What stands against making a root disk anew that is a volume: until 2.93 only the image it has will do.
+    private static func checkVolumes(
+        _ draft: RebuildDraft, _ server: Server, _ request: Request
+    ) async throws(Fault) {
+        if let certificates = draft.certificates, request.compute.options.signatures.trusted(certificates) != nil {
+            throw .badRequest(
+                "Image signature certificate validation failed for certificate: None. Image certificate validation is "
+                    + "not supported for volume-backed servers.")
+        }
+        let storage = request.compute.storage
+        for device in try await BlockDevice.of(server.id, request.database) {
+            guard let id = device.volumeID else { continue }
+            guard let volume = try await storage.volume(id, requestID: request.id) else {
+                throw .badRequest("Volume \(id) could not be found.")
+            }
+            if device.isRoot, request.version < "2.93", volume.imageProperties["image_id"] != draft.image {
+                throw .badRequest(
+                    "Image \(draft.image) is unacceptable: Unable to rebuild with a different image for a "
+                        + "volume-backed server.")
+            }
+            guard volume.status == "in-use" else {
+                throw .badRequest(
+                    "Invalid volume: volume '\(id)' status must be 'in-use'. Currently in '\(volume.status)' status")
+            }
+        }
+    }
+
     /// What the row says from now on: a rebuild that fails does not take it back, as upstream's does not.
     private static func changes(
         _ draft: RebuildDraft, _ server: Server, _ image: ImageClient.Image, _ key: Keypair?, _ request: Request
     ) throws(Fault) -> SQL {
+        // No image of its own: that is how clients know a server on a volume.
+        let imageID = server.isVolumeBacked ? server.imageID : image.id
         var changes: [SQL] = [
-            "image_id = \(image.id)", "image_properties = \(try JSON.column(image.guestProperties))", "progress = 0",
+            "image_id = \(imageID)", "image_properties = \(try JSON.column(image.guestProperties))", "progress = 0",
             "admin_password = \(draft.password)",
         ]
         var scheduling = server.scheduling

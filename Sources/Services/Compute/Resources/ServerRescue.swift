@@ -26,10 +26,10 @@ enum ServerRescue: Resource {
         try server.admit(.rescue)
         if let named {
             guard let image = try await request.compute.images.find(named, requestID: request.id, as: request.caller),
-                image.status == "active", image.properties["img_block_device_mapping"] == nil
+                image.status == "active", !image.isOfVolumes
             else { throw .badRequest("Requested rescue image '\(named)' is not supported") }
         }
-        if server.imageID == nil { try await judgeVolume(named, server, request) }
+        if server.isVolumeBacked { try await judgeVolume(named, server, request) }
         let (image, given) = (named ?? server.imageID, password ?? ServerDraft.password(request.ids))
         try await server.begin(.rescue, request) { row, _ in
             ActionStart(

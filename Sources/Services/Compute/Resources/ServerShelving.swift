@@ -20,7 +20,7 @@ enum ServerShelving: Resource {
         try server.admit(.shelve)
         let leavesHost = request.compute.options.life.shelvedOffloadTime == .zero
         // A server on a volume has its disk there: it leaves its host, and needs no image.
-        guard server.imageID != nil else {
+        guard !server.isVolumeBacked else {
             try await server.begin(.shelve, request) { row, _ in
                 ActionStart(
                     .shelving,

@@ -19,7 +19,7 @@ struct SnapshotIntent: Record {
 
     /// Reserves an image in the name of whoever asks; its bytes come when the work is done.
     static func reserve(
-        _ name: String, of server: Server, type: String, _ metadata: [String: String], _ request: Request
+        _ name: String, of server: Server, type: String?, _ metadata: [String: String], _ request: Request
     ) async throws(Fault) -> String {
         let (id, images) = (request.ids.uuid(), request.compute.images)
         let intent = SnapshotIntent(imageID: id, serverID: server.id, createdAt: request.now)
@@ -69,18 +69,26 @@ extension SnapshotIntent {
     ]
 
     /// The image as upstream describes a server's disk: what it was made from, whose it is, what it needs.
+    /// - Parameter type: nil of a server whose disks are volumes, of which less is told.
     private static func draft(
-        _ id: String, _ name: String, _ server: Server, _ type: String, _ metadata: [String: String],
+        _ id: String, _ name: String, _ server: Server, _ type: String?, _ metadata: [String: String],
         _ request: Request
     ) async throws(Fault) -> JSONObject {
         var draft: JSONObject = [
-            "id": .string(id), "name": .string(name), "disk_format": "qcow2", "container_format": "bare",
+            "id": .string(id), "name": .string(name), "disk_format": type == nil ? "raw" : "qcow2",
+            "container_format": "bare",
         ]
         for (key, value) in server.imageProperties where !notInherited.contains(key) && !key.hasPrefix("os_glance") {
             draft[key] = .string(value)
         }
         let isOwner = server.projectID == request.caller.projectID
         draft["visibility"] = .string(isOwner ? "private" : "shared")
+        guard let type else {
+            draft["root_device_name"] = server.rootDeviceName.map(JSON.string)
+            if !isOwner { draft["instance_owner"] = .string(server.projectID) }
+            for (key, value) in metadata { draft[key] = .string(value) }
+            return draft
+        }
         if let base = server.imageID {
             draft["base_image_ref"] = .string(base)
             if let image = try await request.compute.images.find(base, requestID: request.id) {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Compute
+internal import Kernel
+
+/// What is different in a guest's description where it arrives: how volumes are reached from there, and which
+/// processors and memory it has.
+struct ArrivalChanges: Codable {
+    /// Whole elements of the description over there; nil where that has none.
+    private var tuning: String?
+    private var placement: String?
+    /// Disks by volume.
+    private(set) var volumes: [String: String] = [:]
+
+    /// - Parameter description: the guest's, as the host makes it that awaits it.
+    init(_ description: String, volumes ids: [String]) {
+        tuning = XMLSlice("cputune", in: description[...])?.text(of: description)
+        placement = XMLSlice("numatune", in: description[...])?.text(of: description)
+        for id in ids { volumes[id] = XMLSlice(diskOf: id, in: description)?.text(of: description) }
+    }
+
+    /// The description to be sent, as it is to be over there.
+    func apply(to description: String) -> String {
+        var text = description
+        XMLSlice.replace("cputune", in: &text, with: tuning)
+        XMLSlice.replace("numatune", in: &text, with: placement)
+        for (id, disk) in volumes.sorted(by: { $0.key < $1.key }) {
+            guard let slice = XMLSlice(diskOf: id, in: text) else { continue }
+            text.replaceSubrange(slice.range, with: Self.reached(slice.text(of: text), as: disk))
+        }
+        return text
+    }
+
+    /// A disk as it is, but for where its data are and who asks for them.
+    private static func reached(_ disk: String, as other: String) -> String {
+        var text = disk
+        for name in ["source", "auth"] {
+            let new = XMLSlice(name, in: other[...])?.text(of: other)
+            if let slice = XMLSlice(name, in: text[...]) {
+                text.replaceSubrange(slice.range, with: new ?? "")
+            } else if let new, let end = text.firstRange(of: ">") {
+                text.insert(contentsOf: new, at: end.upperBound)
+            }
+        }
+        guard let kind = XMLElement.parse(other)?.attributes["type"], let end = text.firstIndex(of: ">"),
+            let old = XMLElement.parse(disk)?.attributes["type"]
+        else { return text }
+        let opening = text[..<end].replacing("type='\(old)'", with: "type='\(kind)'")
+        return String(opening) + text[end...]
+    }
+}
+
+/// Where an element is in a text that libvirt or this driver wrote.
+private struct XMLSlice {
+    let range: Range<String.Index>
+
+    /// The first element of a name.
+    init?(_ name: String, in text: Substring) {
+        var rest = text
+        while let open = rest.firstRange(of: "<" + name) {
+            rest = rest[open.upperBound...]
+            guard let next = rest.first, " />\n".contains(next), let end = rest.firstIndex(of: ">") else { continue }
+            if rest[..<end].last == "/" {
+                range = open.lowerBound..<rest.index(after: end)
+                return
+            }
+            guard let close = rest.firstRange(of: "</\(name)>") else { return nil }
+            range = open.lowerBound..<close.upperBound
+            return
+        }
+        return nil
+    }
+
+    init?(diskOf volume: String, in text: String) {
+        var rest = text[...]
+        while let slice = XMLSlice("disk", in: rest) {
+            if text[slice.range].contains("<serial>\(volume)</serial>") {
+                self = slice
+                return
+            }
+            rest = text[slice.range.upperBound...]
+        }
+        return nil
+    }
+
+    func text(of whole: String) -> String { String(whole[range]) }
+
+    /// Puts another element in an element's place, or beside the processors where there was none.
+    static func replace(_ name: String, in text: inout String, with new: String?) {
+        if let slice = XMLSlice(name, in: text[...]) {
+            text.replaceSubrange(slice.range, with: new ?? "")
+        } else if let new, let vcpu = XMLSlice("vcpu", in: text[...]) {
+            text.insert(contentsOf: new, at: vcpu.range.upperBound)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// Rebuilds a server whose root disk is a volume: Block storage writes the image over the volume, which stays reserved
+/// for the server meanwhile, and the guest is made anew on it.
+struct ReimageServer: Operation {
+    static let kind = "compute.reimage"
+
+    let server: String
+    let image: String
+    let wasStopped: Bool
+
+    var subject: String { server }
+    var deadline: Duration { .seconds(10_800) }
+
+    var steps: [Step<ComputeSite>] {
+        var steps: [Step<ComputeSite>] = [
+            Step("stop", attempts: 2, budget: .seconds(300), do: stop),
+            Step("detach", attempts: 5, do: detach, undo: attach),
+            Step("reimage", attempts: 1, budget: .seconds(7200), do: reimage),
+            Step("rebuild", attempts: 3, budget: .seconds(900), do: rebuild),
+        ]
+        if wasStopped { steps.append(Step("stop again", do: stopAgain)) }
+        return steps
+    }
+
+    private func root(_ site: ComputeSite) async throws(Fault) -> BlockDevice {
+        guard let root = try await BlockDevice.of(server, site.database).first(where: \.isRoot), root.volumeID != nil
+        else { throw .internalError("Unable to find root block device mapping for volume-backed instance.") }
+        return root
+    }
+
+    private func stop(_ site: ComputeSite) async throws(Fault) {
+        let host = try site.hypervisor(of: try await site.server(server))
+        let state = try await host.state(of: server)
+        guard state == .running || state == .paused else { return }
+        try await host.power(server, .stop(grace: state == .running ? site.room.options.graceOfStop : .zero))
+    }
+
+    /// Nothing writes to the volume but Block storage.
+    private func detach(_ site: ComputeSite) async throws(Fault) {
+        try await VolumeJourney(site).disconnect(server, only: try await root(site).id)
+    }
+
+    private func attach(_ site: ComputeSite) async throws(Fault) {
+        let row = try await site.server(server)
+        try await ServerVolumes(site).connect(try await root(site), row)
+        try await VolumeJourney(site).complete(server, at: nil)
+    }
+
+    private func reimage(_ site: ComputeSite) async throws(Fault) {
+        let (storage, volume) = (site.room.storage, try await root(site).volumeID ?? "")
+        do throws(Fault) {
+            // A run before a crash may have asked for it; asking once more does it once more.
+            if try await storage.volume(volume, requestID: site.requestID)?.status != "downloading" {
+                try await storage.reimage(volume, with: image, requestID: site.requestID)
+            }
+            try await ServerVolumes(site).waitUntilMade(volume)
+        } catch {
+            site.room.log.warning(
+                "a volume did not get its image", ["volume": volume, "image": image, "error": error.message])
+            throw Fault(
+                error.status,
+                "Build of instance \(server) aborted: Failed to rebuild volume backed instance. \(error.message)")
+        }
+    }
+
+    private func rebuild(_ site: ComputeSite) async throws(Fault) {
+        try await site.mark(server, .rebuildSpawning)
+        let row = try await site.server(server)
+        try await ServerVolumes(site).connect(try await root(site), row)
+        try await site.ability((any GuestRebuilding).self, of: row, to: "rebuild")
+            .rebuild(try await site.room.guest(for: row), image: nil, keepsEphemeral: false)
+        try await VolumeJourney(site).complete(server, at: nil)
+    }
+
+    private func stopAgain(_ site: ComputeSite) async throws(Fault) {
+        try await site.hypervisor(of: try await site.server(server)).power(server, .stop(grace: .zero))
+    }
+
+    func succeeded(_ site: ComputeSite) async throws(Fault) {
+        let (state, power): (VMState, GuestState) = wasStopped ? (.stopped, .shutdown) : (.active, .running)
+        try await site.settle(
+            server,
+            set: """
+                vm_state = \(state), power_state = \(power.rawValue), progress = 100, fault = NULL,
+                launched_at = \(site.clock.now())
+                """)
+    }
+
+    func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
+        try await site.fail(server, fault, step: step)
+    }
+}

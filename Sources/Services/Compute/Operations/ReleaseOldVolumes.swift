@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+
+/// Lets go of what is held of volumes for a host that their server left: Block storage could not when it moved. Between
+/// a server's other operations, so that no move under way loses what it has reserved.
+struct ReleaseOldVolumes: Operation {
+    static let kind = "compute.release-old-volumes"
+
+    let server: String
+
+    var subject: String { server }
+
+    var steps: [Step<ComputeSite>] { [Step("terminate_volume_connections", attempts: 8, do: release)] }
+
+    private func release(_ site: ComputeSite) async throws(Fault) { try await VolumeJourney(site).release(server) }
+}
+
+extension MoveKeeper {
+    /// Queues that for servers to which nothing else is being done.
+    func releaseOldVolumes() async throws(Fault) {
+        let rows = try await room.database.rows(
+            """
+            SELECT DISTINCT d.server_id FROM compute_block_devices d
+            JOIN compute_servers s ON s.id = d.server_id
+            WHERE d.other_host IS NOT NULL AND s.deleted_at IS NULL AND s.task_state IS NULL
+            """)
+        let (queue, ids) = (room.queue, room.ids)
+        for server in rows.compactMap({ $0.text("server_id") }) {
+            let requestID = "req-" + ids.uuid()
+            try await room.database.transaction { transaction throws(Fault) in
+                let busy = try transaction.count(
+                    OperationRecord.self, "subject = \(server) AND state IN ('queued', 'running', 'undoing')")
+                guard busy == 0 else { return }
+                try queue.enqueue(ReleaseOldVolumes(server: server), requestID: requestID, in: transaction)
+            }
+        }
+    }
+}
