@@ -72,6 +72,7 @@ def flavors(a, conn, types, v):
         found[1].id if len(found) > 1 else v['FLAVOR'])
     v['COMPUTE_NODES'], v['MULTINODE'] = str(nodes), str(nodes > 1).lower()
     v['REAL_GUESTS'] = str(real).lower()  # made-up guests have no screen to look at
+    v['MADE_UP_GUESTS'] = str(not real).lower()  # real ones need an agent for some things
 
 
 def microversions(a, conn, types, v):
@@ -158,6 +159,8 @@ def discover(a, work):
         attempt('roles', lambda: [
             conn.identity.find_role(r) or conn.identity.create_role(name=r)
             for r in ('member', 'reader', 'ResellerAdmin')])
+        if 'compute-feature-enabled.unified_limits=true' in a.set:
+            attempt('limits', lambda: make_limits(conn, region))
     if not env('TEMPEST_SCENARIO_IMAGE'):
         with open(v['SCENARIO_IMAGE'], 'wb') as f:
             f.truncate(1 << 20)
@@ -199,3 +202,13 @@ def make_defaults(conn, ext):
             conn.network.create_subnet_pool(
                 name=f'shared-default-subnetpool-v{version}', prefixes=[prefix], default_prefix_length=length,
                 is_shared=True, is_default=True)
+
+
+def make_limits(conn, region):
+    """What Compute asks Identity about when its quota driver is that of unified limits."""
+    nova = next(s for s in conn.identity.services() if s.type == 'compute')
+    known = {limit.resource_name for limit in conn.identity.registered_limits(service_id=nova.id)}
+    for name, value in (('servers', 10), ('class:VCPU', 20), ('class:MEMORY_MB', 51200), ('class:DISK_GB', 1000)):
+        if name not in known:
+            conn.identity.create_registered_limit(
+                service_id=nova.id, region_id=region, resource_name=name, default_limit=value)
