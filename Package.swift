@@ -123,6 +123,9 @@ let package = Package(
             "LoadBalancerHAProxyTests", "LoadBalancerHAProxy", "LoadBalancerOVN", "LoadBalancer", "NetworkOVN",
             "Network", "OVSDB", "Engines",
             "Kernel"),
+        tests(
+            "LoadBalancerOVNTests", "LoadBalancerOVN", "LoadBalancerHAProxy", "LoadBalancer", "NetworkOVN", "Network",
+            "OVSDB", "Engines", "Kernel"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
         tests("RoutingBIRDTests", "RoutingBIRD", "Network", "Kernel"),

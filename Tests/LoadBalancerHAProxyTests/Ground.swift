@@ -80,6 +80,7 @@ struct Ground {
     }
 
     private static let balancerPort = port("vip-port", vip, 5)
+    private static let secondPort = port("vip-port-2", "10.0.0.6", 6)
     private static var topology: Topology {
         let ports = (members + [client]).enumerated().map { port("p\($0.offset)", $0.element, 20 + UInt64($0.offset)) }
         return Topology(
@@ -90,7 +91,7 @@ struct Ground {
                         SubnetSpec(
                             id: "inner-4", cidr: CIDR(strict: "10.0.0.0/24")!, gateway: .v4(10, 0, 0, 1), dhcp: false)
                     ])
-            ], ports: ports + [balancerPort], routers: [], securityGroups: [])
+            ], ports: ports + [balancerPort, secondPort], routers: [], securityGroups: [])
     }
 
     static func balancer(_ listeners: [ListenerSpec], _ pools: [PoolSpec]) -> BalancerSpec {
@@ -99,6 +100,17 @@ struct Ground {
             mac: balancerPort.mac.description, mtu: 1442,
             addresses: [BalancerSpec.Address(address: vip, subnetID: "inner-4", cidr: "10.0.0.0/24")],
             listeners: listeners, pools: pools)
+    }
+
+    /// Without listeners and pools; the first or the second.
+    static func bare(_ number: Int) -> BalancerSpec {
+        var spec = balancer([], [])
+        guard number == 2 else { return spec }
+        (spec.id, spec.portID, spec.mac) = (
+            "21111111-2222-4333-8444-555555555555", secondPort.id, secondPort.mac.description
+        )
+        spec.addresses = [BalancerSpec.Address(address: "10.0.0.6", subnetID: "inner-4", cidr: "10.0.0.0/24")]
+        return spec
     }
 
     static func pool(_ id: String, _ count: Int = 2, _ more: (inout PoolSpec) -> Void = { _ in }) -> PoolSpec {

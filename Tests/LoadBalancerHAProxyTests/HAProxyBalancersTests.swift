@@ -16,6 +16,13 @@ struct HAProxyBalancersTests {
         return listener
     }
 
+    @Test("It does what every provider must")
+    func conformance() async throws {
+        try await Ground.with { ground in
+            for part in BalancerProviderConformance.allCases { try await part.run(on: ground.provider, Ground.bare) }
+        }
+    }
+
     @Test("Requests are spread over members; one that fails its checks gets none until it answers again")
     func spreading() async throws {
         try await Ground.with { ground in
@@ -56,6 +63,27 @@ struct HAProxyBalancersTests {
             #expect(try await ground.provider.present().isEmpty)
             await first.terminate(grace: .seconds(1))
             await second.terminate(grace: .seconds(1))
+        }
+    }
+
+    @Test("Members are pinged, and found out when they are gone")
+    func pings() async throws {
+        try await Ground.with { ground in
+            var pool = Ground.pool("pool", 3) {
+                $0.monitor = MonitorSpec(id: "hm", kind: .ping, delay: 1, timeout: 3, rise: 1, fall: 1)
+            }
+            // Nobody has this address.
+            pool.members[2].address = "10.0.0.99"
+            let spec = Ground.balancer([Self.listener()], [pool])
+            try await ground.provider.put(spec)
+            let wanted: [String: BalancerReport.Health] = ["m0": .up, "m1": .up, "m2": .down]
+            var found: [String: BalancerReport.Health]?
+            for _ in 1...60 where found != wanted {
+                found = try await ground.provider.report(spec.id)?.members
+                _ = try Subprocess.runBlocking(["sleep", "0.2"], timeout: .seconds(2))
+            }
+            #expect(found == wanted)
+            try await ground.provider.remove(spec.id)
         }
     }
 

@@ -12,16 +12,23 @@ struct BalancerCloud {
     let cloud: TestCloud
     let service: LoadBalancerService
     let haproxy: FakeLoadBalancerProvider
+    let ovn = FakeLoadBalancerProvider(.ovn)
     let certificates = FakeCertificateStore()
     let network: String
     let subnet: String
 
-    init(options: LoadBalancerOptions = LoadBalancerOptions()) async throws {
+    /// - Parameter trouble: stands between the room and its providers.
+    init(
+        options: LoadBalancerOptions = LoadBalancerOptions(), clock: any WallClock = MachineClock(),
+        ids: any Identifiers = RandomIdentifiers(),
+        trouble: (any LoadBalancerProvider) -> any LoadBalancerProvider = { $0 }
+    ) async throws {
         let haproxy = FakeLoadBalancerProvider(.haproxy)
-        let providers = BalancerProviders(haproxy: haproxy, ovn: FakeLoadBalancerProvider(.ovn))
+        let providers = BalancerProviders(haproxy: trouble(haproxy), ovn: trouble(ovn))
         let made = Made()
         let store = certificates
         cloud = try await TestCloud(
+            clock: clock, ids: ids,
             rooms: { parts in
                 NetworkService(
                     database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log,

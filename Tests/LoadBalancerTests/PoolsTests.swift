@@ -9,7 +9,8 @@ struct PoolsTests {
     func health() async throws {
         let cloud = try await BalancerCloud()
         let balancer = try await cloud.balancer()
-        let pool = try await cloud.pool(balancer.id)
+        let listener = try await cloud.listener(balancer.id)
+        let pool = try await cloud.pool(balancer.id, ["listener_id": .string(listener.id)])
         let members = [try await cloud.member(pool.id), try await cloud.member(pool.id, "10.0.0.51")]
         #expect(
             await cloud.show("member", "/lbaas/pools/\(pool.id)/members/\(members[0].id)").operating == "NO_MONITOR")

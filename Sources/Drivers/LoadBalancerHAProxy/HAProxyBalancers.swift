@@ -34,6 +34,11 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         {
             return
         }
+        if balancer.pools.contains(where: { $0.monitor?.kind == .ping }) {
+            // Arguments: address and port of the proxy, address and port of the member.
+            try FileSystem.write(
+                "#!/bin/sh\nexec ping -q -n -c 1 -W 5 \"$3\" > /dev/null 2>&1\n", to: settings.pingScript, mode: 0o755)
+        }
         for (path, text) in wanted.files { try FileSystem.write(text, to: path) }
         let next = files.configuration + ".next"
         try FileSystem.write(wanted.text, to: next)
@@ -70,6 +75,7 @@ package struct HAProxyBalancers: LoadBalancerProvider {
             }
             try place.unplug()
             FileSystem.remove(files.folder)
+            if FileSystem.list(settings.folder).isEmpty { FileSystem.remove(settings.pingScript) }
         }
     }
 

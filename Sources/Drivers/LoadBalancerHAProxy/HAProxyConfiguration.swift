@@ -9,10 +9,12 @@ struct HAProxyConfiguration {
     private(set) var files: [String: String] = [:]
     private let spec: BalancerSpec
     private let place: BalancerFiles
+    private let pingScript: String
 
     init(_ spec: BalancerSpec, _ settings: HAProxySettings) {
         self.spec = spec
         place = BalancerFiles(settings, spec.id)
+        pingScript = settings.pingScript
         writeGlobal(settings)
         let shown = spec.enabled ? spec.listeners.filter(\.enabled) : []
         for listener in shown where listener.protocol.transport == .tcp { writeFrontend(listener) }
@@ -52,6 +54,10 @@ struct HAProxyConfiguration {
         line("localpeer balancer")
         line("ssl-default-bind-options ssl-min-ver TLSv1.2")
         line("tune.ssl.default-dh-param 2048")
+        if spec.pools.contains(where: { $0.monitor?.kind == .ping }) {
+            line("external-check")
+            line("insecure-fork-wanted")
+        }
         text += "\ndefaults\n"
         line("retries 3")
         line("option redispatch")
@@ -183,7 +189,10 @@ struct HAProxyConfiguration {
         line("mode \(isWeb ? "http" : "tcp")")
         line("balance \(HAProxyText.algorithm(pool.algorithm))")
         if let kept = pool.persistence { for words in HAProxyText.persistence(kept) { line(words) } }
-        if let monitor = pool.monitor { for words in HAProxyText.monitor(monitor) { line(words) } }
+        if let monitor = pool.monitor {
+            for words in HAProxyText.monitor(monitor) { line(words) }
+            if monitor.kind == .ping { line("external-check command \(pingScript)") }
+        }
         if let listener {
             line("timeout connect \(listener.timeoutConnect)")
             line("timeout server \(listener.timeoutServer)")

@@ -12,6 +12,8 @@ package struct HAProxySettings: Sendable, Hashable {
     /// Open vSwitch's database: `unix:/path/db.sock`.
     package var switchDatabase: String
     package var connectionsMax = 50_000
+    /// What PING monitors run. HAProxy runs it as nobody, who may not enter a cloud's own folder.
+    var pingScript: String { "/run/\(prefix)-ping" }
 
     package init(folder: String, prefix: String, chassis: NetworkNamespace, switchDatabase: String) {
         self.folder = folder

@@ -3,11 +3,13 @@ import Kernel
 import LoadBalancer
 import OVSDB
 
-/// One balancer as northbound rows (ovn-nb(5), Load_Balancer): one per transport, linked to the switches of its address
-/// and its members and to the routers between them.
+/// One balancer as northbound rows (ovn-nb(5), Load_Balancer): one per transport, linked to the switches that clients
+/// are on and to the routers between them; and the router that answers for its address (decision 54).
 struct BalancerRows {
     /// Whose a row is: the balancer's id.
     static let mark = "apus:balancer"
+    /// What else a row notes: where it belongs, and which port and addresses are its balancer's.
+    static let (places, port, addresses, outside) = ("apus:places", "apus:port", "apus:addresses", "neutron:vip_fip")
     /// The networks' own mark on switches and routers.
     private static let network = "apus:id"
 
@@ -20,14 +22,33 @@ struct BalancerRows {
             ]),
         OVSDBMonitor("Load_Balancer_Health_Check", columns: ["vip", "options", "external_ids"]),
         OVSDBMonitor("Logical_Switch", columns: ["ports", "load_balancer", "external_ids"], index: network),
-        OVSDBMonitor("Logical_Switch_Port", columns: ["name", "type", "options", "addresses"]),
-        OVSDBMonitor("Logical_Router", columns: ["ports", "load_balancer", "external_ids"], index: network),
-        OVSDBMonitor("Logical_Router_Port", columns: ["name"]),
+        OVSDBMonitor(
+            "Logical_Switch_Port", columns: ["name", "type", "options", "addresses", "external_ids"], index: network),
+        OVSDBMonitor(
+            "Logical_Router",
+            columns: ["name", "ports", "load_balancer", "static_routes", "nat", "options", "external_ids"],
+            index: network),
+        OVSDBMonitor("Logical_Router_Port", columns: ["name", "mac", "networks"]),
+        OVSDBMonitor("Logical_Router_Static_Route", columns: ["ip_prefix", "nexthop"]),
+        OVSDBMonitor("NAT", columns: ["type", "external_ip", "logical_ip"]),
     ]
 
-    private let replica: OVSDBReplica
+    let replica: OVSDBReplica
+    /// The hosts by the physical networks that they reach.
+    let hosts: [String: [String]]
 
-    init(_ replica: OVSDBReplica) { self.replica = replica }
+    init(_ replica: OVSDBReplica, hosts: [String: [String]] = [:]) {
+        self.replica = replica
+        self.hosts = hosts
+    }
+
+    /// The balancers that there are, or were.
+    var balancers: Set<String> {
+        Set(
+            ["Load_Balancer", "Logical_Router"].flatMap { replica.rows($0) }.compactMap {
+                $0["external_ids"][Self.mark]
+            })
+    }
 
     func present(_ balancer: String) -> [OVSDBRow] {
         replica.rows("Load_Balancer").filter { $0["external_ids"][Self.mark] == balancer }.sorted { $0.uuid < $1.uuid }
@@ -40,7 +61,7 @@ struct BalancerRows {
         return (String(address), Int(place[place.index(after: colon)...]) ?? 0)
     }
 
-    private static func join(_ address: String, _ port: Int) -> String {
+    static func join(_ address: String, _ port: Int) -> String {
         address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
     }
 
@@ -48,8 +69,9 @@ struct BalancerRows {
 
     func operations(_ spec: BalancerSpec) -> [OVSDBOperation] {
         var operations: [OVSDBOperation] = []
+        var atoms: Set<OVSDBAtom> = []
         let before = present(spec.id)
-        let wanted = places(spec)
+        let area = BalancerArea(spec, self)
         for transport in ["tcp", "udp", "sctp"] {
             let row = before.first { $0["protocol"].string == transport }
             let listeners = spec.listeners.filter { $0.protocol.transport.rawValue.lowercased() == transport }
@@ -58,8 +80,9 @@ struct BalancerRows {
                 if let row { operations += deletion(row) }
                 continue
             }
-            var columns = columns(spec, listeners, transport)
-            let checks = checks(spec, listeners)
+            let sheet = BalancerColumns(spec, listeners, area, self)
+            var columns = sheet.columns(transport)
+            let checks = sheet.checks
             var held: OVSDBValue = row?["health_check"] ?? .empty
             if current(row) != checks {
                 var names: Set<OVSDBAtom> = []
@@ -74,9 +97,10 @@ struct BalancerRows {
                 held = .set(names)
             }
             columns["health_check"] = held
-            operations += write(columns, row, wanted, "lb_\(transport)")
+            operations += write(columns, row, area.places, "lb_\(transport)")
+            atoms.insert(row.map { .uuid($0.uuid) } ?? .named("lb_\(transport)"))
         }
-        return operations
+        return operations + routerOperations(spec, area, atoms)
     }
 
     private func write(
@@ -106,87 +130,6 @@ struct BalancerRows {
         return operations
     }
 
-    /// Links are taken back by name: they are weak, but ovsdb-server 3.1.0 may leave them dangling.
-    func deletion(_ row: OVSDBRow) -> [OVSDBOperation] {
-        holders(row).sorted { $0.uuid < $1.uuid }.map { link($0, .delete, .uuid(row.uuid)) }
-            + [.delete(table: "Load_Balancer", where: [.row(row.uuid)])]
-    }
-
-    private func link(_ place: Place, _ mutator: OVSDBMutation.Mutator, _ value: OVSDBValue) -> OVSDBOperation {
-        .mutate(
-            table: place.table, where: [.row(place.uuid)], [OVSDBMutation("load_balancer", mutator, value)])
-    }
-
-    // MARK: - Columns
-
-    private func serving(_ pool: PoolSpec?) -> [MemberSpec] {
-        guard let pool, pool.enabled else { return [] }
-        return pool.members.filter { $0.enabled && $0.weight > 0 }
-    }
-
-    /// OVN knows no weights, but takes a member several times.
-    private func weighted(_ members: [MemberSpec]) -> [MemberSpec] {
-        guard let first = members.first?.weight, members.contains(where: { $0.weight != first }) else { return members }
-        let most = members.map(\.weight).max() ?? 1
-        return members.flatMap { member in
-            let times = max(1, (member.weight * 10 + most / 2) / most)
-            return Array(repeating: member, count: times)
-        }
-    }
-
-    private func columns(
-        _ spec: BalancerSpec, _ listeners: [ListenerSpec], _ transport: String
-    ) -> [String: OVSDBValue] {
-        var vips: [String: String] = [:]
-        var ids = [Self.mark: spec.id, "apus:places": placeNames(spec)]
-        var sources: [String: String] = [:]
-        var kept: SessionPersistence?
-        var bySource = false
-        for listener in listeners {
-            ids["listener:\(listener.id)"] = "\(listener.port)"
-            let pool = spec.pool(listener.defaultPoolID)
-            kept = pool?.persistence ?? kept
-            bySource = bySource || pool?.algorithm == .sourceIP
-            for member in pool?.members ?? [] {
-                ids["member:\(member.id)"] =
-                    member.enabled ? Self.join(member.address, member.port) : "disabled"
-                if pool?.monitor != nil, let source = member.monitorSource, let port = port(member) {
-                    sources[member.address] = "\(port):\(source)"
-                }
-            }
-            guard spec.enabled, listener.enabled else { continue }
-            for address in spec.addresses {
-                let isSix = address.address.contains(":")
-                let targets = serving(pool).filter { $0.address.contains(":") == isSix }
-                vips[Self.join(address.address, listener.port)] =
-                    weighted(targets).map { Self.join($0.address, $0.port) }.joined(separator: ",")
-            }
-        }
-        var options: [String: String] = [:]
-        if let kept { options["affinity_timeout"] = "\(kept.timeout ?? 360)" }
-        let fields = kept == nil && !bySource ? ["ip_dst", "ip_src", "tp_dst", "tp_src"] : ["ip_dst", "ip_src"]
-        return [
-            "name": .string(spec.id), "protocol": .string(transport), "vips": .strings(vips),
-            "external_ids": .strings(ids), "options": .strings(options), "selection_fields": .strings(fields),
-            "ip_port_mappings": .strings(sources),
-        ]
-    }
-
-    /// What is looked at, and how: options by address and port of the balancer.
-    private func checks(_ spec: BalancerSpec, _ listeners: [ListenerSpec]) -> [String: [String: String]] {
-        var checks: [String: [String: String]] = [:]
-        for listener in listeners where spec.enabled && listener.enabled {
-            guard let monitor = spec.pool(listener.defaultPoolID)?.monitor else { continue }
-            for address in spec.addresses {
-                checks[Self.join(address.address, listener.port)] = [
-                    "interval": "\(max(monitor.delay, 1))", "timeout": "\(max(monitor.timeout, 1))",
-                    "success_count": "\(monitor.rise)", "failure_count": "\(monitor.fall)",
-                ]
-            }
-        }
-        return checks
-    }
-
     private func current(_ row: OVSDBRow?) -> [String: [String: String]] {
         var checks: [String: [String: String]] = [:]
         for uuid in row?["health_check"].uuids ?? [] {
@@ -198,16 +141,20 @@ struct BalancerRows {
         return checks
     }
 
-    /// The logical port that has a member's address.
-    private func port(_ member: MemberSpec) -> String? {
-        guard let network = member.networkID, let here = replica.indexed("Logical_Switch", network) else { return nil }
-        for uuid in here["ports"].uuids {
-            guard let port = replica.row("Logical_Switch_Port", uuid) else { continue }
-            for text in port["addresses"].strings where text.split(separator: " ").contains(Substring(member.address)) {
-                return port["name"].string
-            }
-        }
-        return nil
+    /// Everything of a balancer goes.
+    func removal(_ balancer: String) -> [OVSDBOperation] {
+        present(balancer).flatMap { deletion($0) } + (router(of: balancer).map(routerDeletion) ?? [])
+    }
+
+    /// Links are taken back by name: they are weak, but ovsdb-server 3.1.0 may leave them dangling.
+    private func deletion(_ row: OVSDBRow) -> [OVSDBOperation] {
+        holders(row).sorted { $0.uuid < $1.uuid }.map { link($0, .delete, .uuid(row.uuid)) }
+            + [.delete(table: "Load_Balancer", where: [.row(row.uuid)])]
+    }
+
+    private func link(_ place: Place, _ mutator: OVSDBMutation.Mutator, _ value: OVSDBValue) -> OVSDBOperation {
+        .mutate(
+            table: place.table, where: [.row(place.uuid)], [OVSDBMutation("load_balancer", mutator, value)])
     }
 
     // MARK: - Places
@@ -218,40 +165,7 @@ struct BalancerRows {
         let uuid: String
     }
 
-    private func placeNames(_ spec: BalancerSpec) -> String {
-        let members = spec.pools.flatMap(\.members).compactMap(\.networkID)
-        return ([spec.networkID] + Set(members).subtracting([spec.networkID]).sorted()).joined(separator: " ")
-    }
-
-    private func places(_ spec: BalancerSpec) -> Set<Place> { places(named: placeNames(spec)) }
-
-    /// The switches named, and every router that touches the first of them.
-    private func places(named names: String) -> Set<Place> {
-        var places: Set<Place> = []
-        for (at, name) in names.split(separator: " ").enumerated() {
-            guard let here = replica.indexed("Logical_Switch", String(name)) else { continue }
-            places.insert(Place(table: "Logical_Switch", uuid: here.uuid))
-            if at == 0 { places.formUnion(routers(here)) }
-        }
-        return places
-    }
-
-    private func routers(_ here: OVSDBRow) -> Set<Place> {
-        let names = here["ports"].uuids.compactMap { uuid -> String? in
-            guard let port = replica.row("Logical_Switch_Port", uuid), port["type"].string == "router" else {
-                return nil
-            }
-            return port["options"]["router-port"]
-        }
-        guard !names.isEmpty else { return [] }
-        let ports = Set(
-            replica.rows("Logical_Router_Port").filter { names.contains($0["name"].string ?? "") }.map(\.uuid))
-        return Set(
-            replica.rows("Logical_Router").filter { !$0["ports"].uuids.isDisjoint(with: ports) }
-                .map { Place(table: "Logical_Router", uuid: $0.uuid) })
-    }
-
-    private func holders(_ row: OVSDBRow) -> Set<Place> {
+    func holders(_ row: OVSDBRow) -> Set<Place> {
         var places: Set<Place> = []
         for table in ["Logical_Switch", "Logical_Router"] {
             for holder in replica.rows(table) where holder["load_balancer"].uuids.contains(row.uuid) {
@@ -261,8 +175,12 @@ struct BalancerRows {
         return places
     }
 
-    /// Whether all rows are linked where they should be now.
+    /// Whether all rows are where they should be now, under the addresses they should have now.
     func isPlaced(_ rows: [OVSDBRow]) -> Bool {
-        rows.allSatisfy { row in holders(row) == places(named: row["external_ids"]["apus:places"] ?? "") }
+        rows.allSatisfy { row in
+            let area = BalancerArea(row, self)
+            return holders(row) == area.places && area.outside == row["external_ids"][Self.outside] ?? ""
+                && isAnswered(area)
+        }
     }
 }

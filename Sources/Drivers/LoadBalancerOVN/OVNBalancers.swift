@@ -16,40 +16,48 @@ package struct OVNBalancers: LoadBalancerProvider {
         self.southbound = OVSDBClient(
             southbound, database: "OVN_Southbound",
             monitors: [
-                OVSDBMonitor("Service_Monitor", columns: ["ip", "port", "protocol", "logical_port", "status"])
+                OVSDBMonitor("Service_Monitor", columns: ["ip", "port", "protocol", "logical_port", "status"]),
+                OVSDBMonitor("Chassis", columns: ["name", "external_ids", "other_config"]),
             ], log: log)
         self.northbound.start()
         self.southbound.start()
     }
 
     package func put(_ balancer: BalancerSpec) async throws(Fault) {
-        try await northbound.ready()
-        let rows = BalancerRows(northbound.replica)
-        let operations = rows.operations(balancer)
+        let operations = try await rows().operations(balancer)
         guard !operations.isEmpty else { return }
         try await northbound.transact(operations + [.comment("apus load balancer")], within: .seconds(20))
     }
 
     package func remove(_ balancer: String) async throws(Fault) {
-        try await northbound.ready()
-        let gone = BalancerRows(northbound.replica).present(balancer)
-        guard !gone.isEmpty else { return }
-        let rows = BalancerRows(northbound.replica)
-        try await northbound.transact(gone.flatMap { rows.deletion($0) }, within: .seconds(20))
+        let operations = try await rows().removal(balancer)
+        guard !operations.isEmpty else { return }
+        try await northbound.transact(operations, within: .seconds(20))
     }
 
-    package func present() async throws(Fault) -> Set<String> {
+    package func present() async throws(Fault) -> Set<String> { try await rows().balancers }
+
+    private func rows() async throws(Fault) -> BalancerRows {
         try await northbound.ready()
-        return Set(northbound.replica.rows("Load_Balancer").compactMap { $0["external_ids"][BalancerRows.mark] })
+        try await southbound.ready()
+        var hosts: [String: [String]] = [:]
+        for chassis in southbound.replica.rows("Chassis") {
+            // Newer controllers write to other_config, older ones to external_ids.
+            let key = "ovn-bridge-mappings"
+            let mappings = chassis["other_config"][key] ?? chassis["external_ids"][key] ?? ""
+            for mapping in mappings.split(separator: ",") {
+                guard let network = mapping.split(separator: ":").first else { continue }
+                hosts[String(network), default: []].append(chassis["name"].string ?? "")
+            }
+        }
+        return BalancerRows(northbound.replica, hosts: hosts)
     }
 
     /// Nil when anything of it is missing, also its places on switches and routers, which come and go by themselves.
     package func report(_ balancer: String) async throws(Fault) -> BalancerReport? {
-        try await northbound.ready()
-        let rows = BalancerRows(northbound.replica)
+        let rows = try await rows()
         let present = rows.present(balancer)
         guard !present.isEmpty, rows.isPlaced(present) else { return nil }
-        try await southbound.ready()
         var report = BalancerReport(run: "ovn")
         let monitors = Array(southbound.replica.rows("Service_Monitor"))
         for row in present { read(row, monitors, &report) }
@@ -61,8 +69,8 @@ package struct OVNBalancers: LoadBalancerProvider {
         let isWatched = !row["health_check"].isEmpty
         for (key, place) in ids where key.hasPrefix("member:") {
             let member = String(key.dropFirst("member:".count))
-            guard place != "disabled" else {
-                report.members[member] = .disabled
+            guard place != "disabled", place != "draining" else {
+                report.members[member] = place == "disabled" ? .disabled : .draining
                 continue
             }
             let parts = BalancerRows.split(place)

@@ -19,7 +19,7 @@ extension Translator {
     fileprivate func portRows(_ port: PortSpec) -> [NBRow] {
         guard let network = topology.networks[port.networkID], port.kind != .floating else { return [] }
         switch port.kind {
-        case .routerInterface: return [routerSide(port, network, isGateway: false)]
+        case .routerInterface, .balancer: return [routerSide(port, network, isGateway: false)]
         case .routerGateway: return [routerSide(port, network, isGateway: true)]
         default: return guestRows(port, network)
         }

@@ -178,7 +178,9 @@ extension Translator {
     private func floatingRow(
         _ floating: FloatingIPSpec, _ gateways: [Attachment], _ parent: [(NBKey, String)]
     ) -> NBRow {
-        let mac = options.distributedFloatingIPs ? floating.mac?.description : nil
+        // A balancer's address is on no host that could answer for it.
+        let isNowhere = topology.ports[floating.portID]?.kind == .balancer
+        let mac = options.distributedFloatingIPs && !isNowhere ? floating.mac?.description : nil
         var row = NBRow(
             "NAT", floating.id,
             [

@@ -98,7 +98,11 @@ struct OperatingView {
             note(Member.table, member.id, member.operatingStatus, status)
             found.append(status)
         }
-        guard pool.enabled else { return .offline }
+        // Nobody looks at a pool that no listener sends to.
+        let isServed =
+            forest.listeners.contains { $0.defaultPoolID == pool.id }
+            || forest.policies.contains { $0.redirectPoolID == pool.id }
+        guard pool.enabled, isServed else { return .offline }
         let counted = found.filter { $0 != .offline && $0 != .draining }
         if !counted.isEmpty, counted.allSatisfy({ $0 == .error }) { return .error }
         return counted.contains(.error) ? .degraded : .online

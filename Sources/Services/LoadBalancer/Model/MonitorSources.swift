@@ -18,6 +18,14 @@ struct MonitorSources: Sendable {
     /// Fills in members' networks and, where they are watched, the address that asks.
     func fill(_ spec: inout BalancerSpec, _ balancer: LoadBalancer) async throws(Fault) {
         let kinds = room.providers.abilities(balancer.provider).sources
+        // Without a subnet of its own a member is on that of the balancer that has its address.
+        for pool in spec.pools.indices where kinds.contains(spec.pools[pool].protocol) {
+            for at in spec.pools[pool].members.indices where spec.pools[pool].members[at].subnetID == nil {
+                let address = spec.pools[pool].members[at].address
+                spec.pools[pool].members[at].subnetID =
+                    spec.addresses.first { AddressText.isInside(address, $0.cidr) }?.subnetID
+            }
+        }
         let pools = spec.pools.filter { kinds.contains($0.protocol) }
         var networks: [String: String] = [:]
         for subnet in Set(pools.flatMap(\.members).compactMap(\.subnetID)) {

@@ -28,7 +28,7 @@ extension Offering {
         if let marker = page.marker, try await request.database.count(Self.self, "\(raw: key) = \(marker)") == 0 {
             throw .badRequest("Supplied pagination marker '\(marker)' is not valid.")
         }
-        let narrowed = try PartFilter.condition(filters, request)
+        let narrowed = try PartFilter.condition(filters, request, isTagged: false)
         var rows = try await request.database.all(
             Self.self, page.condition("1 = 1\(sql: narrowed)", table: table, id: key))
         if page.isReversed { rows.reverse() }

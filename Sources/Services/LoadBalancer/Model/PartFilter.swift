@@ -47,15 +47,17 @@ package struct PartFilter: Sendable {
         return "(\(sql: conditions.joined(" OR ")))"
     }
 
-    /// ` AND ...` for every filter in the query; a name that is none is refused.
-    static func condition(_ filters: [PartFilter], _ request: Request) throws(Fault) -> SQL {
+    /// ` AND ...` for every filter in the query; a name that is none is refused. What administrators offer has no tags.
+    static func condition(
+        _ filters: [PartFilter], _ request: Request, isTagged: Bool = true
+    ) throws(Fault) -> SQL {
         let control = ["fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir", "sort"]
         var names: [String] = []
         for (name, _) in QueryString.parse(request.http.query) ?? [] where !names.contains(name) { names.append(name) }
         var sql: SQL = ""
         for name in names where !control.contains(name) {
             let values = request.queryAll(name)
-            if let tagged = PartTag.condition(name, values) {
+            if isTagged, let tagged = PartTag.condition(name, values) {
                 sql += " AND \(sql: tagged)"
             } else if let filter = filters.first(where: { $0.name == name }) {
                 sql += " AND \(sql: try filter.condition(values))"

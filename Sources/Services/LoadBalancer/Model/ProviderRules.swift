@@ -61,6 +61,18 @@ struct ProviderRules {
         }
     }
 
+    /// A member without a subnet is on one of the balancer's own, for a provider that has to know where it is.
+    func requirePlace(of member: Member, _ request: Request) async throws(Fault) {
+        guard !abilities.isPlain else { return }
+        try check(member)
+        let lookup = VIPLookup(request)
+        for subnet in [balancer.vipSubnetID].compactMap({ $0 }) + balancer.additionalVIPs.map(\.subnetID)
+        where AddressText.isInside(member.address, try await lookup.subnet(subnet).cidr) { return }
+        throw unsupported(
+            "Subnet is required, or Loadbalancer associated with Pool must have a subnet, for Member creation with OVN "
+                + "Provider Driver if it is not the same as LB VIP subnet")
+    }
+
     func check(_ monitor: HealthMonitor, _ pool: Pool) throws(Fault) {
         let isWeb = pool.protocol.isDatagram && monitor.type == .http
         guard abilities.monitors.contains(monitor.type), !isWeb else {

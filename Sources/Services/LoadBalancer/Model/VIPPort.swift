@@ -83,7 +83,7 @@ struct VIPPort: Sendable {
         var members: JSONObject = [:]
         if let host = room.providers.host(balancer.provider) { members["binding:host_id"] = .string(host) }
         if let policy = balancer.vipQosPolicyID { members["qos_policy_id"] = .string(policy) }
-        // OVN answers for an address that nobody plugs in only while its port has port security.
+        // The port of OVN's own balancing is the end of a router: whatever its walls, they stand nowhere.
         guard balancer.provider != "ovn" || !balancer.vipSGIDs.isEmpty else { return members }
         members["security_groups"] = .array(balancer.vipSGIDs.map(JSON.string))
         members["port_security_enabled"] = .bool(!balancer.vipSGIDs.isEmpty)

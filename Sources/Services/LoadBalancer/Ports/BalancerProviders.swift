@@ -10,8 +10,8 @@ package struct BalancerProviders: Sendable {
     static let descriptions = [
         ("haproxy", "HAProxy in a network namespace per load balancer."),
         ("ovn", "Octavia OVN driver."),
-        ("amphora", "Another name of haproxy, for what was written for the Octavia Amphora driver."),
-        ("octavia", "Another name of haproxy, for what was written for the Octavia Amphora driver."),
+        ("amphora", "Another name of haproxy for what was written for the Octavia Amphora driver."),
+        ("octavia", "Another name of haproxy for what was written for the Octavia Amphora driver."),
     ]
 
     private let haproxy: any LoadBalancerProvider

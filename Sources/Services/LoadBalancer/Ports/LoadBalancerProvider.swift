@@ -45,8 +45,8 @@ package struct ProviderAbilities: Sendable {
     /// HAProxy in a network namespace of its own.
     package static let haproxy: ProviderAbilities = {
         var abilities = ProviderAbilities(title: "HAProxy provider")
-        // Its checks run without privileges, and so cannot ping; OVN carries its datagrams, and looks at them.
-        abilities.monitors.subtract([.sctp, .ping])
+        // OVN carries its datagrams, and looks at them.
+        abilities.monitors.remove(.sctp)
         abilities.sources = [.udp, .sctp]
         abilities.datagramAlgorithms.remove(.leastConnections)
         abilities.flavorCapabilities = [
@@ -66,7 +66,7 @@ package struct ProviderAbilities: Sendable {
         var abilities = ProviderAbilities(title: "OVN provider")
         abilities.listeners = [.tcp, .udp, .sctp]
         abilities.pools = [.tcp, .udp, .sctp]
-        abilities.algorithms = [.sourceIPPort]
+        abilities.algorithms = [.sourceIPPort, .sourceIP]
         abilities.persistence = [.sourceIP]
         abilities.monitors = [.tcp, .udpConnect]
         abilities.takesBlocks = false

@@ -2,7 +2,7 @@
 package import Kernel
 
 /// What a request must be like for a policy to concern it; all of a policy's rules must hold.
-package struct L7Rule: Part {
+package struct L7Rule: InnerPart {
     package static let table = "load_balancer_l7rules"
     package static let noun = "rule"
     package static let plural = "rules"
@@ -10,8 +10,11 @@ package struct L7Rule: Part {
     package static let ruleName = "l7rule"
     package static let kin: Set<Forest.Kind> = []
     static let most = 50
+    package typealias Outer = L7Policy
+    package static let (outerTitle, outerColumn) = ("L7Policy", "l7policy_id")
 
     package var id: String, projectID: String, loadBalancerID: String, l7policyID: String
+    package var outerID: String { l7policyID }
     package var provisioningStatus: ProvisioningStatus
     package var operatingStatus: OperatingStatus
     var enabled: Bool
@@ -25,7 +28,7 @@ package struct L7Rule: Part {
 extension L7Rule: Resource {
     package static let routes: [Route] = LoadBalancerVersions.both("/lbaas/l7policies/{id}/rules") { path in
         [
-            .get(path, "List L7 rules", of: PolicyNamed.from, allow: .read("l7rule:get_all"), listed),
+            .get(path, "List L7 rules", of: around, allow: .read("l7rule:get_all"), listed),
             .post(path, "Create an L7 rule", of: L7RuleDraft.drafted, allow: .write("l7rule:post"), create),
             .get(path + "/{rule}", "Show L7 rule details", of: within, allow: .read("l7rule:get_one"), show),
             .put(path + "/{rule}", "Update an L7 rule", of: within, allow: .write("l7rule:put"), update),
@@ -48,38 +51,14 @@ extension L7Rule: Resource {
     ]
 
     package static let filters = PartFilter.standing([
-        .text("type"), .text("compare_type"), .text("key"), .text("value"), .truth("invert"),
+        .text("type"), .text("compare_type"), .text("key"), .text("value"), .truth("invert"), .text("l7policy_id"),
         .truth("admin_state_up", "enabled"), .truth("enabled"),
     ])
-}
-
-/// The policy that a path names, on whose project the rules about its rules are judged.
-package struct PolicyNamed: ProjectOwned {
-    let policy: L7Policy
-    package var projectID: String { policy.projectID }
-
-    static func from(_ request: Request) async throws(Fault) -> PolicyNamed {
-        let id = request["id"]
-        return PolicyNamed(
-            policy: try await request.database.one(L7Policy.self, "id = \(id)", or: .missing("L7Policy", id)))
-    }
 }
 
 // MARK: - Handlers
 
 extension L7Rule {
-    /// The rule the path names, in the policy the path names.
-    static func within(_ request: Request) async throws(Fault) -> L7Rule {
-        let policy = try await PolicyNamed.from(request).policy
-        let rule = try await found(request, request["rule"])
-        guard rule.l7policyID == policy.id else { throw notFound(rule.id) }
-        return rule
-    }
-
-    static func listed(_ request: Request, _ named: PolicyNamed) async throws(Fault) -> Reply {
-        try await list(request, "l7policy_id = \(named.policy.id)")
-    }
-
     static func create(_ request: Request, _ draft: Drafted<L7RuleDraft>) async throws(Fault) -> Reply {
         let (rule, balancer, named, id) = (draft.item, draft.balancer, request["id"], request.ids.uuid())
         try await request.database.transaction { transaction throws(Fault) in
@@ -146,7 +125,7 @@ package struct L7RuleDraft: Sendable {
         var body = try request.body("rule")
         body.ignore("project_id", "tenant_id")
         let draft = try L7RuleDraft(&body, "rule_.rule")
-        let policy = try await PolicyNamed.from(request).policy
+        let policy = try await L7Rule.around(request).part
         return Drafted(item: draft, balancer: try await Drafted<L7RuleDraft>.load(request, policy.loadBalancerID))
     }
 

@@ -156,7 +156,7 @@ extension LoadBalancer {
     static func failover(_ request: Request, _ found: LoadBalancer) async throws(Fault) -> Reply {
         let abilities = request.balancing.providers.abilities(found.provider)
         guard abilities.fails else {
-            throw .notImplemented(found.provider, "This provider does not support load balancer failover.")
+            throw .unsupported(found.provider, "\(abilities.title) does not support loadbalancer failover")
         }
         try await request.database.transaction { transaction throws(Fault) in
             try transaction.touch(found.id, Touched(), request)

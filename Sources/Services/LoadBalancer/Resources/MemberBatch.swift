@@ -9,18 +9,20 @@ enum MemberBatch {
         let change: Body
     }
 
-    static func update(_ request: Request, _ named: PoolNamed) async throws(Fault) -> Reply {
+    static func update(_ request: Request, _ named: Around<Pool>) async throws(Fault) -> Reply {
         let onlyAdds = try request.flag("additive_only") ?? false
         for rule in ["member:post"] + (onlyAdds ? [] : ["member:delete"]) where !request.may(rule, on: named) {
             throw .policyForbidden
         }
         let entries = try read(request)
-        let pool = named.pool
+        let pool = named.part
         let known = Set(
             try await request.database.all(Member.self, "pool_id = \(pool.id)")
                 .map { Key($0) })
-        for entry in entries where !known.contains(Key(entry.draft.template)) { try await entry.draft.lookUp(request) }
         let balancer = try await Drafted<MemberDraft>.load(request, pool.loadBalancerID)
+        for entry in entries where !known.contains(Key(entry.draft.template)) {
+            try await entry.draft.lookUp(request, balancer)
+        }
         try await request.database.transaction { transaction throws(Fault) in
             try apply(entries, onlyAdds, pool, balancer, transaction, request)
         }

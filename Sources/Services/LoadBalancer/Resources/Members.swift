@@ -2,15 +2,18 @@
 package import Kernel
 
 /// Who answers: an address and a port that a pool sends to.
-package struct Member: Part {
+package struct Member: InnerPart {
     package static let table = "load_balancer_members"
     package static let noun = "member"
     package static let plural = "members"
     package static let title = "Member"
     package static let ruleName = "member"
     package static let kin: Set<Forest.Kind> = []
+    package typealias Outer = Pool
+    package static let (outerTitle, outerColumn) = (Pool.title, "pool_id")
 
     package var id: String, projectID: String, loadBalancerID: String, poolID: String
+    package var outerID: String { poolID }
     var name: String
     package var provisioningStatus: ProvisioningStatus
     package var operatingStatus: OperatingStatus
@@ -25,10 +28,10 @@ package struct Member: Part {
 extension Member: Resource {
     package static let routes: [Route] = LoadBalancerVersions.both("/lbaas/pools/{id}/members") { path in
         [
-            .get(path, "List members", of: PoolNamed.from, allow: .read("member:get_all"), listed),
+            .get(path, "List members", of: around, allow: .read("member:get_all"), listed),
             .post(path, "Create a member", of: MemberDraft.drafted, allow: .write("member:post"), create),
             .put(
-                path, "Batch update members", of: PoolNamed.from, allow: .write("member:put"), MemberBatch.update,
+                path, "Batch update members", of: around, allow: .write("member:put"), MemberBatch.update,
                 status: 202),
             .get(path + "/{member}", "Show member details", of: within, allow: .read("member:get_one"), show),
             .put(path + "/{member}", "Update a member", of: within, allow: .write("member:put"), update),
@@ -58,35 +61,12 @@ extension Member: Resource {
     ])
 }
 
-/// The pool that a path names, on whose project the rules about its members are judged.
-package struct PoolNamed: ProjectOwned {
-    let pool: Pool
-    package var projectID: String { pool.projectID }
-
-    static func from(_ request: Request) async throws(Fault) -> PoolNamed {
-        let id = request["id"]
-        return PoolNamed(pool: try await request.database.one(Pool.self, "id = \(id)", or: Pool.notFound(id)))
-    }
-}
-
 // MARK: - Handlers
 
 extension Member {
-    /// The member the path names, in the pool the path names.
-    static func within(_ request: Request) async throws(Fault) -> Member {
-        let pool = try await PoolNamed.from(request).pool
-        let member = try await found(request, request["member"])
-        guard member.poolID == pool.id else { throw notFound(member.id) }
-        return member
-    }
-
-    static func listed(_ request: Request, _ named: PoolNamed) async throws(Fault) -> Reply {
-        try await list(request, "pool_id = \(named.pool.id)")
-    }
-
     static func create(_ request: Request, _ draft: Drafted<MemberDraft>) async throws(Fault) -> Reply {
         let (member, balancer, named) = (draft.item, draft.balancer, request["id"])
-        try await member.lookUp(request)
+        try await member.lookUp(request, balancer)
         let id = request.ids.uuid()
         try await request.database.transaction { transaction throws(Fault) in
             try Quotas.require(Member.self, balancer.projectID, transaction, request)
@@ -149,7 +129,7 @@ package struct MemberDraft: Sendable {
         var body = try request.body("member")
         body.ignore("project_id", "tenant_id")
         let draft = try MemberDraft(&body, "member_.member")
-        let pool = try await PoolNamed.from(request).pool
+        let pool = try await Member.around(request).part
         return Drafted(item: draft, balancer: try await Drafted<MemberDraft>.load(request, pool.loadBalancerID))
     }
 
@@ -176,12 +156,16 @@ package struct MemberDraft: Sendable {
     }
 
     /// What cannot be looked at inside a transaction.
-    func lookUp(_ request: Request) async throws(Fault) {
+    func lookUp(_ request: Request, _ balancer: LoadBalancer) async throws(Fault) {
         let reserved = request.balancing.options.reservedAddresses
         guard !reserved.contains(AddressText.canonical(template.address) ?? template.address) else {
             throw .invalidOption(template.address, "member address")
         }
-        if let subnet = template.subnetID { _ = try await VIPLookup(request).subnet(subnet) }
+        if let subnet = template.subnetID {
+            _ = try await VIPLookup(request).subnet(subnet)
+        } else {
+            try await ProviderRules(balancer, request).requirePlace(of: template, request)
+        }
         guard !asksHardware else {
             throw .badRequest("The load balancer flavor does not allow SR-IOV member ports.")
         }

@@ -93,7 +93,7 @@ package struct PoolDraft: Sendable {
             throw .validation("A CA certificate reference is required to specify a revocation list.")
         }
         try await template.references.check(request, project: balancer.projectID)
-        for member in members { try await member.lookUp(request) }
+        for member in members { try await member.lookUp(request, balancer) }
     }
 
     func insert(

@@ -192,6 +192,7 @@ extension Port {
         case DeviceOwner.routerGateway: .routerGateway(router: deviceID)
         case DeviceOwner.metadata: .metadata
         case DeviceOwner.floatingIP: .floating
+        case DeviceOwner.balancer: .balancer
         default: vnicType == "normal" || vnicType == "remote-managed" ? .guest : .external
         }
     }

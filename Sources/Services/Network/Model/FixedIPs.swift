@@ -39,6 +39,8 @@ enum DeviceOwner {
     static let floatingIP = "network:floatingip"
     static let metadata = "network:distributed"
     static let dhcp = "network:dhcp"
+    /// OVN's own balancers: nobody plugs their ports.
+    static let balancer = "ovn-lb-vip:distributed"
 
     /// Ports that go when their network goes.
     static let goesWithNetwork = [metadata, dhcp]

@@ -130,6 +130,8 @@ package enum PortKind: Sendable, Hashable {
     case floating
     /// A machine outside our hosts (bare metal, SR-IOV), served by a gateway host.
     case external
+    /// A balancer's address without a process behind it: the end of a router that balancing itself makes.
+    case balancer
 }
 
 package struct FixedAddress: Sendable, Hashable {

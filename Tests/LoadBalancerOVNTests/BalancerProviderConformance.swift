@@ -1,0 +1,1 @@
+../LoadBalancerTests/BalancerProviderConformance.swift
