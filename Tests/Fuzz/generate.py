@@ -30,7 +30,7 @@ class Pool:
 
     def pick(self, kind, rng, owner=None):
         """An id of a kind, more often than not one that the owner made."""
-        kind = ALIASES.get(kind, kind)
+        kind = kind if kind in self.kinds else ALIASES.get(kind, kind)
         values = self.kinds.get(kind)
         if owner and (kind, owner) in self.owned and rng.random() < 0.7:
             values = self.owned[kind, owner]

@@ -53,6 +53,8 @@ refuse "what OVN cannot do is refused" "OVN provider does not support HTTP proto
 refuse "a balancer with children stays" "has children" openstack loadbalancer delete web
 check "unless in a cascade" openstack loadbalancer delete --cascade --wait web
 ask "balancers are listed" list && expect "it is gone" 'map(.name) | contains(["web"]) | not'
+check "openstacksdk walks over everything" bash -c '. "$0" && exec "$1" "$2"' "$dir/cloud/openrc" "$venv/bin/python" \
+    "$top/Tests/Scenarios/load-balancer-sdk.py"
 stop_cloud "$cloud"
 
 # From here on with real traffic.
@@ -94,8 +96,9 @@ serve() {
     clouds+=($!)
 }
 for item in one:10.8.0.50 two:10.8.0.51 cat:10.8.0.60; do plug "${item%:*}" "${item#*:}"; done
+from=$prefix-cat
 serve one && serve two
-get() { ip netns exec "$prefix-cat" curl -s -m 2 "http://$vip/"; }
+get() { ip netns exec "$from" curl -s -m 2 "http://$vip/"; }
 # both: many requests reach both members
 both() { [ "$(for _ in $(seq 20); do get; echo; done | sort -u | tr -d '\n')" = onetwo ]; }
 only_two() { [ "$(for _ in $(seq 8); do get; echo; done | sort -u | tr -d '\n')" = two ]; }
@@ -115,21 +118,33 @@ for provider in haproxy ovn; do
         ask "$provider: member ${item%:*}" member create --name "${item%:*}" --address "${item#*:}" \
             --protocol-port 8080 --subnet-id inner-4 --wait pool-$provider
     done
-    # OVN hands a request on to a member by way of a router: on a network without one, as here, its rows and checks are
-    # looked at and its traffic is not.
-    routed=true
-    [ $provider = haproxy ] || routed=
-    [ -z "$routed" ] || eventually "$provider: requests reach both members" both
+    eventually "$provider: requests reach both members" both
     ask "$provider: a health monitor" healthmonitor create --type TCP --delay 1 --timeout 1 --max-retries 1 \
         --max-retries-down 1 --wait pool-$provider
     eventually "$provider: both are found to answer" member_is $provider one ONLINE
     ip -n "$prefix-one" link set eth0 down
     eventually "$provider: one that is cut off is found out" member_is $provider one ERROR
-    [ -z "$routed" ] || eventually "$provider: and gets no requests" only_two
+    eventually "$provider: and gets no requests" only_two
     ip -n "$prefix-one" link set eth0 up
     eventually "$provider: it is taken back" member_is $provider one ONLINE
-    [ -z "$routed" ] || eventually "$provider: and answers again" both
+    eventually "$provider: and answers again" both
 done
+check "a router is created" openstack router create way
+check "a network outside is created" openstack network create public --external --provider-network-type flat \
+    --provider-physical-network external
+check "with a subnet" openstack subnet create public-4 --network public --subnet-range 203.0.113.0/24 --no-dhcp
+check "the router leads out" openstack router set --external-gateway public way
+check "and in" openstack router add subnet way inner-4
+for item in one two cat; do ip -n "$prefix-$item" route add default via 10.8.0.1; done
+from=$(jq -r .external_namespace "$data/cloud.json")
+for provider in haproxy ovn; do
+    port=$(openstack loadbalancer show $provider -f value -c vip_port_id)
+    check "$provider: a floating address stands for it" openstack floating ip create --port "$port" public -f json
+    inside=$vip vip=$(value .floating_ip_address)
+    eventually "$provider: the world outside reaches both members" both
+    vip=$inside
+done
+from=$prefix-cat
 ask "figures are shown" stats show haproxy && expect "of what went through" '.total_connections > 20 and .bytes_out > 0'
 
 kill -9 "$cloud"
