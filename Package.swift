@@ -37,6 +37,7 @@ let package = Package(
         shim("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
         shim("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
         shim("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+        shim("CTLS", pkgConfig: "libssl", apt: "libssl-dev"),
         shim("CLibvirt", pkgConfig: "libvirt", apt: "libvirt-dev"),
         shim("CXmlSec", pkgConfig: "xmlsec1-openssl", apt: "libxmlsec1-dev"),
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
@@ -56,7 +57,7 @@ let package = Package(
         kernel("Access", "Base", "JSON", "Config", "Observability", "COpenSSL", "CCrypt"),
         kernel("API", "Base", "JSON", "Config", "Observability", "HTTP", "SQL", "Access"),
         kernel("Work", "Base", "JSON", "Observability", "SQL"),
-        kernel("OVSDB", "Base", "JSON", "Observability", "CLinux"),
+        kernel("OVSDB", "Base", "JSON", "Observability", "CLinux", "CTLS"),
         .target(
             name: "Kernel",
             dependencies: ["Base", "JSON", "Config", "Observability", "HTTP", "SQL", "Access", "API", "Work"],
@@ -77,7 +78,7 @@ let package = Package(
             name: "Engines", dependencies: ["Base", "Config", "CLinux"], path: "Sources/Drivers/Engines",
             swiftSettings: strict),
         driver("NetworkOVN", "Network", "OVSDB"),
-        driver("RoutingBIRD", "Network"),
+        driver("RoutingBIRD", "Network"), driver("NamesDesignate", "Network"),
         driver("HypervisorLibvirt", "Compute", "OVSDB", "CLibvirt", "CLinux"),
         driver("LoadBalancerHAProxy", "LoadBalancer"), driver("LoadBalancerOVN", "LoadBalancer", "OVSDB"),
         driver("IdentityLDAP", "Identity", "CLDAP"),
@@ -94,7 +95,7 @@ let package = Package(
                 "Kernel", "Clients", "Identity", "Image", "Placement", "Network", "Compute", "Engines", "NetworkOVN",
                 "LoadBalancer", "LoadBalancerHAProxy", "LoadBalancerOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
-                "IdentityLDAP", "FederationSAML", "RoutingBIRD",
+                "IdentityLDAP", "FederationSAML", "RoutingBIRD", "NamesDesignate",
             ],
             path: "Sources/apus", swiftSettings: strict),
 
@@ -116,7 +117,7 @@ let package = Package(
             "ImageStoreTests", "Image", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph",
             "Kernel"),
         tests("PlacementTests", "Placement", "Kernel", "Clients", "Simulation"),
-        tests("NetworkTests", "Network", "Kernel", "Clients", "Simulation"),
+        tests("NetworkTests", "Network", "Placement", "Kernel", "Clients", "Simulation"),
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),
         tests("LoadBalancerTests", "LoadBalancer", "Network", "Kernel", "Clients", "Simulation"),
         tests(
@@ -129,6 +130,7 @@ let package = Package(
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
         tests("RoutingBIRDTests", "RoutingBIRD", "Network", "Kernel"),
+        tests("NamesDesignateTests", "NamesDesignate", "Network", "Kernel"),
         tests("EnginesTests", "Engines", "Base"),
         tests("Tidy", "Base"),
     ]

@@ -37,6 +37,10 @@ package struct NetworkClient: Sendable {
         package let host: String
         package let fixedIPs: [FixedIP]
         package let securityGroups: [String]
+        /// What hosts and schedulers say to each other about it.
+        package let profile: JSONObject
+        /// What it asks of Placement; null when that is nothing.
+        package let resourceRequest: JSON
     }
 
     package struct Subnet: Sendable {
@@ -210,6 +214,8 @@ extension NetworkClient.Port {
             FixedIP(subnetID: $0["subnet_id"]?.string ?? "", address: $0["ip_address"]?.string ?? "")
         }
         securityGroups = (json["security_groups"]?.array ?? []).compactMap(\.string)
+        profile = json["binding:profile"]?.object ?? JSONObject()
+        resourceRequest = json["resource_request"] ?? .null
     }
 }
 

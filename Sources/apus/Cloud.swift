@@ -8,6 +8,7 @@ import IdentityLDAP
 import Image
 import Kernel
 import LoadBalancer
+import NamesDesignate
 import Network
 import NetworkOVN
 import Placement
@@ -37,7 +38,7 @@ enum Cloud {
         ComputeOptions.self,
         LibvirtOptions.self, HostPartition.self,
         NetworkOptions.self, LoadBalancerOptions.self, PlacementOptions.self, ImportOptions.self,
-        OVNOptions.self, BIRDOptions.self, EngineOptions.self,
+        OVNOptions.self, BIRDOptions.self, DesignateOptions.self, EngineOptions.self,
     ]
 
     /// Every table, kernel's and rooms'.

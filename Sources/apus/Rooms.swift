@@ -12,6 +12,7 @@ import Kernel
 import LoadBalancer
 import LoadBalancerHAProxy
 import LoadBalancerOVN
+import NamesDesignate
 import Network
 import NetworkOVN
 import OVSDB
@@ -29,6 +30,12 @@ struct Rooms: Sendable {
     let queue: OperationQueue
     /// The OVN back end's own loop; nil with the made-up network.
     let ovn: OVNNetworkBackend?
+    /// What counts traffic under metering labels; nil with the made-up network.
+    let meter: OVNTrafficMeter?
+    /// Where names of the world outside are told; nil unless the operator says so.
+    let names: (any ExternalNames)?
+    /// What tells Placement of hosts' bandwidths.
+    let bandwidths: PlacementReporter
     /// What speaks BGP to the world outside.
     let advertiser: any RouteAdvertiser
     /// Real guests' driver; nil with made-up hosts.
@@ -75,6 +82,9 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
             caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
         advertiser = Rooms.advertiser(ground)
+        meter = Rooms.meter(ground, ovn)
+        names = try Rooms.names(ground)
+        bandwidths = PlacementReporter(network, over: ground.transport, as: Rooms.caller("neutron"))
         libvirt = Rooms.libvirt(ground)
         let hosts =
             libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) }
@@ -148,17 +158,22 @@ struct Rooms: Sendable {
     }
 
     /// Some of the made-up hosts as networks see them, enough to list and to lose.
-    private static func chassis(_ count: Int) -> [ChassisFact] {
+    private static func chassis(_ count: Int, _ bandwidths: [String]) -> [ChassisFact] {
         (1...min(count, 16)).map { number in
-            ChassisFact(
+            var fact = ChassisFact(
                 id: "fake-\(number)", hostname: "fake-\(number)", tunnelAddresses: ["192.0.2.\(number)"],
                 physicalNetworks: ["external"], isGateway: true)
+            fact.bandwidths = DeviceBandwidth.read(
+                ["resource_provider_bandwidths=" + bandwidths.joined(separator: ";")],
+                bridges: [("external", "br-ex")], host: fact.hostname)
+            return fact
         }
     }
 
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
         guard ground.settings.network == .ovn, let engines = ground.engines else {
-            return FakeNetworkBackend(hosts: Rooms.chassis(ground.settings.up.hosts))
+            return FakeNetworkBackend(
+                hosts: Rooms.chassis(ground.settings.up.hosts, ground.settings.engines.bandwidths))
         }
         var options = ground.settings.configuration[OVNOptions.self]
         options.dnsDomain = ground.settings.configuration[NetworkOptions.self].dnsDomain
@@ -168,6 +183,25 @@ struct Rooms: Sendable {
         return OVNNetworkBackend(
             northbound: options.northbound ?? ownNorth, southbound: options.southbound ?? ownSouth, options: options,
             log: ground.log)
+    }
+
+    private static func meter(_ ground: Ground, _ backend: OVNNetworkBackend?) -> OVNTrafficMeter? {
+        guard let backend, let engines = ground.engines else { return nil }
+        let others = ground.settings.configuration[OVNOptions.self].meterSwitches
+        return OVNTrafficMeter(
+            backend, switches: [engines.paths.integrationControl] + others, pool: ground.pool, log: ground.log)
+    }
+
+    /// Designate, asked as it is configured, or as this cloud's own administrator.
+    private static func names(_ ground: Ground) throws(Fault) -> (any ExternalNames)? {
+        guard ground.settings.configuration[NetworkOptions.self].externalDNS != nil else { return nil }
+        var options = ground.settings.configuration[DesignateOptions.self]
+        options.authorities = options.authorities ?? ground.settings.listen.authoritiesPath
+        return try Designate(
+            options,
+            own: DesignateOptions.Login(
+                authURL: ground.settings.url(IdentityService.index.port) + "/v3", user: "admin",
+                password: try ground.directory.secret("admin-password", ground.ids), project: "admin"))
     }
 
     /// Speaks from where the floating addresses are reached.
@@ -243,6 +277,11 @@ struct Rooms: Sendable {
             group.addTask { await KeyWatch(identity).run() }
             group.addTask { await network.sync.run(metrics) }
             group.addTask { await RouteAnnouncer(network, advertiser).run() }
+            group.addTask { await bandwidths.run() }
+            if let names { group.addTask { await NamePublisher(network, names).run() } }
+            if let meter {
+                group.addTask { await TrafficMetering(network, meter, metrics, host: advertiser.host).run() }
+            }
             group.addTask { await balancing.sync.run() }
             group.addTask { await ImageJanitor(image).run() }
             group.addTask { await ImageLocationHasher(image).run() }

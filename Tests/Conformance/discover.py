@@ -104,6 +104,16 @@ def networks(a, conn, types, v):
     v['NETWORK_EXTENSIONS'] = exts
 
 
+def bandwidths(a, conn, types, v):
+    """A physical network that hosts promise bandwidth on, as Placement's traits name it."""
+    found = []
+    if 'placement' in types:
+        found = attempt('traits', lambda: conn.session.get(
+            '/traits?name=startswith:CUSTOM_PHYSNET_&associated=true',
+            endpoint_filter={'service_type': 'placement'}, microversion='1.6').json()['traits'], [])
+    v['PHYSICAL_NETWORK'] = found[0][len('CUSTOM_PHYSNET_'):].lower() if found else ''
+
+
 def objects(a, conn, types, v):
     """What the object store can do."""
     apis = 'all'
@@ -153,7 +163,7 @@ def discover(a, work):
         HAVE_DASHBOARD=str(bool(env('TEMPEST_DASHBOARD_URL'))).lower(),
         VOLUME_TYPE=next((t for t in ('block-storage', 'volumev3', 'block-store', 'volume')
                           if t in types), 'block-storage'))
-    for ask in (images, flavors, microversions, networks, objects):
+    for ask in (images, flavors, microversions, networks, bandwidths, objects):
         ask(a, conn, types, v)
     if a.fixtures:
         attempt('roles', lambda: [

@@ -27,6 +27,9 @@ struct EngineOptionsTests {
             underlay = eth1
             [ovn]
             ovn_sb_connection = ssl:192.0.2.1:6642
+            ovn_sb_private_key = /etc/ovn/key.pem
+            ovn_sb_certificate = /etc/ovn/cert.pem
+            ovn_sb_ca_cert = /etc/ovn/ca.pem
             """)
         var expected = EngineOptions()
         expected.chassisName = "rack-7"
@@ -38,6 +41,7 @@ struct EngineOptionsTests {
         expected.tunnelAddress = "192.0.2.9/24"
         expected.underlay = "eth1"
         expected.southbound = "ssl:192.0.2.1:6642"
+        expected.southboundFiles = ["/etc/ovn/key.pem", "/etc/ovn/cert.pem", "/etc/ovn/ca.pem"]
         #expect(options == expected)
         #expect(try load("") == EngineOptions())
     }
@@ -47,6 +51,7 @@ struct EngineOptionsTests {
         arguments: [
             "[external]\ngateway = 198.51.100.1", "[external]\ngateway = 1.2.3/24", "[external]\ngateway = 1.2.3.4/33",
             "[ovs]\nlocal_ip = here/24", "[external]\nphysical_network = a:b", "host = two words",
+            "[ovn]\novn_sb_connection = ssl:192.0.2.1:6642",
         ])
     func refusals(text: String) {
         #expect(throws: ConfigurationErrors.self) { try load(text) }

@@ -166,6 +166,15 @@ final class ManyHosts: Sendable {
             environment: surroundings(host), in: spot(host))
     }
 
+    /// Returns once the counters of the switches' flows have what went by until now.
+    func settleCounters() throws {
+        for host in hosts {
+            try Subprocess.check(
+                ["ovs-appctl", "--timeout=20", "--target=\(home(host))/vswitchd.ctl", "revalidator/wait"],
+                timeout: .seconds(30))
+        }
+    }
+
     func ip(_ name: String, _ batch: String) throws {
         try Subprocess.check(["ip", "-n", space(name).name, "-batch", "-"], input: Array(batch.utf8))
     }

@@ -28,10 +28,28 @@ struct OVNOptionsTests {
         #expect(try load("") == OVNOptions())
     }
 
+    @Test("Databases that speak TLS come with who we are to them")
+    func encrypted() throws {
+        let options = try load(
+            """
+            [ovn]
+            ovn_nb_connection = ssl:192.0.2.1:6641
+            ovn_nb_private_key = /k
+            ovn_nb_certificate = /c
+            ovn_nb_ca_cert = /a
+            ovn_sb_connection = tcp:192.0.2.1:6642
+            """)
+        let identity = OVSDBIdentity(privateKey: "/k", certificate: "/c", authority: "/a")
+        #expect(options.northbound == [.tls(host: "192.0.2.1", port: 6641, identity)])
+        #expect(options.southbound == [.tcp(host: "192.0.2.1", port: 6642)])
+    }
+
     @Test(
         "Half an OVN and what is no address are refused",
         arguments: [
-            "ovn_nb_connection = tcp:192.0.2.1:6641", "ovn_sb_connection = here",
+            "ovn_nb_connection = tcp:192.0.2.1:6641",
+            "ovn_nb_connection = ssl:192.0.2.1:6641\novn_sb_connection = tcp:192.0.2.1:6642",
+            "ovn_sb_connection = here",
             "dns_servers = 192.0.2.53, ns.example",
         ])
     func refusals(text: String) {

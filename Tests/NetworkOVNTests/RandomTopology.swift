@@ -44,13 +44,14 @@ struct RandomTopology {
     }
 
     private mutating func object() -> TopologyObject {
-        switch some(16) {
+        switch some(18) {
+        case 16, 17: TopologyObject(metering(chance(3) ? "*" : "a"))
         case 10: TopologyObject(mirror(some(2)))
         case 11, 12: TopologyObject(policy(some(2)))
         case 13, 14: TopologyObject(addresses(some(2)))
         case 15: TopologyObject(log(some(2)))
         case 0, 1: .network(network(some(3)))
-        case 2...5: .port(port(some(8)))
+        case 2...5: .port(port(some(9)))
         case 6, 7: .router(router(some(2)))
         default: .securityGroup(group(some(3)))
         }
@@ -76,6 +77,16 @@ struct RandomTopology {
             accepted: chance(2), dropped: chance(2))
     }
 
+    private mutating func metering(_ id: String) -> MeteringSpec {
+        let regions = [
+            MeterRegion(.egress, source: CIDR(strict: "10.0.0.0/16")!),
+            MeterRegion(.egress, destination: CIDR(strict: "198.51.100.0/24")!),
+            MeterRegion(.ingress, source: CIDR(strict: "2001:db8::/32")!),
+        ]
+        // Of a set no revision is told, so each has one form for each of its ids.
+        return MeteringSpec(id: id, regions: Set((id == "*" ? Array(regions.prefix(2)) : regions).compactMap(\.self)))
+    }
+
     private mutating func maybePolicy() -> String? { chance(3) ? "q\(some(3))" : nil }
 
     /// It never changes, so its number alone says what it is.
@@ -93,24 +104,29 @@ struct RandomTopology {
         let v6 = SubnetSpec(
             id: "t\(n)", cidr: CIDR(strict: "fd00:\(n)::/64")!, gateway: IPAddress("fd00:\(n)::1"),
             addressMode: [.slaac, .stateful, .stateless][some(3)])
-        return SwitchSpec(
+        var network = SwitchSpec(
             id: "n\(n)", generation: generation, name: "net\(n)", mtu: chance(2) ? 1442 : 1500,
             provider: n == 2
                 ? (chance(2) ? .flat(physicalNetwork: "ext") : .vlan(physicalNetwork: "ext", id: 7)) : .overlay,
             isExternal: n == 2, dnsDomain: chance(2) ? "example.org." : "", subnets: subset([v4, v6]),
-            qosPolicyID: maybePolicy())
+            qosPolicyID: maybePolicy(),
+            more: n == 2 && chance(2)
+                ? [SegmentSpec(id: "more", provider: .vlan(physicalNetwork: "ext", id: 8 + some(2)))] : [])
+        network.isPrivate = chance(3)
+        return network
     }
 
     private mutating func port(_ n: Int) -> PortSpec {
         let network = some(3)
         let kind: PortKind =
             n < 5
-            ? .guest : n == 5 ? .routerInterface(router: "r0") : n == 6 ? .routerGateway(router: "r0") : .metadata
+            ? .guest
+            : n == 5 ? .routerInterface(router: "r0") : n == 6 || n == 8 ? .routerGateway(router: "r0") : .metadata
         let addresses = [
             FixedAddress(subnetID: "s\(network)", address: .v4(10, 0, UInt8(network), UInt8(10 + n))),
             FixedAddress(subnetID: "t\(network)", address: IPAddress("fd00:\(network)::\(n)0")!),
         ]
-        return PortSpec(
+        var port = PortSpec(
             id: "p\(n)", generation: generation, networkID: "n\(network)", name: "port\(n)", kind: kind,
             mac: MACAddress(number: MACAddress.base.number + UInt64(n))!, addresses: subset(addresses),
             allowedPairs: chance(3) ? [AddressPair(addresses: CIDR(strict: "192.0.2.0/24")!)] : [],
@@ -119,20 +135,33 @@ struct RandomTopology {
             dhcpExtras: chance(4) ? [DHCPExtra(name: "mtu", value: "1400")] : [],
             subport: n == 4 && chance(2) ? SubportSpec(parent: "p\(some(3))", tag: 1 + some(2)) : nil,
             qosPolicyID: maybePolicy())
+        port.place = [nil, .promiscuous, .isolated, .community("c\(some(2))")][some(4)]
+        return port
     }
 
     private mutating func router(_ n: Int) -> RouterSpec {
         let floating = FloatingIPSpec(
             id: "f\(n)", address: .v4(10, 0, 2, UInt8(100 + n)), fixedAddress: .v4(10, 0, 0, 10), portID: "p0",
             qosPolicyID: maybePolicy())
+        let forwarding = ForwardingSpec(
+            id: "w\(n)", floatingID: "f\(n)x", address: .v4(10, 0, 2, UInt8(110 + n)),
+            ipProtocol: chance(2) ? "tcp" : "udp", externals: 8080...(8080 + some(2)), fixedAddress: .v4(10, 0, 1, 10),
+            internals: 80...80)
         let route = RouteSpec(destination: CIDR(strict: "172.16.0.0/12")!, nextHop: .v4(10, 0, 0, 99))
-        return RouterSpec(
+        var router = RouterSpec(
             id: "r\(n)", generation: generation, name: "router\(n)", enabled: !chance(5),
             interfaces: n == 0 ? subset(["p5"]) : [],
             gateway: n == 0 && !chance(3)
-                ? GatewaySpec(portID: "p6", snat: !chance(3), qosPolicyID: maybePolicy()) : nil,
+                ? GatewaySpec(
+                    portID: "p6", snat: !chance(3), more: chance(2) ? ["p8"] : [], isWatched: chance(2),
+                    isShared: chance(2), qosPolicyID: maybePolicy()) : nil,
             routes: subset([route]),
-            floatingIPs: subset([floating]))
+            floatingIPs: subset([floating]), forwardings: subset([forwarding]), projectID: chance(2) ? "a" : "b")
+        router.ndpProxies = subset([IPAddress("fd00:0::10")!])
+        if chance(4) {
+            router.hosts = subset([GatewayHost(id: "h1", priority: 7), GatewayHost(id: "h9", priority: 3)])
+        }
+        return router
     }
 
     private mutating func group(_ n: Int) -> SecurityGroupSpec {

@@ -210,4 +210,21 @@ struct PortsTests {
         #expect(Set(more["port"].addresses).count == 2)
         #expect(more["port"].addresses.first == port.addresses[0])
     }
+
+    @Test("A body asks for so many ports at once and no more, and then none is made")
+    func bulk() async throws {
+        var options = NetworkOptions()
+        options.bulkMaximum = 3
+        let cloud = try await NetworkCloud(options: options)
+        let network = try await cloud.network()
+        func ask(_ count: Int) async -> TestCloud.Answer {
+            let port: JSON = ["network_id": .string(network)]
+            return await cloud.call("POST", "/ports", ["ports": .array(Array(repeating: port, count: count))])
+        }
+        #expect(await ask(3).status == 201)
+        let refused = await ask(4)
+        #expect(refused.status == 413 && refused.message.contains("ports names 4"), "\(refused.message)")
+        let ports = await cloud.call("GET", "/ports", query: "network_id=\(network)&device_owner=")["ports"]
+        #expect(ports.array?.count == 3)
+    }
 }

@@ -139,7 +139,8 @@ struct RouterGatewaysTests {
         let cloud = try await NetworkCloud()
         let (outer, _) = try await cloud.outside()
         await cloud.backend.setHosts([
-            ChassisFact(id: "a", hostname: "host-a", isGateway: true, zones: ["east"]),
+            ChassisFact(
+                id: "a", hostname: "host-a", physicalNetworks: ["external"], isGateway: true, zones: ["east"]),
             ChassisFact(id: "b", hostname: "host-b", isGateway: true),
         ])
         try await cloud.service.sync.noteHosts()
@@ -165,6 +166,32 @@ struct RouterGatewaysTests {
         #expect(routers.array?.map(\.id) == [router.id])
         let sent = await cloud.call(
             "POST", "/agents/a/l3-routers", ["router_id": .string(router.id)], as: .admin())
-        #expect(sent.type == "RouterDoesntSupportScheduling")
+        #expect(sent.type == "RouterHostedByL3Agent")
+        let gone = await cloud.call("DELETE", "/agents/a/l3-routers/\(router.id)", as: .admin())
+        #expect(gone.status == 204)
+        #expect(
+            await cloud.call("DELETE", "/agents/a/l3-routers/\(router.id)", as: .admin()).type
+                == "RouterNotHostedByL3Agent")
+        let back = await cloud.call(
+            "POST", "/agents/a/l3-routers",
+            ["router_id": .string(router.id), "ha_chassis_priority": 9], as: .admin())
+        #expect(back.status == 201)
+        for (priority, type) in [(9, "HAChassisPriorityAlreadyAssigned"), (40_000, "InvalidHAChassisPriority")] {
+            let refused = await cloud.call(
+                "PUT", "/agents/b/l3-routers/\(router.id)", ["ha_chassis_priority": .integer(Int64(priority))],
+                as: .admin())
+            #expect(refused.type == type)
+        }
+        let first = await cloud.call(
+            "PUT", "/agents/b/l3-routers/\(router.id)", ["ha_chassis_priority": 10], as: .admin())
+        #expect(first.status == 200)
+        try await cloud.sync()
+        #expect(
+            await cloud.backend.topology.routers[router.id]?.hosts == [
+                GatewayHost(id: "b", priority: 10), GatewayHost(id: "a", priority: 9),
+            ])
+        let ordered = await cloud.call("GET", "/routers/\(router.id)/l3-agents", as: .admin())["agents"]
+        #expect(ordered.array?.map(\.id) == ["b", "a"])
+        #expect(ordered[1]?["ha_chassis_priority"] == 9)
     }
 }

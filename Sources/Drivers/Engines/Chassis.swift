@@ -93,7 +93,11 @@ struct Chassis {
             "ovn-remote": options.southbound ?? paths.southbound,
             "ovn-encap-type": "geneve", "ovn-encap-ip": String(tunnel), "ovn-bridge-datapath-type": kind,
             "ovn-bridge-mappings": "\(options.physicalNetwork):br-ex",
-        ].map { "external-ids:\($0)=\"\($1)\"" }
+            "ovn-cms-options": options.bandwidths.isEmpty
+                ? "" : "resource_provider_bandwidths=" + options.bandwidths.joined(separator: ";"),
+        ].filter { !$0.value.isEmpty }.map { "external-ids:\($0)=\"\($1)\"" }
+        // Without files of its own OVN's controller takes these.
+        if options.southboundFiles.count == 3 { argv += ["--", "set-ssl"] + options.southboundFiles }
         // OVN's controller would make br-int too, but only some time after it says that it is ready.
         for (bridge, mode) in [("br-ul", "standalone"), ("br-ex", "standalone"), ("br-int", "secure")] {
             argv += ["--", "--may-exist", "add-br", bridge]

@@ -34,9 +34,13 @@ package struct EngineOptions: Options, Hashable {
     /// The address of this chassis' tunnel end, with its prefix length.
     package var tunnelAddress = "192.0.2.1/24"
     package var datapath = Datapath.automatic
+    /// What bridges may promise, as `ovn-cms-options` has it: `br-ex:1000000:1000000`, several parted by commas.
+    package var bandwidths: [String] = []
     /// The southbound database of a cloud that runs elsewhere, which this machine joins as one more chassis
     /// (`unix:PATH`, `ssl:ADDRESS:PORT`); nil runs OVN's centre here.
     package var southbound: String?
+    /// Our private key, our certificate and the authority's, where it speaks TLS.
+    package var southboundFiles: [String] = []
     /// The link that carries tunnels to other chassis: moved into the chassis' namespace while the engines run, and
     /// given back. None is needed while there is one chassis.
     package var underlay: String?
@@ -115,10 +119,24 @@ extension EngineOptions {
         underlay = read.string(
             "underlay",
             help: "The link that carries tunnels to other hosts, lent to the cloud while it runs. Unset: none.")
+        bandwidths = read.list(
+            "resource_provider_bandwidths",
+            help:
+                "How many kilobits a second this host's bridges may promise, out and in: br-ex:EGRESS:INGRESS."
+        )
+        for text in bandwidths where text.split(separator: ":").count != 3 {
+            read.refuse("resource_provider_bandwidths: '\(text)' is no bridge with two numbers.")
+        }
         read.section("ovn")
         southbound = read.string(
             "ovn_sb_connection",
             help: "The southbound database of an OVN that runs elsewhere (ssl:ADDRESS:PORT). Unset means one of this "
                 + "program's own.")
+        southboundFiles = ["private_key", "certificate", "ca_cert"].map { name in
+            read.string("ovn_sb_\(name)", default: "", help: "A PEM file for a southbound database that speaks TLS.")
+        }.filter { !$0.isEmpty }
+        if southbound?.contains("ssl:") == true, southboundFiles.count < 3 {
+            read.refuse("ovn_sb_connection needs ovn_sb_private_key, ovn_sb_certificate and ovn_sb_ca_cert.")
+        }
     }
 }

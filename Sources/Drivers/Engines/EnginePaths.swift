@@ -34,6 +34,8 @@ package struct EnginePaths: Sendable, Hashable {
     package var northbound: String { "unix:\(ovn)/nb.sock" }
     package var southbound: String { "unix:\(ovn)/sb.sock" }
     package var switchDatabase: String { "unix:\(ovs)/db.sock" }
+    /// Where br-int is managed.
+    package var integrationControl: String { "unix:\(ovs)/br-int.mgmt" }
     package var libvirtSocket: String { "\(libvirt)/run/libvirt-sock" }
     package var libvirtURI: String { "qemu+unix:///system?socket=\(libvirtSocket)" }
     /// Where the libvirt daemon keeps what QEMU says, a file per guest.

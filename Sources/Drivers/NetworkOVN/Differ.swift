@@ -176,17 +176,20 @@ package struct Differ {
         for (key, row) in present.sorted(by: { $0.key < $1.key }) {
             for column in Northbound.linkColumns[key.table] ?? [] {
                 let kept = Set((wanted[key]?[column] ?? []).compactMap { atom($0) })
-                let others = column == "load_balancer" ? strangersBalancers(row[column].atoms) : []
+                let others = Differ.open[column].map { strangers($0, row[column].atoms) } ?? []
                 mutate(key, row, column, .delete, row[column].atoms.subtracting(kept).subtracting(others))
             }
         }
     }
 
-    /// Balancers on our switches and routers that somebody else made: load balancing is a service of its own.
-    private func strangersBalancers(_ atoms: Set<OVSDBAtom>) -> Set<OVSDBAtom> {
+    /// Columns of our rows that others put theirs in: load balancing is a service of its own, and policies that divert
+    /// traffic are an operator's.
+    private static let open = ["load_balancer": "Load_Balancer", "policies": "Logical_Router_Policy"]
+
+    private func strangers(_ table: String, _ atoms: Set<OVSDBAtom>) -> Set<OVSDBAtom> {
         atoms.filter { atom in
-            guard case .uuid(let uuid) = atom, let balancer = replica.row("Load_Balancer", uuid) else { return false }
-            return balancer["external_ids"][NBKey.column] == nil
+            guard case .uuid(let uuid) = atom, let row = replica.row(table, uuid) else { return false }
+            return row["external_ids"][NBKey.column] == nil
         }
     }
 

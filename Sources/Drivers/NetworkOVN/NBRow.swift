@@ -61,7 +61,7 @@ package enum Northbound {
     /// Set-valued columns that are wholly ours.
     static let linkColumns: [String: [String]] = [
         "Logical_Switch": ["ports", "dns_records", "load_balancer", "qos_rules"],
-        "Logical_Router": ["ports", "static_routes", "nat", "load_balancer"],
+        "Logical_Router": ["ports", "static_routes", "nat", "load_balancer", "policies"],
         "Port_Group": ["ports", "acls"], "Logical_Router_Port": ["gateway_chassis"],
         "HA_Chassis_Group": ["ha_chassis"], "Logical_Switch_Port": ["mirror_rules"], "Meter": ["bands"],
     ]
@@ -77,7 +77,8 @@ package enum Northbound {
             "dhcpv4_options", "dhcpv6_options", "ha_chassis_group", "up", "mirror_rules",
         ],
         "Mirror": ["name", "filter", "sink", "type", "index"],
-        "Logical_Router": ["name", "enabled", "options", "ports", "static_routes", "nat", "load_balancer"],
+        "Logical_Router": ["name", "enabled", "options", "ports", "static_routes", "nat", "load_balancer", "policies"],
+        "Logical_Router_Policy": ["priority", "match", "action"],
         "Logical_Router_Port": ["name", "mac", "networks", "options", "ipv6_ra_configs", "gateway_chassis"],
         "Logical_Router_Static_Route": ["ip_prefix", "nexthop", "output_port", "bfd"],
         "NAT": ["type", "external_ip", "logical_ip", "logical_port", "external_mac", "options", "gateway_port"],

@@ -4,9 +4,9 @@ package import Network
 package import OVSDB
 
 /// Networks made of OVN: a change becomes one northbound transaction, computed from the pieces that it touches.
-package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement {
-    private let northbound: OVSDBClient
-    private let southbound: OVSDBClient
+package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
+    let northbound: OVSDBClient
+    let southbound: OVSDBClient
     private let options: OVNOptions
     private let log: Log
     private var graph = TopologyGraph()
@@ -46,7 +46,7 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement {
         for await batch in changes {
             let replica = southbound.replica
             for event in batch.compactMap({ Southbound.event($0, replica) }) { pass(event) }
-            if batch.contains(where: { $0.table != "Port_Binding" }) { await reschedule() }
+            if batch.contains(where: { ["Chassis", "Encap"].contains($0.table) }) { await reschedule() }
         }
         for listener in listeners.values { listener.finish() }
         listeners = [:]
@@ -94,7 +94,35 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement {
 
     package func chassis() async throws(Fault) -> [ChassisFact] {
         try await southbound.ready()
-        return Southbound.hosts(southbound.replica)
+        let replica = southbound.replica
+        let progress = Dictionary(
+            replica.rows("Chassis_Private").map { ($0["name"].string ?? "", $0["nb_cfg"].integer) },
+            uniquingKeysWith: { $1 })
+        return Southbound.hosts(replica).map { host in
+            var host = host
+            host.progress = progress[host.id] ?? nil
+            return host
+        }
+    }
+
+    /// OVN's own sign of life: every controller writes down the number that it has put into effect.
+    package func knock() async throws(Fault) {
+        let global = [OVSDBCondition("nb_cfg", .greaterOrEqual, 0)]
+        try await northbound.transact([
+            .mutate(table: "NB_Global", where: global, [OVSDBMutation("nb_cfg", .add, 1)])
+        ])
+    }
+
+    package func forget(host: String) async throws(Fault) {
+        let named = [OVSDBCondition("name", .equal, .string(host))]
+        try await southbound.transact([
+            .delete(table: "Chassis", where: named), .delete(table: "Chassis_Private", where: named),
+            .comment("apus"),
+        ])
+        try await southbound.wait(within: .seconds(10), for: "\(host) to be forgotten") { replica in
+            !replica.rows("Chassis").contains { $0["name"].string == host }
+        }
+        await reschedule()
     }
 
     /// The hosts that stand by for a router's gateway or a port outside our hosts, the one that carries it first.
@@ -103,7 +131,10 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement {
             return []
         }
         var zones: [String] = []
-        if case .routerGateway(let router) = port.kind { zones = graph.topology.routers[router]?.zoneHints ?? [] }
+        if case .routerGateway(let id) = port.kind, let router = graph.topology.routers[id] {
+            if let named = router.hosts { return named.map(\.id) }
+            zones = router.zoneHints
+        }
         return Translator(graph, options, chassis: hosts).gateways(
             for: portID, physicalNetwork: network.provider.physicalNetwork, zones: zones)
     }

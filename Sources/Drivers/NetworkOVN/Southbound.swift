@@ -8,7 +8,7 @@ package enum Southbound {
 
     package static let monitors = [
         OVSDBMonitor("Chassis", columns: ["name", "hostname", "encaps", "external_ids", "other_config"]),
-        OVSDBMonitor("Encap", columns: ["ip", "type"]),
+        OVSDBMonitor("Chassis_Private", columns: ["name", "nb_cfg"]), OVSDBMonitor("Encap", columns: ["ip", "type"]),
         OVSDBMonitor("Port_Binding", columns: ["logical_port", "chassis", "up", "type"]),
     ]
 
@@ -19,12 +19,16 @@ package enum Southbound {
             let tunnels = row["encaps"].uuids.compactMap { replica.row("Encap", $0)?["ip"].string }
             let choices = setting("ovn-cms-options").split(separator: ",").map(String.init)
             let zones = choices.first { $0.hasPrefix("availability-zones=") }?.dropFirst(19).split(separator: ":")
-            return ChassisFact(
+            let bridges = setting("ovn-bridge-mappings").split(separator: ",").map { $0.split(separator: ":") }
+                .filter { !$0.isEmpty }
+            var fact = ChassisFact(
                 id: row["name"].string ?? "", hostname: row["hostname"].string ?? "",
-                tunnelAddresses: Set(tunnels).sorted(),
-                physicalNetworks: setting("ovn-bridge-mappings").split(separator: ",")
-                    .compactMap { $0.split(separator: ":").first.map(String.init) }.sorted(),
+                tunnelAddresses: Set(tunnels).sorted(), physicalNetworks: bridges.map { String($0[0]) }.sorted(),
                 isGateway: choices.contains("enable-chassis-as-gw"), zones: (zones ?? []).map(String.init).sorted())
+            fact.bandwidths = DeviceBandwidth.read(
+                choices, bridges: bridges.filter { $0.count > 1 }.map { (String($0[0]), String($0[1])) },
+                host: fact.hostname)
+            return fact
         }
         .sorted { $0.id < $1.id }
     }

@@ -32,6 +32,8 @@ package struct Piece: Sendable, Hashable {
         case whole
         /// A network's DNS records, which come from its ports.
         case names
+        /// Who hears whom in a private network, which follows from its ports' places.
+        case privacy
     }
 
     package let reference: TopologyReference

@@ -30,11 +30,15 @@ package struct Translator: Sendable {
 // MARK: - Networks
 
 extension SwitchSpec: Translated {
-    static let parts: [Piece.Part] = [.whole, .names]
+    static let parts: [Piece.Part] = [.whole, .names, .privacy]
     var uses: [Use] { Use.qos(qosPolicyID) }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] {
-        part == .names ? translator.nameRows(self) : translator.networkRows(self)
+        switch part {
+        case .names: translator.nameRows(self)
+        case .privacy: translator.privateRows(self)
+        case .whole: translator.networkRows(self)
+        }
     }
 }
 

@@ -9,7 +9,8 @@ extension PortSpec: Translated {
             + Set(securityGroupIDs).map { Use(reference: .securityGroup($0), presenceOnly: true) }
     }
     func feeds(_ graph: TopologyGraph) -> [Piece] {
-        dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)]
+        (dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)])
+            + (place == nil ? [] : [Piece(.network(networkID), .privacy)])
     }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.portRows(self) }
@@ -36,6 +37,7 @@ extension Translator {
                 parents.append((OVNNames.groupKey(group), "ports"))
             }
         }
+        parents += privateGroups(port, network)
         var row = NBRow(
             "Logical_Switch_Port", port.id,
             [
@@ -115,7 +117,8 @@ extension Translator {
                 "name": .string(port.id), "type": "router", "addresses": "router", "options": .strings(options),
                 "enabled": .bool(port.enabled), "port_security": .empty,
             ],
-            ids: identity(port, network), in: [(OVNNames.switch(network.id), "ports")])
+            ids: identity(port, network),
+            in: [(OVNNames.switch(network.id), "ports")] + privateGroups(port, network))
     }
 
     /// The hosts that stand in for a port outside our hosts.

@@ -5,7 +5,7 @@ import OVSDB
 extension RouterSpec: Translated {
     var uses: [Use] {
         (interfaces + (gateway?.ports ?? [])).map { Use(reference: .port($0)) }
-            + Use.qos(gateway?.qosPolicyID) + floatingIPs.flatMap { Use.qos($0.qosPolicyID) }
+            + Use.metering(projectID) + Use.qos(gateway?.qosPolicyID) + floatingIPs.flatMap { Use.qos($0.qosPolicyID) }
     }
 
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] { translator.routerRows(self) }
@@ -31,7 +31,7 @@ extension Translator {
             for gateway in router.gateway?.isShared == true ? gateways : Array(gateways.prefix(1)) {
                 rows += defaultRoutes(router, gateway)
             }
-            rows += natRows(router, gateways, interfaces)
+            rows += natRows(router, gateways, interfaces) + meterRows(router)
             rows += forwardingRows(router, switches: interfaces.map(\.network.id))
             for gateway in gateways.prefix(1) { rows += gatewayQoSRows(router, gateway.port, gateway.network) }
         }
@@ -79,7 +79,7 @@ extension Translator {
                 "options": .strings(options), "ipv6_ra_configs": .strings(advertisement(here, isGateway: isGateway)),
             ],
             ids: ids, in: [(OVNNames.router(router.id), "ports")])
-        return [row] + (isGateway ? chassisRows(here, row.key, router.zoneHints) : [])
+        return [row] + (isGateway ? chassisRows(here, row.key, router) : [])
     }
 
     private func advertisement(_ here: Attachment, isGateway: Bool) -> [String: String] {
@@ -96,15 +96,18 @@ extension Translator {
         return ["address_mode": word, "send_periodic": isPeriodic ? "true" : "false", "mtu": "\(here.network.mtu)"]
     }
 
-    private func chassisRows(_ here: Attachment, _ parent: NBKey, _ zones: [String]) -> [NBRow] {
-        let hosts = gateways(
-            for: here.port.id, physicalNetwork: here.network.provider.physicalNetwork, zones: zones)
-        return hosts.enumerated().map { place, host in
+    private func chassisRows(_ here: Attachment, _ parent: NBKey, _ router: RouterSpec) -> [NBRow] {
+        let computed = gateways(
+            for: here.port.id, physicalNetwork: here.network.provider.physicalNetwork, zones: router.zoneHints)
+        let hosts =
+            router.hosts
+            ?? computed.enumerated().map { GatewayHost(id: $1, priority: computed.count - $0) }
+        return hosts.map { host in
             NBRow(
-                "Gateway_Chassis", "\(here.port.id) \(host)",
+                "Gateway_Chassis", "\(here.port.id) \(host.id)",
                 [
-                    "name": .string("\(OVNNames.routerPort(here.port.id))_\(host)"), "chassis_name": .string(host),
-                    "priority": .integer(hosts.count - place),
+                    "name": .string("\(OVNNames.routerPort(here.port.id))_\(host.id)"),
+                    "chassis_name": .string(host.id), "priority": .integer(host.priority),
                 ], in: [(parent, "gateway_chassis")])
         }
     }
@@ -173,6 +176,7 @@ extension Translator {
             }
         }
         return rows + router.floatingIPs.map { floatingRow($0, gateways, parent) }
+            + router.ndpProxies.compactMap { proxyRow($0, router, gateways, parent) }
     }
 
     private func floatingRow(
@@ -192,6 +196,22 @@ extension Translator {
         let home = gateways.first { $0.places.contains { $0.subnet.cidr.contains(floating.address) } }
         row.references["gateway_port"] = .some(
             gateways.count > 1 ? home.map { OVNNames.routerPortKey($0.port.id) } : nil)
+        return row
+    }
+
+    /// An address that becomes itself: nothing is changed, but the gateway says outside that it has it.
+    private func proxyRow(
+        _ address: IPAddress, _ router: RouterSpec, _ gateways: [Attachment], _ parent: [(NBKey, String)]
+    ) -> NBRow? {
+        guard let first = gateways.first(where: { $0.port.id == router.gateway?.portID }) else { return nil }
+        var row = NBRow(
+            "NAT", "\(router.id) ndp \(address)",
+            [
+                "type": "dnat_and_snat", "external_ip": .string(address.description),
+                "logical_ip": .string(address.description), "logical_port": .empty, "external_mac": .empty,
+                "options": ["stateless": "true"],
+            ], in: parent)
+        row.references["gateway_port"] = .some(gateways.count > 1 ? OVNNames.routerPortKey(first.port.id) : nil)
         return row
     }
 

@@ -4,36 +4,57 @@ internal import CLinux
 internal import Glibc
 
 /// Where a server listens, spelled as OVS spells it: `unix:/run/x.sock`, `tcp:192.0.2.1:6641`,
-/// `tcp:[2001:db8::1]:6641`.
+/// `tcp:[2001:db8::1]:6641`, `ssl:192.0.2.1:6641`.
 package enum OVSDBEndpoint: Sendable, Hashable, CustomStringConvertible {
     case unix(path: String)
     case tcp(host: String, port: Int)
+    case tls(host: String, port: Int, OVSDBIdentity)
 
-    package init(_ text: String) throws(Fault) {
+    /// - Parameter identity: who we are where TLS is spoken.
+    package init(_ text: String, identity: OVSDBIdentity? = nil) throws(Fault) {
         if text.hasPrefix("unix:"), text.utf8.count > 5 {
             self = .unix(path: String(text.dropFirst(5)))
             return
         }
-        guard text.hasPrefix("tcp:"), let colon = text.lastIndex(of: ":"),
+        let isSecret = text.hasPrefix("ssl:")
+        guard isSecret || text.hasPrefix("tcp:"), let colon = text.lastIndex(of: ":"),
             let port = Int(text[text.index(after: colon)...]), (1...65_535).contains(port)
-        else { throw .badRequest("'\(text)' is no OVSDB address: unix:PATH or tcp:HOST:PORT was expected.") }
+        else {
+            throw .badRequest("'\(text)' is no OVSDB address: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT was expected.")
+        }
         let host = text[..<colon].dropFirst(4)
         guard !host.isEmpty else { throw .badRequest("'\(text)' names no host.") }
-        self = .tcp(host: String(host.hasPrefix("[") ? host.dropFirst().dropLast() : host), port: port)
+        let name = String(host.hasPrefix("[") ? host.dropFirst().dropLast() : host)
+        guard isSecret else {
+            self = .tcp(host: name, port: port)
+            return
+        }
+        guard let identity else {
+            throw .badRequest("'\(text)' needs a private key, a certificate and an authority's certificate.")
+        }
+        self = .tls(host: name, port: port, identity)
     }
 
     /// A list with commas, as clusters are given.
-    package static func list(_ text: String) throws(Fault) -> [OVSDBEndpoint] {
+    package static func list(_ text: String, identity: OVSDBIdentity? = nil) throws(Fault) -> [OVSDBEndpoint] {
         var endpoints: [OVSDBEndpoint] = []
-        for part in text.split(separator: ",") { endpoints.append(try OVSDBEndpoint(String(part))) }
+        for part in text.split(separator: ",") {
+            endpoints.append(try OVSDBEndpoint(String(part), identity: identity))
+        }
         guard !endpoints.isEmpty else { throw .badRequest("No OVSDB address was given.") }
         return endpoints
+    }
+
+    /// Who we are there, where TLS is spoken.
+    var identity: OVSDBIdentity? {
+        if case .tls(_, _, let identity) = self { identity } else { nil }
     }
 
     package var description: String {
         switch self {
         case .unix(let path): "unix:\(path)"
         case .tcp(let host, let port): "tcp:\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        case .tls(let host, let port, _): "ssl:\(host.contains(":") ? "[\(host)]" : host):\(port)"
         }
     }
 }
@@ -43,7 +64,7 @@ extension OVSDBEndpoint {
     func connect() throws(Fault) -> Int32 {
         switch self {
         case .unix(let path): try connectUnix(path)
-        case .tcp(let host, let port): try connectTCP(host, port)
+        case .tcp(let host, let port), .tls(let host, let port, _): try connectTCP(host, port)
         }
     }
 

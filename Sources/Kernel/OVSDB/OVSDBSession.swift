@@ -9,7 +9,7 @@ import Synchronization
 /// The thread's own side of a client: the socket, what is half read and half written, and the handshake.
 struct OVSDBSession {
     private let core: OVSDBCore
-    private var socket: Int32 = -1
+    private var stream: OVSDBStream?
     private var splitter = OVSDBSplitter()
     private var outgoing: [UInt8] = []
     private var written = 0
@@ -32,7 +32,7 @@ struct OVSDBSession {
         while !isStopped {
             let endpoint = core.endpoints[attempt % core.endpoints.count]
             do throws(Fault) {
-                socket = try endpoint.connect()
+                stream = try OVSDBStream(endpoint)
                 begin()
                 try converse()
             } catch {
@@ -42,7 +42,7 @@ struct OVSDBSession {
             if !isStopped { linger(milliseconds: 50 << min(attempt, 6)) }
             attempt += 1
         }
-        if socket >= 0 { close(socket) }
+        stream?.close()
     }
 
     /// Waits, answering those whose time ends meanwhile.
@@ -69,8 +69,8 @@ struct OVSDBSession {
     }
 
     private mutating func lose(_ fault: Fault, _ endpoint: OVSDBEndpoint) {
-        if socket >= 0 { close(socket) }
-        socket = -1
+        stream?.close()
+        stream = nil
         let wasLive = isLive
         isLive = false
         let broken = core.state.withLock { state in
@@ -113,7 +113,7 @@ extension OVSDBSession {
             try probe()
             let wanted = written < outgoing.count ? POLLIN | POLLOUT : POLLIN
             var sources = [
-                pollfd(fd: socket, events: Int16(wanted), revents: 0),
+                pollfd(fd: stream?.socket ?? -1, events: Int16(wanted), revents: 0),
                 pollfd(fd: core.wake, events: Int16(POLLIN), revents: 0),
             ]
             let limit = Deadline(nanoseconds: lastHeard + (isProbing ? 2 : 1) * OVSDBSession.silence)
@@ -136,13 +136,7 @@ extension OVSDBSession {
 
     private mutating func receive(_ buffer: inout [UInt8]) throws(Fault) {
         while true {
-            let got = recv(socket, &buffer, buffer.count, 0)
-            if got == 0 { throw .unavailable("The OVSDB server closed the connection.") }
-            if got < 0 {
-                if errno == EAGAIN { return }
-                if errno == EINTR { continue }
-                throw .unavailable("The OVSDB server is gone: \(String(cString: strerror(errno)))")
-            }
+            guard case .bytes(let got) = try stream?.read(into: &buffer) else { return }
             lastHeard = Stopwatch.nanoseconds()
             isProbing = false
             splitter.feed(buffer[0..<got])
@@ -169,14 +163,12 @@ extension OVSDBSession {
 
     private mutating func flush() throws(Fault) {
         while written < outgoing.count {
-            let sent = outgoing.withUnsafeBytes { bytes in
-                Glibc.send(socket, bytes.baseAddress! + written, bytes.count - written, Int32(MSG_NOSIGNAL))
+            let result = outgoing.withUnsafeBytes { bytes -> Result<OVSDBStream.Outcome?, Fault> in
+                do throws(Fault) {
+                    return .success(try stream?.write(UnsafeRawBufferPointer(rebasing: bytes[written...])))
+                } catch { return .failure(error) }
             }
-            if sent < 0 {
-                if errno == EAGAIN { return }
-                if errno == EINTR { continue }
-                throw .unavailable("The OVSDB server is gone: \(String(cString: strerror(errno)))")
-            }
+            guard case .bytes(let sent) = try result.get() else { return }
             written += sent
         }
         outgoing.removeAll(keepingCapacity: true)

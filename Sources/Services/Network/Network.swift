@@ -23,6 +23,7 @@ package final class NetworkService: Service {
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
             BGPSpeaker.self, BGPPeer.self, BGPAssociations.self, BGPAgent.self, TapMirror.self,
+            MeteringLabel.self, MeteringLabelRule.self, MeterTotal.self, ToldName.self, NDPProxy.self,
         ])
 
     package let database: Database
@@ -32,10 +33,13 @@ package final class NetworkService: Service {
     package let backend: any NetworkBackend
     package let options: NetworkOptions
     let compute: ServiceClient
+    let placement: PlacementClient
     /// Rings when something was written that the back end does not know yet.
     let dirty = Wake()
     /// Rings when BGP speakers changed.
     let announce = Wake()
+    /// Rings when names may have changed that the world outside knows.
+    let names = Wake()
 
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, transport: any Transport,
@@ -47,6 +51,7 @@ package final class NetworkService: Service {
         self.log = log
         self.backend = backend
         self.options = options
+        placement = PlacementClient(over: transport, as: caller)
         compute = ServiceClient("compute", base: "/v2.1", over: transport, as: caller)
     }
 

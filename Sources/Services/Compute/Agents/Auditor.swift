@@ -164,7 +164,9 @@ extension Auditor {
             ]
         }
         let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
-        guard Auditor.sums(way) != wanted || roots != [root] else { return [] }
+        // What ports take beside is theirs to ask for.
+        let own = Auditor.sums(way).filter { !ResourceRequest.isPorts($0.key) }
+        guard own != wanted || roots != [root] else { return [] }
         return [
             Drift(
                 kind: .wrongAmounts, subject: consumer, host: host,
@@ -310,11 +312,16 @@ extension Auditor {
             throw .conflict("The flavor asks for parts of the host; which ones the guest has is not known.")
         }
         let now = try await room.placement.holding(id, requestID: requestID)
+        var allocations: PlacementClient.Way = [host.id: request.amounts]
+        for (provider, amounts) in now?.allocations ?? [:] where provider != host.id {
+            let ports = amounts.filter { ResourceRequest.isPorts($0.key) }
+            if !ports.isEmpty { allocations[provider] = ports }
+        }
         try await room.placement.claim(
             [
                 PlacementClient.Claim(
-                    consumer: id, allocations: [host.id: request.amounts], project: server.projectID,
-                    user: server.userID, generation: now?.generation)
+                    consumer: id, allocations: allocations, project: server.projectID, user: server.userID,
+                    generation: now?.generation)
             ], requestID: requestID)
     }
 }

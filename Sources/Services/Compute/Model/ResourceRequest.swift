@@ -15,6 +15,8 @@ struct ResourceRequest: Sendable {
     /// By suffix; the group without one has the empty suffix.
     private(set) var groups: [String: Group] = [:]
     private(set) var groupPolicy: String?
+    /// Groups that are to be had of one branch of a host's tree.
+    private(set) var sameSubtrees: [[String]] = []
     /// Of the host itself, not of a part of it.
     var rootRequired: Set<String> = []
 
@@ -40,6 +42,17 @@ struct ResourceRequest: Sendable {
         }.filter { !$0.value.isEmpty }
     }
 
+    /// What the server's ports ask for beside.
+    mutating func add(_ ports: [PortResources]) {
+        for port in ports {
+            for group in port.groups {
+                groups[group.id] = Group(resources: group.resources, required: group.required)
+            }
+            if port.sameSubtree.count > 1 { sameSubtrees.append(port.sameSubtree) }
+        }
+        if groups.keys.filter({ !$0.isEmpty }).count > 1, groupPolicy == nil { groupPolicy = "none" }
+    }
+
     /// All amounts, those of named groups added up.
     var amounts: [String: Int] {
         groups.values.reduce(into: [:]) { sums, group in
@@ -55,6 +68,9 @@ struct ResourceRequest: Sendable {
         var query: [(String, String)] = limit.map { [("limit", "\($0)")] } ?? []
         if let groupPolicy { query.append(("group_policy", groupPolicy)) }
         if !rootRequired.isEmpty { query.append(("root_required", rootRequired.sorted().joined(separator: ","))) }
+        for names in sameSubtrees {
+            query.append(("same_subtree", names.joined(separator: ",")))
+        }
         for (suffix, group) in groups.sorted(by: { $0.key < $1.key }) {
             if !group.resources.isEmpty {
                 let amounts = group.resources.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }

@@ -122,6 +122,16 @@ extension Scheduler {
         if options.asksForImageType, let format = task.request.imageFormat, !task.isVolumeBacked {
             resources.rootRequired.insert("COMPUTE_IMAGE_TYPE_" + format.uppercased())
         }
+        if task.purpose == .boot || task.purpose == .move {
+            var asked: [PortResources] = []
+            for id in task.ports {
+                guard let port = try await room.network.port(id, requestID: requestID),
+                    let wanted = PortResources(port.resourceRequest)
+                else { continue }
+                asked.append(wanted)
+            }
+            resources.add(asked)
+        }
         var context = SchedulingContext(
             task: task, options: options, resources: resources, serviceDownTime: room.options.serviceDownTime)
         context.need = try HardwareBooks.Need(task.flavor, image: task.imageProperties, room.options.pci)

@@ -34,6 +34,8 @@ struct SchedulingTask: Sendable {
     /// The server group that binds the subjects; found by the first subject's membership when it is not named.
     var groupID: String?
     var purpose = Purpose.boot
+    /// The ports that are there already, which may ask for something, too.
+    var ports: [String] = []
 
     init(
         subjects: [Subject], flavor: FlavorSnapshot, imageID: String?, imageProperties: [String: String],
@@ -53,6 +55,8 @@ struct SchedulingTask: Sendable {
             flavor: servers[0].flavor, imageID: servers[0].imageID, imageProperties: servers[0].imageProperties,
             request: servers[0].scheduling)
         isVolumeBacked = servers[0].scheduling.isVolumeBacked ?? false
+        let given = servers[0].requested.compactMap(\.portID)
+        ports = given + servers[0].ports.map(\.portID).filter { !given.contains($0) }
         for host in servers[0].scheduling.tried ?? [] { excluded[host] = "the server failed to start there" }
     }
 }

@@ -230,7 +230,9 @@ extension ServerWiring {
     func bind(_ server: Server, to host: String) async throws(Fault) {
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID)
         where port.host != host {
-            try await room.network.updatePort(port.id, ["binding:host_id": .string(host)], requestID: requestID)
+            let bound = try await room.network.updatePort(
+                port.id, ["binding:host_id": .string(host)], requestID: requestID)
+            try await allocate(bound, of: server.id)
         }
     }
 }

@@ -34,6 +34,7 @@ struct ServerWiring {
             let port: NetworkClient.Port
             if let id = wish.portID {
                 port = try await room.network.updatePort(id, binding(server), requestID: requestID)
+                try await allocate(port, of: server.id)
             } else if let at = made.firstIndex(where: { $0.networkID == wish.networkID }) {
                 port = try await room.network.updatePort(made.remove(at: at).id, binding(server), requestID: requestID)
             } else {
@@ -53,7 +54,7 @@ struct ServerWiring {
         let given = Set(server.requested.compactMap(\.portID) + server.ports.filter { !$0.isOurs }.map(\.portID))
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID) {
             if given.contains(port.id) {
-                try await room.network.updatePort(port.id, ServerWiring.free, requestID: requestID)
+                try await room.network.updatePort(port.id, ServerWiring.freed(port), requestID: requestID)
             } else {
                 try await room.network.deletePort(port.id, requestID: requestID)
             }
@@ -86,7 +87,7 @@ struct ServerWiring {
         guard let known = try await room.network.port(port, requestID: requestID), known.deviceID == server.id else {
             return
         }
-        try await room.network.updatePort(port, ServerWiring.free, requestID: requestID)
+        try await room.network.updatePort(port, ServerWiring.freed(known), requestID: requestID)
     }
 
     /// Plugs one more port into a server that runs.
@@ -137,9 +138,6 @@ extension ServerWiring {
         if let address = wish.fixedIP { members["fixed_ips"] = [["ip_address": .string(address)]] }
         return try await room.network.createPort(.object(members), requestID: requestID)
     }
-
-    /// What a port is that no server has.
-    private static var free: JSON { ["device_id": "", "device_owner": "", "binding:host_id": "", "dns_name": ""] }
 
     private func binding(_ server: Server) -> JSON {
         [

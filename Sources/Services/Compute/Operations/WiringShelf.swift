@@ -13,7 +13,9 @@ extension ServerWiring {
     /// Puts a server's ports on a host, and tells what they are now.
     func rebind(_ server: Server, to host: String) async throws(Fault) -> [ServerPort] {
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID) {
-            try await room.network.updatePort(port.id, ["binding:host_id": .string(host)], requestID: requestID)
+            let bound = try await room.network.updatePort(
+                port.id, ["binding:host_id": .string(host)], requestID: requestID)
+            try await allocate(bound, of: server.id)
         }
         return try await refresh(server)
     }

@@ -41,6 +41,9 @@ extension Transaction {
     /// Says that an object changed; the sync loop is woken once that is durable.
     func touch(_ kind: TopologyKind, _ id: String, _ request: Request) throws(Fault) {
         try touch(kind, id, requestID: request.id, request.network.dirty)
+        guard request.network.options.externalDNS != nil else { return }
+        let names = request.network.names
+        afterCommit { names.signal() }
     }
 
     func touch(_ kind: TopologyKind, _ id: String, requestID: String, _ wake: Wake) throws(Fault) {

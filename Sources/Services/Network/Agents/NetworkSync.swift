@@ -149,23 +149,32 @@ package struct NetworkSync: Sendable {
 
     /// Writes down which hosts there are, for the list of agents.
     package func noteHosts() async throws(Fault) {
+        let watch = service.backend as? any HostWatch
+        try await watch?.knock()
         let facts = try await service.backend.chassis()
         let now = service.clock.now()
         try await database.transaction { transaction throws(Fault) in
-            let known = try transaction.all(NetworkAgent.self)
+            let known = try transaction.all(NetworkAgent.self, "kind = ''")
             for fact in facts {
                 let before = known.first { $0.id == fact.id }
+                // A host that does not say how far it has come is alive while it is listed.
+                let isHeard = before == nil || fact.progress == nil || fact.progress != before?.progress
+                let heard = isHeard ? now : before?.heartbeat ?? now
                 let agent = NetworkAgent(
                     id: fact.id, host: fact.hostname, isGateway: fact.isGateway, tunnelAddresses: fact.tunnelAddresses,
-                    physicalNetworks: fact.physicalNetworks, heartbeat: now, isAlive: true,
-                    adminStateUp: before?.adminStateUp ?? true, description: before?.description ?? "",
-                    createdAt: before?.createdAt ?? now, zones: fact.zones.joined(separator: ":"))
+                    physicalNetworks: fact.physicalNetworks, heartbeat: heard,
+                    isAlive: heard + NetworkAgent.patience > now, adminStateUp: before?.adminStateUp ?? true,
+                    description: before?.description ?? "", createdAt: before?.createdAt ?? now,
+                    zones: fact.zones.joined(separator: ":"), progress: fact.progress ?? 0)
                 try transaction.delete(NetworkAgent.self, "id = \(fact.id)")
                 try transaction.insert(agent)
             }
             for agent in known where !facts.contains(where: { $0.id == agent.id }) {
                 try transaction.update(NetworkAgent.self, set: "is_alive = 0", where: "id = \(agent.id)")
             }
+            try transaction.update(
+                NetworkAgent.self, set: "is_alive = 0",
+                where: "kind <> '' AND is_alive = 1 AND heartbeat <= \(now - NetworkAgent.patience)")
         }
     }
 

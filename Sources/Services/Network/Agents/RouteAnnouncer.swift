@@ -83,11 +83,23 @@ package struct RouteAnnouncer: Sendable {
                 id = fresh
                 try transaction.insert(BGPAgent(id: id, host: host, heartbeat: now, complaint: "", began: now))
             }
+            try list(id, host, now, transaction)
             for speaker in try transaction.all(BGPSpeaker.self, unhosted) {
                 try transaction.insert(BGPHosting(speakerID: speaker.id, agentID: id))
             }
             return id
         }
+    }
+
+    /// Keeps the agent among all agents.
+    private func list(_ id: String, _ host: String, _ now: Timestamp, _ transaction: Transaction) throws(Fault) {
+        let known = try transaction.update(
+            NetworkAgent.self, set: "heartbeat = \(now), is_alive = 1", where: "id = \(id)")
+        guard known == 0 else { return }
+        try transaction.insert(
+            NetworkAgent(
+                id: id, host: host, isGateway: false, tunnelAddresses: [], physicalNetworks: [], heartbeat: now,
+                isAlive: true, adminStateUp: true, description: "", createdAt: now, kind: NetworkAgent.bgp))
     }
 
     private func specs(_ agent: String) async throws(Fault) -> [SpeakerSpec] {

@@ -15,7 +15,7 @@ package struct TopologyReader: Sendable {
 
     /// Every kind that there is.
     static let sources: [any TopologySource.Type] = [
-        SwitchSpec.self, TapMirrorSpec.self, AddressGroupSpec.self, QoSPolicySpec.self, LogSpec.self,
+        SwitchSpec.self, TapMirrorSpec.self, MeteringSpec.self, AddressGroupSpec.self, QoSPolicySpec.self, LogSpec.self,
         SecurityGroupSpec.self,
         RouterSpec.self,
         PortSpec.self,
@@ -61,7 +61,7 @@ extension SwitchSpec: TopologySource {
         let policies = try await QoSBinding.policies(database, of: ids)
         let segments = try await Segment.several(database, ids)
         return networks.map { network in
-            SwitchSpec(
+            var spec = SwitchSpec(
                 id: network.id, generation: network.revisionNumber, name: network.name, mtu: network.mtu,
                 provider: network.provider, isExternal: network.external, dnsDomain: network.dnsDomain,
                 subnets: (subnets[network.id] ?? []).map { $0.spec(metadata[network.id]) },
@@ -69,6 +69,8 @@ extension SwitchSpec: TopologySource {
                 more: (segments[network.id] ?? []).filter { !$0.isFirst }.map {
                     SegmentSpec(id: $0.id, provider: $0.provider)
                 })
+            spec.isPrivate = network.pvlan
+            return spec
         }
     }
 }
@@ -96,8 +98,10 @@ extension RouterSpec: TopologySource {
                 PortForwarding.self, "floating_id", in: floating.filter { $0.portID == nil }.map(\.id)),
             by: \.floatingID)
         let policies = try await QoSBinding.policies(database, of: ids + floating.map(\.id))
+        let proxies = Dictionary(
+            grouping: try await database.all(NDPProxy.self, "router_id", in: ids), by: \.routerID)
         return routers.map { router in
-            RouterSpec(
+            var spec = RouterSpec(
                 id: router.id, generation: router.revisionNumber, name: router.name, enabled: router.adminStateUp,
                 interfaces: (interfaces[router.id] ?? []).map(\.id).sorted(),
                 gateway: router.gatewayPortID.map {
@@ -112,7 +116,10 @@ extension RouterSpec: TopologySource {
                 }.sorted { $0.id < $1.id },
                 forwardings: (byRouter[router.id] ?? []).flatMap { address in
                     (forwardings[address.id] ?? []).compactMap { $0.spec(on: address.floatingIPAddress) }
-                }.sorted { $0.id < $1.id }, zoneHints: router.zoneHints.sorted())
+                }.sorted { $0.id < $1.id }, zoneHints: router.zoneHints.sorted(), projectID: router.projectID)
+            spec.ndpProxies = (proxies[router.id] ?? []).compactMap { IPAddress($0.ipAddress) }.sorted()
+            spec.hosts = router.hosts.map { GatewayHost.read($0) }
+            return spec
         }
     }
 }
@@ -141,6 +148,7 @@ extension PortSpec: TopologySource {
         return ports.map { port in
             var spec = port.spec
             spec.subport = inside[port.id]
+            spec.place = port.extras.place
             spec.qosPolicyID = policies[port.id]
             spec.movingTo = spec.host == nil ? nil : port.profile["migrating_to"]?.string ?? moving[port.id]
             return spec

@@ -16,6 +16,13 @@ package struct NetworkOptions: Options {
     package var dnsDomain = "openstacklocal."
     /// How often everything is compared with the back end beside the changes.
     package var auditInterval: Duration = .seconds(600)
+    /// The DNS service outside that names are told to.
+    package var externalDNS: String?
+    /// How often routers' counters are read, and how often is told what they counted.
+    package var meterInterval: Duration = .seconds(30)
+    package var meterReport: Duration = .seconds(300)
+    /// How many things one body may ask for.
+    package var bulkMaximum = 2000
     /// The largest answer to a list; 0 is no bound.
     package var pageMaximum = 0
     package var quotas: [String: Int] = [
@@ -31,10 +38,17 @@ package struct NetworkOptions: Options {
             "global_physnet_mtu", default: globalMTU, in: 1280...65_535,
             help: "How long a packet may be on the network that carries the tunnels.")
         dnsDomain = read.string("dns_domain", default: dnsDomain, help: "The domain of guests' names.")
+        externalDNS = read.text(
+            "external_dns_driver", "designate",
+            help: "What tells the names of floating IPs and ports to a DNS service outside: designate. Unset: nothing."
+        ) { $0 == "designate" ? $0 : nil }
         let most = read.int(
             "pagination_max_limit", default: -1, in: -1...Int.max,
             help: "The most items in one answer of the network API; -1 is any number.")
         pageMaximum = max(0, most)
+        bulkMaximum = read.int(
+            "bulk_create_max", default: bulkMaximum, in: 1...1_000_000,
+            help: "How many things one request to the network API may ask for; others wait while they are made.")
         auditInterval = .seconds(
             read.int(
                 "ovn_audit_interval", default: 600, in: 10...86_400,
@@ -64,6 +78,7 @@ package struct NetworkOptions: Options {
             } ?? segmentationIDs
         read.section("agent")
         zone = read.string("availability_zone", default: zone, help: "The zone of networks and routers.")
+        readMetering(&read)
         read.section("quotas")
         for name in quotas.keys.sorted() {
             let what = name.replacing("_", with: " ")
@@ -71,6 +86,18 @@ package struct NetworkOptions: Options {
                 "quota_\(name)", default: quotas[name] ?? -1, in: -1...Int.max,
                 help: "How many of \(what) a project may have; -1 is any number.")
         }
+    }
+
+    private mutating func readMetering(_ read: inout OptionReader) {
+        read.section("metering")
+        meterInterval = .seconds(
+            read.int(
+                "measure_interval", default: 30, in: 1...86_400,
+                help: "How often, in seconds, the traffic under metering labels is measured."))
+        meterReport = .seconds(
+            read.int(
+                "report_interval", default: 300, in: 1...86_400,
+                help: "How often, in seconds, it is told what was measured (l3.meter)."))
     }
 
     private static func range(_ text: String) -> ClosedRange<Int>? {

@@ -208,6 +208,13 @@ extension Request {
             throw .httpBadRequest("Invalid input for \(plural). Reason: '\(several.bare)' is not a list.")
         }
         guard !list.isEmpty else { throw .httpBadRequest("Resources required") }
+        // They are made in one transaction, and everybody else's waits for it.
+        let most = network.options.bulkMaximum
+        guard list.count <= most else {
+            throw .neutron(
+                413, "HTTPRequestEntityTooLarge",
+                "Request is too large: \(plural) names \(list.count), and at most \(most) are made at once.")
+        }
         return try list.mapping { item throws(Fault) in
             // The bulk form of the first releases wraps each item once more.
             guard let object = item[noun]?.object ?? item.object else {

@@ -36,6 +36,9 @@ struct PortChange {
         try bind(&port, transaction)
         try move(&port, transaction)
         try secure(&port, transaction)
+        let network = try transaction.one(
+            Network.self, "id = \(port.networkID)", or: Network.notFound(port.networkID))
+        try members.privacy.apply(to: &port, on: network)
         try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
         try transaction.touch(.port, port.id, request)
     }

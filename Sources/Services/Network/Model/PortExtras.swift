@@ -15,6 +15,9 @@ package struct PortExtras: Codable, Sendable, Hashable {
     var propagatesUplinkStatus: Bool?
     /// `none` for a port that was asked for without addresses, `deferred` until its host is known.
     var allocation: String?
+    /// Its place in a private network.
+    var pvlanType: String?
+    var pvlanCommunity: String?
 }
 
 /// The same members as asked for; nil is what was not said.
@@ -90,5 +93,7 @@ extension PortExtras {
         view.put("hardware_offload_type", hardwareOffloadType)
         view.put("propagate_uplink_status", propagatesUplinkStatus ?? true)
         view.put("ip_allocation", allocation ?? "immediate")
+        view.put("pvlan_type", pvlanType)
+        view.put("pvlan_community", pvlanCommunity)
     }
 }

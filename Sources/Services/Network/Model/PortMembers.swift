@@ -23,6 +23,7 @@ struct PortMembers: Sendable {
     var profile: JSONObject?
     var qosPolicy: String??
     var extras = AskedExtras()
+    var privacy = AskedPrivacy()
     var tags: [String] = []
     /// The members that were there, for their rules.
     private(set) var said: [String] = []
@@ -43,6 +44,7 @@ struct PortMembers: Sendable {
     private static let guarded = [
         "device_id", "device_owner", "mac_address", "fixed_ips", "port_security_enabled", "allowed_address_pairs",
         "binding:host_id", "binding:profile", "binding:vnic_type", "hints", "trusted", "data_plane_status",
+        "pvlan_type", "pvlan_community",
     ]
 
     static let vnicTypes: Format<String> = .among(
@@ -68,7 +70,7 @@ struct PortMembers: Sendable {
         pairs = try PortMembers.pairs(&body)
         dhcp = try PortMembers.options(&body)
         dnsName = try body.take("dns_name", .string())
-        dnsDomain = try body.take("dns_domain", .string())
+        dnsDomain = try body.take("dns_domain", .dnsDomain)
         if body.has("binding:host_id") { host = try body.option("binding:host_id", .string()) ?? "" }
         vnicType = try body.take(
             "binding:vnic_type",
@@ -76,6 +78,7 @@ struct PortMembers: Sendable {
         if body.has("binding:profile") { profile = try body.option("binding:profile", .object) ?? JSONObject() }
         qosPolicy = try body.patch("qos_policy_id", .id)
         extras = try AskedExtras(&body)
+        privacy = try AskedPrivacy(&body)
     }
 
     /// Judges the rule of every member that was said.

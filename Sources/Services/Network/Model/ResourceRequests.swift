@@ -31,7 +31,7 @@ enum ResourceRequests {
 
     private static func request(_ port: Port, _ network: Network, _ rules: [QoSRule]) -> JSON? {
         let vnic = custom("VNIC_TYPE_\(port.vnicType)")
-        let place = network.physicalNetwork.map { custom("PHYSNET_\($0)") } ?? "CUSTOM_NETWORK_TUNNEL_PROVIDER"
+        let place = network.physicalNetwork.map { custom("PHYSNET_\($0)") } ?? ResourceRequests.tunnelTrait
         let groups = [
             group(port, rules.filter { $0.type == .minimumBandwidth }, [place, vnic]),
             group(port, rules.filter { $0.type == .minimumPacketRate }, [vnic]),
@@ -65,14 +65,17 @@ enum ResourceRequests {
         }
     }
 
+    /// Of what carries tunnelled networks.
+    static let tunnelTrait = "CUSTOM_NETWORK_TUNNEL_PROVIDER"
+
     /// A trait of one's own: only capitals, digits and underscores.
-    private static func custom(_ name: String) -> String {
+    static func custom(_ name: String) -> String {
         let allowed = name.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" }
         return "CUSTOM_" + String(allowed)
     }
 
     /// The same id for the same name for ever (RFC 9562, version 5).
-    private static func stableUUID(in space: String, _ name: String) -> String {
+    static func stableUUID(in space: String, _ name: String) -> String {
         let digest = Digest(.sha1)
         digest.update((Hex.decode(space.filter { $0 != "-" }) ?? []) + Array(name.utf8))
         var bytes = Array(digest.finish().prefix(16))

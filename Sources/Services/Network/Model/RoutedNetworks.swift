@@ -63,7 +63,7 @@ extension AddressBook {
     /// The same book with the subnets alone that a host reaches.
     func reached(from host: String, of network: String, _ transaction: Transaction) throws(Fault) -> AddressBook {
         guard isRouted else { return self }
-        let agents = try transaction.all(NetworkAgent.self, "host = \(host)")
+        let agents = try transaction.all(NetworkAgent.self, "host = \(host) AND kind = ''")
         let reached = Set(agents.flatMap(\.physicalNetworks))
         let segments = try transaction.all(Segment.self, "network_id = \(network)").filter { segment in
             segment.physicalNetwork.map(reached.contains) ?? true

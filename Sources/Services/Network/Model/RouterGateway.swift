@@ -114,7 +114,7 @@ extension Router {
         let next = try gateways(transaction).first
         gatewayPortID = next?.id
         gatewayNetworkID = next?.networkID
-        if next == nil { enableSNAT = true }
+        if next == nil { (enableSNAT, ndpProxy) = (true, false) }
         if next == nil { try QoSBinding.forget(transaction, id) }
     }
 
@@ -129,6 +129,12 @@ extension Router {
 
     /// The last gateway on a network stays while floating addresses of that network need it.
     func checkReleased(_ portID: String, _ transaction: Transaction) throws(Fault) {
+        if portID == gatewayPortID, try NDPProxy.isUsed(id, nil, transaction) {
+            throw .neutron(
+                409, "RouterGatewayInUseByNDPProxy",
+                "Unable to unset external gateway of router \(id), There are one or more ndp proxies still in use on "
+                    + "the router.")
+        }
         let gateways = try gateways(transaction)
         guard let network = gateways.first(where: { $0.id == portID })?.networkID,
             gateways.filter({ $0.networkID == network }).count == 1,

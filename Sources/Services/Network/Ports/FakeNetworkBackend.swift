@@ -3,7 +3,7 @@ package import Kernel
 
 /// Networks in memory: everything is real at once, and a port with a host comes up as soon as it is enabled.
 /// A whole cloud runs on it in tests and simulations.
-package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement {
+package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
     /// What is real now.
     package private(set) var topology = Topology()
     /// How many transactions have been made, the refused ones left out.
@@ -51,8 +51,15 @@ package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement {
     package func chassis() async throws(Fault) -> [ChassisFact] { hosts }
 
     package func gatewayHosts(of portID: String) async -> [String] {
-        topology.ports[portID] == nil ? [] : hosts.filter(\.isGateway).map(\.id).sorted()
+        guard let port = topology.ports[portID] else { return [] }
+        if case .routerGateway(let router) = port.kind, let named = topology.routers[router]?.hosts {
+            return named.map(\.id)
+        }
+        return hosts.filter(\.isGateway).map(\.id).sorted()
     }
+
+    package func knock() async throws(Fault) {}
+    package func forget(host: String) async throws(Fault) { hosts.removeAll { $0.id == host } }
 
     /// Ends every stream of events, as a back end that goes away does.
     package func stop() {

@@ -55,6 +55,10 @@ package struct ChassisFact: Sendable, Hashable {
     package var isGateway: Bool
     /// The availability zones it says it is in; none is any.
     package var zones: [String]
+    /// How far its controller has come with what it was told; nil when that is not known.
+    package var progress: Int?
+    /// What its bridges may promise.
+    package var bandwidths: [DeviceBandwidth] = []
 
     package init(
         id: String, hostname: String, tunnelAddresses: [String] = [], physicalNetworks: [String] = [],

@@ -76,6 +76,17 @@ package struct ForwardingSpec: Sendable, Hashable {
     }
 }
 
+/// A host that carries gateways, the rather the higher its priority.
+package struct GatewayHost: Sendable, Hashable {
+    package var id: String
+    package var priority: Int
+
+    package init(id: String, priority: Int) {
+        self.id = id
+        self.priority = priority
+    }
+}
+
 package struct RouterSpec: TopologySpec {
     package static let kind = TopologyKind("router")
 
@@ -91,12 +102,19 @@ package struct RouterSpec: TopologySpec {
     package var forwardings: [ForwardingSpec]
     /// The availability zones that its gateways shall be in; none is any.
     package var zoneHints: [String]
+    /// The hosts of its gateways, when somebody named them.
+    package var hosts: [GatewayHost]?
+    /// Guests' own IPv6 addresses that it answers for outside.
+    package var ndpProxies: [IPAddress] = []
+    /// Whose it is, as far as traffic is counted.
+    package var projectID: String
 
     package init(
         id: String, generation: Int = 0, name: String = "", enabled: Bool = true, interfaces: [String] = [],
         gateway: GatewaySpec? = nil, routes: [RouteSpec] = [], floatingIPs: [FloatingIPSpec] = [],
-        forwardings: [ForwardingSpec] = [], zoneHints: [String] = []
+        forwardings: [ForwardingSpec] = [], zoneHints: [String] = [], projectID: String = ""
     ) {
+        self.projectID = projectID
         self.zoneHints = zoneHints
         self.forwardings = forwardings
         self.id = id

@@ -50,6 +50,8 @@ package struct SwitchSpec: TopologySpec {
     package var passesTags: Bool
     /// Further physical networks that it is on.
     package var more: [SegmentSpec]
+    /// Whether its ports' places say who hears whom (PVLAN).
+    package var isPrivate = false
 
     package init(
         id: String, generation: Int = 0, name: String = "", mtu: Int = 1442, provider: SwitchProvider = .overlay,
@@ -205,6 +207,7 @@ package struct PortSpec: TopologySpec {
     package var deviceOwner: String
     package var subport: SubportSpec?
     package var qosPolicyID: String?
+    package var place: PrivatePlace?
 
     package init(
         id: String, generation: Int = 0, networkID: String, name: String = "", kind: PortKind = .guest,

@@ -13,7 +13,7 @@ package enum AvailabilityZones: Resource {
     static func known(_ request: Request) async throws(Fault) -> [(name: String, isAlive: Bool)] {
         let own = request.network.options.zone
         var alive: [String: Bool] = [:]
-        for agent in try await request.database.all(NetworkAgent.self) {
+        for agent in try await request.database.all(NetworkAgent.self, "kind = ''") {
             let zones = agent.zones.isEmpty ? [own] : agent.zones.split(separator: ":").map(String.init)
             for zone in zones { alive[zone] = (alive[zone] ?? false) || agent.isAlive }
         }

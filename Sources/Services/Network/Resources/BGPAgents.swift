@@ -14,6 +14,10 @@ package struct BGPAgent: PlainNoun {
     var complaint: String
     let began: Timestamp
 
+    static let type = "BGP dynamic routing agent"
+    static let binary = "bird"
+    static let topic = "bgp_dragent"
+
     package var projectID: String { "" }
     package typealias Extra = Nothing
 }
@@ -111,10 +115,10 @@ extension BGPAgent {
 
     package func write(_ view: inout View, _ extra: Nothing) {
         view.put("id", id)
-        view.put("agent_type", "BGP dynamic routing agent")
-        view.put("binary", "bird")
+        view.put("agent_type", BGPAgent.type)
+        view.put("binary", BGPAgent.binary)
         view.put("host", host)
-        view.put("topic", "bgp_dragent")
+        view.put("topic", BGPAgent.topic)
         view.put("availability_zone", String?.none)
         view.put("admin_state_up", true)
         view.put("alive", heartbeat + .seconds(75) > view.request.now)

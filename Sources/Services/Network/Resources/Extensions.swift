@@ -58,6 +58,14 @@ package enum Extensions: Resource {
             "bgp_dragent_scheduler", "BGP Dynamic Routing Agent Scheduler", "Schedules BgpSpeakers on BgpDrAgent",
             "2015-07-30T10:00:00-00:00"),
         Entry(
+            "network_ha", "Network HA creation flag", "Network high availability creation flag.",
+            "2023-04-27T10:00:00-00:00"),
+        Entry("metering", "Neutron Metering", "Neutron Metering extension.", "2013-06-12T10:00:00-00:00"),
+        Entry(
+            "metering_source_and_destination_fields", "Neutron Metering with source and destination filtering",
+            "Neutron Metering extension that enables the use of source and destination IP prefixes to create "
+                + "metering label rules.", "2020-08-21T08:12:00-00:00"),
+        Entry(
             "tap-mirror", "Tap as a Service GRE or ERSPAN mirror",
             "Neutron Tap as a Service extension for GRE or ERSPAN mirroring.", "2023-05-05T11:45:00-00:00"),
         Entry(

@@ -88,6 +88,7 @@ extension Extensions {
         Entry(
             "multi-provider", "Multi Provider Network",
             "Expose mapping of virtual networks to multiple physical networks", "2013-06-27T10:00:00-00:00"),
+        Entry("pvlan", "Private VLAN", "The Private VLAN semantics extension.", "2026-02-03T10:00:00-00:00"),
         Entry(
             "qinq", "QinQ networks",
             "Expose network 'qinq' attribute in the API. This allows to configure network to allow vlan in vlan",
@@ -103,6 +104,9 @@ extension Extensions {
             "vlan-transparent", "Vlantransparent", "Provides Vlan Transparent Networks", "2015-03-23T09:00:00-00:00"),
         Entry("trunk", "Trunk Extension", "Provides support for trunk ports", "2016-01-01T10:00:00-00:00"),
         Entry("trunk-details", "Trunk port details", "Expose trunk port details", "2016-01-01T10:00:00-00:00"),
+        Entry(
+            "uplink-status-propagation-updatable", "Uplink status propagation updatable extension",
+            "Provides ability to update the port uplink status.", "2024-09-03T18:00:00-00:00"),
         Entry(
             "uplink-status-propagation", "Uplink status propagation extension",
             "Provides ability to propagate port uplink status.", "2018-05-31T18:00:00-00:00"),

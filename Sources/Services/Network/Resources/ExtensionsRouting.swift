@@ -4,6 +4,17 @@ extension Extensions {
     /// What routers and floating addresses can beyond the core.
     static let routing: [Entry] = [
         Entry(
+            "l3_agent_scheduler", "L3 Agent Scheduler", "Schedule routers among l3 agents",
+            "2013-02-07T10:00:00-00:00"),
+        Entry(
+            "l3-agent-scheduler-ha-chassis-priority", "L3 Agent Scheduler HA Chassis Priority",
+            "Exposes the HA_Chassis priority in the L3 Agent Scheduler API responses and allows setting priority when "
+                + "scheduling a router to a chassis.", "2026-03-31T00:00:00-00:00"),
+        Entry("l3-ndp-proxy", "L3 NDP Proxy", "Router support for L3 NDP proxy.", "2021-06-29T10:00:00-00:00"),
+        Entry(
+            "l3-ext-ndp-proxy", "Router support to enable NDP proxy", "Router extension to enable ndp proxy",
+            "2020-08-25T00:00:00-00:00"),
+        Entry(
             "auto-allocated-topology", "Auto Allocated Topology Services", "Auto Allocated Topology Services.",
             "2016-01-01T00:00:00-00:00"),
         Entry(

@@ -105,8 +105,8 @@ extension FloatingIP {
             let draft = Draft(
                 projectID: project, network: network, description: try body.take("description", .string()) ?? "",
                 address: address, subnet: try body.option("subnet_id", .id),
-                association: try FloatingAssociation(&body), dnsName: try body.take("dns_name", .string()) ?? "",
-                dnsDomain: try body.take("dns_domain", .string()) ?? "", tags: try body.takeTags(),
+                association: try FloatingAssociation(&body), dnsName: try body.take("dns_name", .relativeName) ?? "",
+                dnsDomain: try body.take("dns_domain", .dnsDomain) ?? "", tags: try body.takeTags(),
                 qosPolicy: try body.patch("qos_policy_id", .id))
             return draft
         }
@@ -122,6 +122,10 @@ extension FloatingIP {
     private static func insert(
         _ draft: Draft, _ transaction: Transaction, _ request: Request
     ) throws(Fault) -> FloatingIP {
+        if request.network.options.externalDNS != nil, draft.dnsName.isEmpty != draft.dnsDomain.isEmpty {
+            let (given, missing) = draft.dnsName.isEmpty ? ("dns_domain", "dns_name") : ("dns_name", "dns_domain")
+            throw .badResource("floatingip", "\(given) cannot be specified without a \(missing)")
+        }
         try Quotas.require(
             "floatingip", FloatingIP.self, project: draft.projectID, transaction, request.network.options)
         let network = try transaction.one(
@@ -237,6 +241,7 @@ extension FloatingIP {
         _ transaction: Transaction, port: String, keeping: FixedIPs?, _ request: Request
     ) throws(Fault) {
         try PortForwarding.release(transaction, port: port, keeping: keeping, request)
+        try NDPProxy.release(transaction, port: port, keeping: keeping, request)
         for var floating in try transaction.all(FloatingIP.self, "port_id = \(port)") {
             if let keeping, keeping.entries.contains(where: { $0.address.description == floating.fixedIPAddress }) {
                 continue

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// A host as the back end last saw it; shown as the OVN controller that runs there.
+/// A host as the back end last saw it, shown as the OVN controller that runs there; or who speaks BGP on a host.
 package struct NetworkAgent: Noun {
     package static let table = "network_agents"
     package static let noun = "agent"
@@ -19,6 +19,14 @@ package struct NetworkAgent: Noun {
     package let createdAt: Timestamp
     /// The availability zones that it names, parted by colons.
     var zones = ""
+    /// Empty for a controller of OVN.
+    var kind = ""
+    /// How far the host's controller had come when it was last seen to come further.
+    var progress = 0
+
+    static let bgp = "bgp"
+    /// Who is silent so long is taken for dead (upstream's `agent_down_time`).
+    static let patience = Duration.seconds(75)
 
     package var projectID: String { "" }
     package var tags: [String] {
@@ -38,7 +46,7 @@ package struct NetworkAgent: Noun {
 
     private enum CodingKeys: String, CodingKey {
         case id, host, isGateway, tunnelAddresses, physicalNetworks, heartbeat, isAlive, adminStateUp, description,
-            createdAt, zones
+            createdAt, zones, kind, progress
     }
 }
 
@@ -67,17 +75,26 @@ extension NetworkAgent: Resource {
         2026-11-30 network agents' zones
         ALTER TABLE network_agents ADD COLUMN zones VARCHAR(255) NOT NULL DEFAULT ''
         """,
+        """
+        2026-11-30 network agents of several kinds
+        ALTER TABLE network_agents ADD COLUMN kind VARCHAR(16) NOT NULL DEFAULT '';
+        ALTER TABLE network_agents ADD COLUMN progress BIGINT NOT NULL DEFAULT 0
+        """,
     ]
 
     package static let filters: [Filter] = [
         .text("host"), .truth("alive", "is_alive"), .truth("admin_state_up"),
         .other("agent_type") { values in
             var kinds: [SQL] = []
-            if values.contains(gatewayType) { kinds.append("is_gateway = 1") }
-            if values.contains(hostType) { kinds.append("is_gateway = 0") }
+            if values.contains(gatewayType) { kinds.append("kind = '' AND is_gateway = 1") }
+            if values.contains(hostType) { kinds.append("kind = '' AND is_gateway = 0") }
+            if values.contains(BGPAgent.type) { kinds.append("kind = \(bgp)") }
             return kinds.isEmpty ? "1 = 0" : kinds.joined(" OR ")
         },
-        .other("binary") { $0.contains("ovn-controller") ? "1 = 1" : "1 = 0" },
+        .other("binary") { values in
+            let kinds = [("ovn-controller", ""), (BGPAgent.binary, bgp)].filter { values.contains($0.0) }.map(\.1)
+            return kinds.isEmpty ? "1 = 0" : "kind IN \(kinds)"
+        },
         .other("availability_zone") { _ in "1 = 1" }, .text("description"), .text("id"),
     ]
 
@@ -108,20 +125,38 @@ extension NetworkAgent {
     }
 
     private static func delete(_ request: Request, _ agent: NetworkAgent) async throws(Fault) -> Reply {
-        guard !agent.isAlive else {
+        guard !agent.isAlive || !agent.kind.isEmpty else {
             throw .badResource("agent", "OVN agents cannot be deleted while their host is alive")
         }
-        try await request.database.delete(NetworkAgent.self, "id = \(agent.id)", or: notFound(agent.id))
+        // The back end first: a row that goes while the host stays there would come back.
+        if agent.kind.isEmpty { try await (request.network.backend as? any HostWatch)?.forget(host: agent.id) }
+        try await request.database.transaction { transaction throws(Fault) in
+            try transaction.delete(NetworkAgent.self, "id = \(agent.id)", or: notFound(agent.id))
+            guard agent.kind == bgp else { return }
+            try transaction.delete(BGPAgent.self, "id = \(agent.id)")
+            try transaction.delete(BGPHosting.self, "agent_id = \(agent.id)")
+        }
         return .empty
+    }
+
+    private func zone(_ extra: Extra) -> String? {
+        if kind == NetworkAgent.bgp { return nil }
+        return zones.isEmpty ? extra.zone : zones.split(separator: ":").joined(separator: ", ")
+    }
+
+    private var type: String {
+        kind == NetworkAgent.bgp
+            ? BGPAgent.type : isGateway ? NetworkAgent.gatewayType : NetworkAgent.hostType
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
         view.put("id", id)
-        view.put("agent_type", isGateway ? NetworkAgent.gatewayType : NetworkAgent.hostType)
-        view.put("binary", "ovn-controller")
+        let isController = kind.isEmpty
+        view.put("agent_type", type)
+        view.put("binary", isController ? "ovn-controller" : BGPAgent.binary)
         view.put("host", host)
-        view.put("topic", "n/a")
-        view.put("availability_zone", zones.isEmpty ? extra.zone : zones.split(separator: ":").joined(separator: ", "))
+        view.put("topic", isController ? "n/a" : BGPAgent.topic)
+        view.put("availability_zone", zone(extra))
         view.put("admin_state_up", adminStateUp)
         view.put("alive", isAlive)
         view.put("created_at", createdAt)
@@ -130,6 +165,7 @@ extension NetworkAgent {
         view.put("description", description)
         view.put("resources_synced", Bool?.none)
         view.nest("configurations") {
+            guard isController else { return }
             $0.put("chassis_name", id)
             $0.put("bridge-mappings", physicalNetworks.joined(separator: ","))
             $0.put("tunneling_ip", tunnelAddresses.first)

@@ -18,6 +18,7 @@ extension Network {
         private(set) var more: [SegmentWish] = []
         private(set) var vlanTransparent: Bool?
         private(set) var qinq: Bool?
+        private(set) var pvlan = false
         let mtu: Int?
         let dnsDomain: String
         let zoneHints: [String]
@@ -31,9 +32,11 @@ extension Network {
             description = try body.take("description", .string()) ?? ""
             adminStateUp = try body.take("admin_state_up", .truth) ?? true
             mtu = try body.take("mtu", .whole(0...65_535)).flatMap { $0 == 0 ? nil : $0 }
-            dnsDomain = try body.take("dns_domain", .string()) ?? ""
+            dnsDomain = try body.take("dns_domain", .dnsDomain) ?? ""
             zoneHints = try body.take("availability_zone_hints", .strings(.string())) ?? []
             tags = try body.takeTags()
+            // A word between Neutron's own parts, of which nothing is shown.
+            _ = try body.take("ha", .truth)
             qosPolicy = try body.option("qos_policy_id", .id)
             shared = try body.take("shared", .truth, rule: "create_network:shared", on: self) ?? false
             external =
@@ -52,6 +55,7 @@ extension Network {
             for hint in zoneHints where hint != request.network.options.zone {
                 throw .neutron(404, "AvailabilityZoneNotFound", "AvailabilityZone \(hint) could not be found.")
             }
+            pvlan = try body.take("pvlan", .truth, rule: "create_network:pvlan", on: self) ?? false
             vlanTransparent = try body.option("vlan_transparent", .truth)
             qinq = try body.option("qinq", .truth)
             guard vlanTransparent != true || qinq != true else {
@@ -93,8 +97,9 @@ extension Network.Draft {
             portSecurityEnabled: portSecurity,
             mtu: mtu ?? options.mtu(of: type), networkType: type,
             physicalNetwork: own.physicalNetwork, segmentationID: segment, vlanTransparent: vlanTransparent,
-            qinq: qinq, dnsDomain: dnsDomain, zoneHints: zoneHints,
+            qinq: qinq, pvlan: pvlan, dnsDomain: dnsDomain, zoneHints: zoneHints,
             tags: tags, createdAt: request.now, updatedAt: request.now, revisionNumber: 1)
+        try network.checkPrivacy(pvlan)
         try transaction.insert(network)
         try Segment.insert(network, wishes.dropFirst(), transaction, request)
         var policy = qosPolicy

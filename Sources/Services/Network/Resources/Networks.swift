@@ -25,6 +25,8 @@ package struct Network: Noun {
     /// Whether frames keep the tags that guests put on them.
     var vlanTransparent: Bool?
     var qinq: Bool?
+    /// Whether ports have places that say who hears whom.
+    var pvlan: Bool
     var dnsDomain: String
     var zoneHints: [String]
     package var tags: [String]
@@ -84,6 +86,10 @@ extension Network: Resource {
         ALTER TABLE network_networks ADD COLUMN vlan_transparent INTEGER;
         ALTER TABLE network_networks ADD COLUMN qinq INTEGER
         """,
+        """
+        2026-11-30 network private networks
+        ALTER TABLE network_networks ADD COLUMN pvlan INTEGER NOT NULL DEFAULT 0
+        """,
     ]
 
     package static let filters = Filter.standard([
@@ -91,7 +97,7 @@ extension Network: Resource {
         .truth("is_default"), .truth("port_security_enabled"), .number("mtu"),
         .text("provider:network_type", "network_type"), .text("provider:physical_network", "physical_network"),
         .number("provider:segmentation_id", "segmentation_id"), .text("dns_domain"),
-        .truth("shared"),
+        .truth("shared"), .truth("pvlan"),
         .other("subnets") { "id IN (SELECT network_id FROM network_subnets WHERE id IN \($0))" },
     ])
 
@@ -153,7 +159,7 @@ extension Network {
             }
             mtu = asked
         }
-        dnsDomain = try body.take("dns_domain", .string()) ?? dnsDomain
+        dnsDomain = try body.take("dns_domain", .dnsDomain) ?? dnsDomain
         let wasShared = shared
         shared = try body.take("shared", .truth, rule: "update_network:shared", on: self) ?? shared
         if wasShared, !shared { try checkUnsharing(transaction) }
@@ -173,6 +179,9 @@ extension Network {
         portSecurityEnabled =
             try body.take("port_security_enabled", .truth, rule: "update_network:port_security_enabled", on: self)
             ?? portSecurityEnabled
+        if let asked = try body.take("pvlan", .truth, rule: "update_network:pvlan", on: self) {
+            try makePrivate(asked, transaction, request)
+        }
         for name in ["provider:network_type", "provider:physical_network", "provider:segmentation_id"] {
             guard try body.take(name, .any, rule: "update_network:\(name)", on: self) != nil else { continue }
             throw .invalidInput("Plugin does not support updating provider attributes")
@@ -290,6 +299,7 @@ extension Network {
         view.put("qos_policy_id", extra.policies[id])
         view.put("availability_zone_hints", zoneHints)
         view.put("availability_zones", [extra.zone])
+        view.put("pvlan", pvlan)
         view.put("ipv4_address_scope", extra.scopes[id]?.v4)
         view.put("ipv6_address_scope", extra.scopes[id]?.v6)
         view.put("vlan_transparent", vlanTransparent)

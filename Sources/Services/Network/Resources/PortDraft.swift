@@ -88,6 +88,7 @@ extension Port.Draft {
         port.tags = members.tags
         members.extras.apply(to: &port.extras)
         if members.fixedIPs?.isEmpty == true { port.extras.allocation = "none" }
+        try members.privacy.apply(to: &port, on: network)
         try port.insert(transaction, request)
         try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
         return port
@@ -129,7 +130,8 @@ struct PortWish {
 
     /// The port, written.
     func make(_ transaction: Transaction, _ network: Network, _ request: Request) throws(Fault) -> Port {
-        let port = try place(transaction, network, request)
+        var port = try place(transaction, network, request)
+        try AskedPrivacy().apply(to: &port, on: network)
         try port.insert(transaction, request)
         return port
     }

@@ -106,6 +106,8 @@ extension Port: Resource {
     ]
 
     package static let filters = Filter.standard([
+        .other("pvlan_type") { PortExtras.holding("pvlanType", $0) },
+        .other("pvlan_community") { PortExtras.holding("pvlanCommunity", $0) },
         .text("name"), .text("network_id"), .text("mac_address"), .truth("admin_state_up"), .text("status"),
         .text("device_id"), .text("device_owner"), .truth("port_security_enabled"), .text("binding:host_id", "host"),
         .text("binding:vnic_type", "vnic_type"), .text("dns_name"), .text("dns_domain"),
@@ -178,11 +180,19 @@ extension Port {
     }
 
     static func update(_ request: Request, _ found: Port) async throws(Fault) -> Reply {
-        let port = try await change(request, found.id) { transaction, port throws(Fault) in
-            var change = try PortChange(request, port)
-            try change.apply(to: &port, transaction)
+        let allocation = try await PortAllocation(request, found)
+        try await allocation?.take()
+        do throws(Fault) {
+            let port = try await change(request, found.id) { transaction, port throws(Fault) in
+                var change = try PortChange(request, port)
+                try change.apply(to: &port, transaction)
+                if let allocation { port.profile["allocation"] = .object(allocation.allocation) }
+            }
+            return try await port.reply(request)
+        } catch {
+            await allocation?.giveBack()
+            throw error
         }
-        return try await port.reply(request)
     }
 
     static func delete(_ request: Request, _ found: Port) async throws(Fault) -> Reply {

@@ -234,6 +234,12 @@ extension RouterInterfaces {
                 "Router interface for subnet \(subnet.id) on router \(router.id) cannot be deleted, as it is required "
                     + "by one or more floating IPs.")
         }
+        if try NDPProxy.isUsed(router.id, subnet.cidr, transaction) {
+            throw .neutron(
+                409, "RouterInterfaceInUseByNDPProxy",
+                "Unable to remove subnet \(subnet.id) from router \(router.id), There are one or more ndp proxies "
+                    + "still in use on the subnet.")
+        }
         if router.routes.contains(where: { subnet.cidr.contains($0.nextHop) }) {
             throw .neutron(
                 409, "RouterInterfaceInUseByRoute",

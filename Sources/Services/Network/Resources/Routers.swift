@@ -25,6 +25,10 @@ package struct Router: Noun {
     var routeBFD: Bool
     var routeECMP: Bool
     let flavorID: String?
+    /// Whether it answers outside for guests' own IPv6 addresses, those that are named.
+    var ndpProxy: Bool
+    /// The hosts that an administrator named for its gateways, with their priorities; nil leaves them to be computed.
+    var hosts: String?
 
     package struct Extra: Sendable {
         /// The gateways' ports by router, the first one first.
@@ -73,6 +77,14 @@ extension Router: Resource {
         ALTER TABLE network_routers ADD COLUMN route_ecmp INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE network_routers ADD COLUMN flavor_id VARCHAR(36)
         """,
+        """
+        2026-11-30 network routers' ndp proxies
+        ALTER TABLE network_routers ADD COLUMN ndp_proxy INTEGER NOT NULL DEFAULT 0
+        """,
+        """
+        2026-11-30 network routers' hosts
+        ALTER TABLE network_routers ADD COLUMN hosts TEXT
+        """,
     ]
 
     package static let filters = Filter.standard([
@@ -80,7 +92,7 @@ extension Router: Resource {
         .other("external_gateway_info") { values in
             "gateway_network_id IN \(values.map { $0.hasPrefix("network_id=") ? String($0.dropFirst(11)) : $0 })"
         },
-        .truth("enable_snat"), .text("flavor_id"),
+        .truth("enable_snat"), .text("flavor_id"), .truth("enable_ndp_proxy", "ndp_proxy"),
     ])
 
     package static func notFound(_ id: String) -> Fault {
@@ -95,6 +107,7 @@ extension Router: Resource {
         let zoneHints: [String]
         let flavor: String?
         let tags: [String]
+        var ndpProxy: Bool?
     }
 }
 
@@ -105,6 +118,7 @@ extension Router {
     init(_ request: Request, project: String, name: String, flavor: String? = nil) {
         routeBFD = false
         routeECMP = false
+        ndpProxy = false
         flavorID = flavor
         id = request.ids.uuid()
         projectID = project
@@ -129,6 +143,7 @@ extension Router {
                 adminStateUp: try body.take("admin_state_up", .truth) ?? true,
                 zoneHints: try body.take("availability_zone_hints", .strings(.string())) ?? [],
                 flavor: try body.option("flavor_id", .id), tags: try body.takeTags())
+            draft.ndpProxy = try body.option("enable_ndp_proxy", .truth)
             draft.gateway = try GatewayWish.take(&body, request, "create_router", on: draft)
             draft.routes = try RouteWish(&body, request, "create_router", on: draft)
             try await AvailabilityZones.check(draft.zoneHints, request)
@@ -149,6 +164,9 @@ extension Router {
                 router.zoneHints = draft.zoneHints
                 router.tags = draft.tags
                 if let gateway = draft.gateway { try router.lead(to: gateway, transaction, request) }
+                router.ndpProxy = draft.ndpProxy ?? false
+                try router.checkNDPProxy(
+                    transaction, reason: "The request body not contain external gateway information")
                 try transaction.insert(router)
                 if !draft.tags.isEmpty { try Tag.set(transaction, router.id, draft.tags) }
                 try transaction.touch(.router, router.id, request)
@@ -167,6 +185,8 @@ extension Router {
             if let gateway = try GatewayWish.take(&body, request, "update_router", on: router) {
                 try router.lead(to: gateway, transaction, request)
             }
+            router.ndpProxy = try body.option("enable_ndp_proxy", .truth) ?? router.ndpProxy
+            try router.checkNDPProxy(transaction)
             if let routes = try SubnetRules.routes(&body, "routes") {
                 try router.check(routes, transaction)
                 router.routes = routes
@@ -278,6 +298,7 @@ extension Router {
         }
         view.list("external_gateways", gateways) { $1.writeGateway(&$0) }
         view.put("enable_snat", enableSNAT)
+        view.put("enable_ndp_proxy", ndpProxy)
         view.put("enable_default_route_bfd", routeBFD)
         view.put("enable_default_route_ecmp", routeECMP)
         if extra.seesHA { view.put("ha", true) }

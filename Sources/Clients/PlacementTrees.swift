@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+extension PlacementClient {
+    /// The provider of a name; nil when there is none.
+    package func provider(named name: String, requestID: String) async throws(Fault) -> String? {
+        let answer = try await client.call(
+            "GET", "/resource_providers", query: [("name", name)], requestID: requestID)
+        return answer["resource_providers"]?.array?.first?["uuid"]?.string
+    }
+
+    /// Makes or finds a provider by its id, below another.
+    package func ensureProvider(
+        _ id: String, name: String, under parent: String, requestID: String
+    ) async throws(Fault) {
+        do throws(Fault) {
+            try await client.call(
+                "POST", "/resource_providers",
+                body: ["uuid": .string(id), "name": .string(name), "parent_provider_uuid": .string(parent)],
+                requestID: requestID)
+        } catch {
+            if error.status != 409 { throw error }
+        }
+    }
+
+    /// The providers of a provider's tree whose parent it is, with their names.
+    package func children(of id: String, requestID: String) async throws(Fault) -> [String: String] {
+        let answer = try await client.call(
+            "GET", "/resource_providers", query: [("in_tree", id)], requestID: requestID)
+        var names: [String: String] = [:]
+        for item in answer["resource_providers"]?.array ?? [] where item["parent_provider_uuid"]?.string == id {
+            names[item["uuid"]?.string ?? ""] = item["name"]?.string
+        }
+        return names
+    }
+
+    /// Makes traits of one's own known.
+    package func defineTraits(_ names: Set<String>, requestID: String) async throws(Fault) {
+        for name in names.sorted() where name.hasPrefix("CUSTOM_") {
+            try await client.call("PUT", "/traits/\(name)", requestID: requestID)
+        }
+    }
+
+    package func traits(of provider: String, requestID: String) async throws(Fault) -> Set<String> {
+        let answer = try await client.call("GET", "/resource_providers/\(provider)/traits", requestID: requestID)
+        return Set((answer["traits"]?.array ?? []).compactMap(\.string))
+    }
+
+    /// Makes a provider's inventory exactly this, each class with the members of Placement's own that are given.
+    package func replaceInventory(
+        _ provider: String, _ wanted: [String: JSONObject], requestID: String
+    ) async throws(Fault) {
+        let path = "/resource_providers/\(provider)/inventories"
+        let current = try await client.call("GET", path, requestID: requestID)
+        let known = current["inventories"]?.object ?? JSONObject()
+        let isSame =
+            Set(known.keys) == Set(wanted.keys)
+            && wanted.allSatisfy { name, members in
+                members.allSatisfy { member in
+                    PlacementClient.number(known[name]?[member.key]) == PlacementClient.number(member.value)
+                }
+            }
+        if isSame { return }
+        try await client.call(
+            "PUT", path,
+            body: [
+                "resource_provider_generation": current["resource_provider_generation"] ?? 0,
+                "inventories": .object(JSONObject(wanted.map { ($0.key, .object($0.value)) })),
+            ], requestID: requestID)
+    }
+
+    private static func number(_ value: JSON?) -> Double? { value?.double ?? value?.integer.map { Double($0) } }
+}
