@@ -215,7 +215,7 @@ extension Front {
         if http.body.contentLength == 0 { return nil }
         let bytes = try await http.body.collect(limit: index.bodyLimit)
         guard !bytes.isEmpty else { return nil }
-        if let type = http.headers["Content-Type"], !type.lowercased().contains("json") {
+        if let type = http.headers["Content-Type"], type != "application/json", !type.lowercased().contains("json") {
             throw .unsupportedMedia("Unsupported Content-Type: send application/json, not \(type).")
         }
         do {

@@ -8,9 +8,20 @@ package struct Reply {
     enum Content {
         case empty
         case view((inout View) -> Void)
-        case list(String, [(inout View) -> Void], Page?, ids: [String], extra: ((inout View) -> Void)?)
+        case list(String, Items, Page?, ids: [String], extra: ((inout View) -> Void)?)
         case item(String, (inout View) -> Void)
         case http(HTTPResponse.Body)
+    }
+
+    /// What a list holds: how many, and how each is written.
+    final class Items {
+        let count: Int
+        let write: (inout View, Int) -> Void
+
+        init(_ count: Int, _ write: @escaping (inout View, Int) -> Void) {
+            self.count = count
+            self.write = write
+        }
     }
 
     let content: Content
@@ -30,7 +41,16 @@ package struct Reply {
         _ name: String, _ items: [(inout View) -> Void], page: Page? = nil, ids: [String] = [],
         extra: ((inout View) -> Void)? = nil
     ) -> Reply {
-        Reply(.list(name, items, page, ids: ids, extra: extra))
+        list(name, items, page: page, ids: ids, extra: extra) { view, item in item(&view) }
+    }
+
+    /// The same of values that one function writes: lists of thousands go without a closure for each.
+    package static func list<Item>(
+        _ name: String, _ items: [Item], page: Page? = nil, ids: [String] = [], extra: ((inout View) -> Void)? = nil,
+        _ write: @escaping (inout View, Item) -> Void
+    ) -> Reply {
+        let items = Items(items.count) { view, at in write(&view, items[at]) }
+        return Reply(.list(name, items, page, ids: ids, extra: extra))
     }
 
     /// `{"keypair": {...}}`.
@@ -83,7 +103,6 @@ extension Reply {
         case .item(let name, let body):
             view.object { $0.item(name, body) }
         case .list(let name, let items, let page, let ids, let extra):
-            if items.count > 16 { view.writer = JSONWriter(capacity: items.count * 512) }
             view.object {
                 $0.items(name, items)
                 page?.writeLinks(&$0, collection: name, ids: ids)

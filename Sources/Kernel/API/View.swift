@@ -36,6 +36,24 @@ package struct View {
         value.write(to: &writer)
     }
 
+    // Texts again, without generics: most members are texts, and a list of thousands feels the detour.
+
+    package mutating func put(
+        _ name: StaticString, _ value: String, since: Microversion? = nil, until: Microversion? = nil
+    ) {
+        guard shows(name, since, until) else { return }
+        writer.key(name)
+        writer.string(value)
+    }
+
+    package mutating func put(
+        _ name: StaticString, _ value: String?, since: Microversion? = nil, until: Microversion? = nil
+    ) {
+        guard shows(name, since, until) else { return }
+        writer.key(name)
+        if let value { writer.string(value) } else { writer.null() }
+    }
+
     /// A member whose name is data.
     package mutating func put(named name: String, _ value: some JSONValue) {
         if depth == itemDepth, let fields, !fields.contains(name) { return }
@@ -79,11 +97,15 @@ package struct View {
     }
 
     /// The list an answer is about: here `fields` applies.
-    mutating func items(_ name: String, _ items: [(inout View) -> Void]) {
+    mutating func items(_ name: String, _ items: Reply.Items) {
         writer.key(name)
         writer.beginArray()
         itemDepth = depth + 1
-        for item in items { object(item) }
+        for at in 0..<items.count {
+            object { items.write(&$0, at) }
+            // The first few tell how long the rest will be, so that the answer grows once.
+            if at == 8 { writer.reserve(writer.count / 8 * (items.count - at)) }
+        }
         itemDepth = -1
         writer.endArray()
     }

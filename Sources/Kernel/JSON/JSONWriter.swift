@@ -27,6 +27,9 @@ package struct JSONWriter: Sendable {
         separate = false
     }
 
+    /// Makes room at once for what is known to come.
+    package mutating func reserve(_ more: Int) { need(more) }
+
     // MARK: Structure
 
     package mutating func beginObject() { open(UInt8(ascii: "{")) }

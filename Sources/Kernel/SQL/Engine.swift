@@ -50,6 +50,8 @@ package protocol EngineStatement: AnyObject {
     func integer(_ column: Int32) -> Int64
     func real(_ column: Int32) -> Double
     func text(_ column: Int32) -> String
+    /// Whether the column's text is this, without making a string of it.
+    func isText(_ column: Int32, _ text: String) -> Bool
     func blob(_ column: Int32) -> [UInt8]
 }
 
@@ -92,12 +94,16 @@ package struct Dialect: Sendable {
 
     package static let ansi = Dialect(name: "ansi", valuesMax: 30_000)
 
-    package func quote(_ name: String) -> String { mark + name.replacing(mark, with: mark + mark) + mark }
+    package func quote(_ name: String) -> String {
+        // Hardly a name has anything to double, and looking byte by byte is soon done.
+        let isPlain = name.utf8.allSatisfy { $0 != mark.utf8.first }
+        return mark + (isPlain ? name : name.replacing(mark, with: mark + mark)) + mark
+    }
 }
 
 extension String {
     fileprivate func replacing(_ mark: String, with other: String) -> String {
-        contains(mark) ? split(separator: mark, omittingEmptySubsequences: false).joined(separator: other) : self
+        split(separator: mark, omittingEmptySubsequences: false).joined(separator: other)
     }
 }
 

@@ -114,7 +114,6 @@ final class RowDecoder: Decoder {
     private func nested<T: Decodable>(_ type: T.Type, _ place: Int) throws -> T {
         let column = plan.steps[place].column
         if isNull(column), let null = NestedColumn.null(type) { return null }
-        let text = try text(column)
         while memos.count <= place { memos.append(nil) }
         let memo: Memo<T>
         if let known = memos[place], known.type == ObjectIdentifier(type) {
@@ -124,7 +123,9 @@ final class RowDecoder: Decoder {
             memo = Memo<T>()
             memos[place] = (ObjectIdentifier(type), memo)
         }
-        if let value = memo.value(of: text) { return value }
+        // Looked for before the text is made a string, which costs more than the look.
+        if column >= 0, let value = memo.value(of: statement, column) { return value }
+        let text = try text(column)
         let value = try memo.read(text) ?? NestedColumn.decode(type, text)
         memo.keep(value, of: text)
         return value
@@ -139,8 +140,8 @@ private final class Memo<Value> {
     private var values: [Value] = []
     private var oldest = 0
 
-    func value(of text: String) -> Value? {
-        for at in texts.indices where texts[at] == text { return values[at] }
+    func value(of statement: any EngineStatement, _ column: Int32) -> Value? {
+        for at in texts.indices where statement.isText(column, texts[at]) { return values[at] }
         return nil
     }
 

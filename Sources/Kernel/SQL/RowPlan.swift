@@ -16,6 +16,8 @@ package final class RowPlan {
     let shape: Int
     private let columns: [String: Int32]
     var steps: [Step] = []
+    /// How many rows the statement gave last time: most likely as many as it gives next.
+    var rows = 0
 
     init(of type: ObjectIdentifier, columns names: [String], shape: Int) {
         self.type = type

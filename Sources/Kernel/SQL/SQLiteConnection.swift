@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CSQLite
+internal import Glibc
 
 /// One SQLite connection and its prepared statements. Opened without SQLite's own locks: whoever holds it sees to it
 /// that one thread uses it at a time.
@@ -187,6 +188,16 @@ final class SQLiteStatement: EngineStatement {
         guard let bytes = sqlite3_column_text(pointer, column) else { return "" }
         let count = Int(sqlite3_column_bytes(pointer, column))
         return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
+    }
+
+    func isText(_ column: Int32, _ text: String) -> Bool {
+        guard let bytes = sqlite3_column_text(pointer, column) else { return text.isEmpty }
+        let count = Int(sqlite3_column_bytes(pointer, column))
+        var text = text
+        return text.withUTF8 { known in
+            guard known.count == count, let start = known.baseAddress else { return known.count == count }
+            return memcmp(start, bytes, count) == 0
+        }
     }
 
     func blob(_ column: Int32) -> [UInt8] {

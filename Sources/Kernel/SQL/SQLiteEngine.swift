@@ -64,10 +64,12 @@ final class SQLiteEngine: Engine {
         return try body(reader.connection)
     }
 
+    /// Without a mapping of the file: SQLite takes that down at the first read after each change, which costs all
+    /// threads more than reading the pages again does.
     private func openReader() throws(EngineError) -> SQLiteConnection {
         try SQLiteConnection(
             path: path, flags: SQLITE_OPEN_READONLY,
-            setup: ["PRAGMA mmap_size = 268435456", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -2048"])
+            setup: ["PRAGMA mmap_size = 0", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -2048"])
     }
 
     func integrityCheck() async throws(Fault) -> [String] {

@@ -14,8 +14,11 @@ struct Session {
             var records: [R] = []
             guard try statement.step() else { return records }
             // Only now: the first step may prepare the statement again, with other columns.
-            let decoder = RowDecoder(statement, .of(type, statement))
+            let plan = RowPlan.of(type, statement)
+            let decoder = RowDecoder(statement, plan)
+            records.reserveCapacity(Swift.min(plan.rows, max))
             repeat { records.append(try decoder.row(type)) } while try records.count < max && statement.step()
+            plan.rows = records.count
             return records
         } catch { throw fault(error, R.table) }
     }
