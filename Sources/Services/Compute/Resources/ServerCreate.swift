@@ -61,7 +61,7 @@ enum ServerCreate: Resource {
         let server = servers[0]
         return .object("server") { view in
             view.put("id", server.id)
-            server.links(&view)
+            view.links("/servers/" + server.id)
             view.put("OS-DCF:diskConfig", server.diskConfig)
             view.list("security_groups", server.securityGroups) { $0.put("name", $1) }
             view.put("adminPass", server.adminPassword ?? "")

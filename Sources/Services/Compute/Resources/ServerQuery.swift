@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
+/// As much of a server as lists without details show.
+struct ServerSummary: Record {
+    static let table = Server.table
+    let id: String
+    let name: String
+
+    func write(_ view: inout View) {
+        view.put("id", id)
+        view.put("name", name)
+        view.links("/servers/" + id)
+    }
+}
+
 /// Which servers a list is about: whose, which, in what order.
 struct ServerQuery: ProjectOwned, Asked {
     let projectID: String
@@ -26,7 +39,8 @@ struct ServerQuery: ProjectOwned, Asked {
         .text("uuid", column: "id", mayBeNull: false),
     ]
 
-    func run(_ request: Request) async throws(Fault) -> ([Server], Page) {
+    /// The page of servers asked for: whole ones, or as much of them as a row of another type takes.
+    func run<Row: Record>(_ request: Request, _ type: Row.Type) async throws(Fault) -> ([Row], Page) {
         let maximum = request.compute.options.maxLimit
         let page = try request.page(
             sortable: ServerQuery.sortable, defaults: ["-created_at", "-uuid"], maximum: maximum)
@@ -36,7 +50,7 @@ struct ServerQuery: ProjectOwned, Asked {
         }
         let narrowed = try await narrowed(request.database)
         let servers = try await request.database.all(
-            Server.self, page.condition(narrowed, table: Server.table, id: "id"))
+            type, page.condition(narrowed, table: Server.table, id: "id"))
         return (servers, page)
     }
 

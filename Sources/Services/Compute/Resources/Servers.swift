@@ -146,12 +146,12 @@ extension Server: Resource, ProjectOwned {
 
 extension Server {
     static func index(_ request: Request, _ query: ServerQuery) async throws(Fault) -> Reply {
-        let (servers, page) = try await query.run(request)
-        return .list("servers", servers.map { server in { server.summary(&$0) } }, page: page, ids: servers.map(\.id))
+        let (servers, page) = try await query.run(request, ServerSummary.self)
+        return .list("servers", servers, page: page, ids: servers.map(\.id)) { $1.write(&$0) }
     }
 
     static func detail(_ request: Request, _ query: ServerQuery) async throws(Fault) -> Reply {
-        let (servers, page) = try await query.run(request)
+        let (servers, page) = try await query.run(request, Server.self)
         let zones = try await HostSights.all(request, of: servers)
         // Rules on servers look at their project, so a list judges once for each project.
         var rights: [String: ServerRights] = [:]
@@ -159,10 +159,9 @@ extension Server {
             rights[server.projectID] = ServerRights(server, request)
         }
         let judged = rights
-        return .list(
-            "servers",
-            servers.map { server in { server.details(&$0, zones: zones, rights: judged[server.projectID]) } },
-            page: page, ids: servers.map(\.id))
+        return .list("servers", servers, page: page, ids: servers.map(\.id)) { view, server in
+            server.details(&view, zones: zones, rights: judged[server.projectID])
+        }
     }
 
     static func show(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
@@ -242,20 +241,6 @@ extension Server {
 // MARK: - Wire
 
 extension Server {
-    func links(_ view: inout View) {
-        let (self_, bookmark) = (view.endpoint + "/servers/" + id, view.root + "/servers/" + id)
-        view.list("links", [("self", self_), ("bookmark", bookmark)]) {
-            $0.put("rel", $1.0)
-            $0.put("href", $1.1)
-        }
-    }
-
-    func summary(_ view: inout View) {
-        view.put("id", id)
-        view.put("name", name)
-        links(&view)
-    }
-
     /// - Parameters:
     ///   - isUpdate: the answer to an update, which before 2.75 leaves out the extended members.
     ///   - hidesUserData: the answer to a rebuild, which tells user data under another name.
@@ -264,7 +249,7 @@ extension Server {
         hidesUserData: Bool = false
     ) {
         let rights = known ?? ServerRights(self, view.request)
-        summary(&view)
+        ServerSummary(id: id, name: name).write(&view)
         view.put("status", status)
         view.put("tenant_id", projectID)
         view.put("user_id", userID)
@@ -303,11 +288,7 @@ extension Server {
         view.nest("image") { view in
             view.put("id", imageID)
             view.put("properties", properties, since: "2.98")
-            let href = view.root + "/images/" + imageID
-            view.list("links", ["bookmark"]) {
-                $0.put("rel", $1)
-                $0.put("href", href)
-            }
+            view.bookmark("/images/" + imageID)
         }
     }
 
@@ -315,11 +296,7 @@ extension Server {
         let flavor = flavor
         view.nest("flavor", until: "2.47") { view in
             view.put("id", flavor.id)
-            let href = view.root + "/flavors/" + flavor.id
-            view.list("links", ["bookmark"]) {
-                $0.put("rel", $1)
-                $0.put("href", href)
-            }
+            view.bookmark("/flavors/" + flavor.id)
         }
         view.nest("flavor", since: "2.47") { view in
             view.put("vcpus", flavor.vcpus)
