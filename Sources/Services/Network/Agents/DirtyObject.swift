@@ -46,6 +46,13 @@ extension Transaction {
         afterCommit { names.signal() }
     }
 
+    /// The same of an object that this transaction makes: no note of it can be there yet.
+    func touch(new kind: TopologyKind, _ id: String, _ request: Request) throws(Fault) {
+        try insert(DirtyObject(kind: kind, objectID: id, generation: 1, requestID: request.id))
+        let wake = request.network.dirty
+        afterCommit { wake.signal() }
+    }
+
     func touch(_ kind: TopologyKind, _ id: String, requestID: String, _ wake: Wake) throws(Fault) {
         let known = try update(
             DirtyObject.self, set: "generation = generation + 1, request_id = \(requestID)",

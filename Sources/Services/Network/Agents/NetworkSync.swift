@@ -75,11 +75,13 @@ package struct NetworkSync: Sendable {
         guard !notes.isEmpty else { return }
         let routers = notes.filter { $0.kind == .router }.map(\.objectID)
         let now = service.clock.now()
+        let alike = Dictionary(grouping: notes) { "\($0.kind.rawValue) \($0.generation)" }.values
         try await database.transaction { transaction throws(Fault) in
-            for note in notes {
+            for notes in alike {
+                let ids = notes.map(\.objectID)
                 try transaction.delete(
                     DirtyObject.self,
-                    "kind = \(note.kind) AND object_id = \(note.objectID) AND generation = \(note.generation)")
+                    "kind = \(notes[0].kind) AND generation = \(notes[0].generation) AND object_id IN \(ids)")
             }
             for router in routers {
                 try transaction.update(

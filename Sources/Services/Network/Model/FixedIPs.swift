@@ -19,10 +19,11 @@ package struct FixedIPs: Sendable, Hashable {
 extension FixedIPs: Codable {
     package init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)
-        entries = text.split(separator: ";").compactMap { part in
-            guard let blank = part.firstIndex(of: " "), let address = IPAddress(part[part.index(after: blank)...])
+        entries = text.utf8.split(separator: UInt8(ascii: ";")).compactMap { part in
+            guard let blank = part.firstIndex(of: UInt8(ascii: " ")),
+                let address = IPAddress(Substring(part[part.index(after: blank)...]))
             else { return nil }
-            return Entry(subnetID: String(part[..<blank]), address: address)
+            return Entry(subnetID: String(Substring(part[..<blank])), address: address)
         }
     }
 

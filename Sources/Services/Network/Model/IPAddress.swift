@@ -91,6 +91,13 @@ extension IPAddress {
     /// An IPv4 address in IPv6's clothes, `::ffff:192.0.2.1`.
     package var isV4Mapped: Bool { version == .v6 && number >> 32 == 0xFFFF }
 
+    /// What a machine without a name of its own is called: `host-10-0-0-5`.
+    package var hostName: String {
+        let marks = [UInt8(ascii: "."), UInt8(ascii: ":")]
+        let bytes = description.utf8.map { marks.contains($0) ? UInt8(ascii: "-") : $0 }
+        return "host-" + String(decoding: bytes, as: UTF8.self)
+    }
+
     /// The name to look up in reverse: `1.2.0.192.in-addr.arpa`, or the nibbles under `ip6.arpa`.
     package var reverseName: String {
         switch version {
@@ -110,8 +117,26 @@ extension IPAddress: CustomStringConvertible, LosslessStringConvertible, Codable
 
     package var description: String {
         switch version {
-        case .v4: bytes.map { String($0) }.joined(separator: ".")
+        case .v4: describeV4()
         case .v6: describeV6()
+        }
+    }
+
+    private func describeV4() -> String {
+        String(unsafeUninitializedCapacity: 15) { out in
+            var at = 0
+            func put(_ byte: UInt8) {
+                out[at] = byte
+                at += 1
+            }
+            for shift in stride(from: 24, through: 0, by: -8) {
+                let octet = UInt8(truncatingIfNeeded: number >> UInt128(shift))
+                if at > 0 { put(UInt8(ascii: ".")) }
+                if octet >= 100 { put(48 + octet / 100) }
+                if octet >= 10 { put(48 + octet / 10 % 10) }
+                put(48 + octet % 10)
+            }
+            return at
         }
     }
 
@@ -130,18 +155,20 @@ extension IPAddress: CustomStringConvertible, LosslessStringConvertible, Codable
     }
 
     static func parseV4(_ bytes: ArraySlice<UInt8>) -> UInt32? {
-        let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var number: UInt32 = 0
-        for part in parts {
-            guard (1...3).contains(part.count), part.allSatisfy({ (48...57).contains($0) }),
-                part.count == 1 || part.first != 48
-            else { return nil }
-            let octet = part.reduce(UInt32(0)) { $0 * 10 + UInt32($1 - 48) }
-            guard octet <= 255 else { return nil }
-            number = number << 8 | octet
+        var (number, octet, digits, dots) = (UInt32(0), UInt32(0), 0, 0)
+        for byte in bytes {
+            if byte == UInt8(ascii: ".") {
+                guard digits > 0, dots < 3 else { return nil }
+                number = number << 8 | octet
+                (octet, digits, dots) = (0, 0, dots + 1)
+            } else {
+                guard (48...57).contains(byte), digits == 0 || octet > 0 else { return nil }
+                octet = octet * 10 + UInt32(byte - 48)
+                digits += 1
+                guard octet <= 255 else { return nil }
+            }
         }
-        return number
+        return dots == 3 && digits > 0 ? number << 8 | octet : nil
     }
 
     private static func parseV6(_ bytes: [UInt8]) -> UInt128? {

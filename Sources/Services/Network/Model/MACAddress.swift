@@ -12,12 +12,28 @@ package struct MACAddress: Sendable, Hashable {
 
     /// Reads six pairs of digits with colons or hyphens between them.
     package init?(_ text: some StringProtocol) {
-        let bytes = Array(text.utf8)
-        guard bytes.count == 17, bytes[2] == 58 || bytes[2] == 45 else { return nil }
-        for at in stride(from: 2, to: 17, by: 3) where bytes[at] != bytes[2] { return nil }
-        let digits = bytes.enumerated().filter { $0.offset % 3 != 2 }.map(\.element)
-        guard let octets = Hex.decode(String(decoding: digits, as: UTF8.self)) else { return nil }
-        number = octets.reduce(0) { $0 << 8 | UInt64($1) }
+        var (number, mark, at) = (UInt64(0), UInt8(0), 0)
+        for byte in text.utf8 {
+            guard at < 17 else { return nil }
+            if at == 2 { mark = byte }
+            if at % 3 == 2 {
+                guard byte == mark, mark == UInt8(ascii: ":") || mark == UInt8(ascii: "-") else { return nil }
+            } else {
+                guard let digit = MACAddress.digit(byte) else { return nil }
+                number = number << 4 | digit
+            }
+            at += 1
+        }
+        guard at == 17 else { return nil }
+        self.number = number
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt64? {
+        switch byte {
+        case 48...57: UInt64(byte - 48)
+        case 65...70, 97...102: UInt64((byte | 0x20) - 87)
+        default: nil
+        }
     }
 
     package var bytes: [UInt8] {
@@ -62,12 +78,10 @@ extension MACAddress {
 
 extension MACAddress: CustomStringConvertible, Codable, Comparable {
     package var description: String {
-        let digits = Array(Hex.encode(bytes).utf8)
-        return String(unsafeUninitializedCapacity: 17) { out in
-            for at in 0..<6 {
-                if at > 0 { out[at * 3 - 1] = UInt8(ascii: ":") }
-                out[at * 3] = digits[at * 2]
-                out[at * 3 + 1] = digits[at * 2 + 1]
+        String(unsafeUninitializedCapacity: 17) { out in
+            for at in 0..<17 {
+                let nibble = UInt8(truncatingIfNeeded: number >> UInt64(44 - (at - at / 3) * 4)) & 15
+                out[at] = at % 3 == 2 ? UInt8(ascii: ":") : nibble < 10 ? 48 + nibble : 87 + nibble
             }
             return 17
         }

@@ -118,8 +118,7 @@ extension Noun {
         for at in rows.indices { rows[at].adapt(to: request) }
         if let rule { rows = rows.filter { request.may(rule, on: $0) } }
         let extra = try await extra(request, rows)
-        let items = rows.map { row in { (view: inout View) in row.write(&view, extra) } }
-        return .list(plural, items, page: page, ids: page.isReversed ? ids.reversed() : ids)
+        return .list(plural, rows, page: page, ids: page.isReversed ? ids.reversed() : ids) { $1.write(&$0, extra) }
     }
 
     package static func show(_ request: Request, _ row: Self) async throws(Fault) -> Reply {
@@ -138,7 +137,7 @@ extension Noun {
             return try await row.reply(request)
         }
         let extra = try await extra(request, rows)
-        return .list(plural, rows.map { row in { row.write(&$0, extra) } })
+        return .list(plural, rows) { $1.write(&$0, extra) }
     }
 
     /// Reads the row again inside a transaction, lets it be changed there, and writes it with its next revision.

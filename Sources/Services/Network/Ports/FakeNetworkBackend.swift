@@ -20,9 +20,7 @@ package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
 
     package func apply(_ change: TopologyChange) async throws(Fault) {
         try refuseIfAsked()
-        var next = topology
-        next.apply(change)
-        become(next)
+        become(Set(change.references.filter { $0.kind == PortSpec.kind }.map(\.id))) { $0.apply(change) }
     }
 
     package func synchronize(_ whole: Topology) async throws(Fault) -> DriftReport {
@@ -38,7 +36,7 @@ package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
         for object in present where whole[object.reference] == nil {
             drift.deleted.append(object.reference.description)
         }
-        become(whole)
+        become(Set(topology.ports.keys).union(whole.ports.keys)) { $0 = whole }
         return drift
     }
 
@@ -71,13 +69,13 @@ package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
         if !refusals.isEmpty { throw refusals.removeFirst() }
     }
 
-    private func become(_ next: Topology) {
-        let before = topology
-        topology = next
+    /// Makes a change, and tells of the ports among these that somebody else carries after it.
+    private func become(_ ports: Set<String>, _ change: (inout Topology) -> Void) {
+        let before = ports.sorted().map { ($0, carrier(of: $0)) }
+        change(&topology)
         transactions += 1
-        for id in Set(before.ports.keys).union(next.ports.keys).sorted() {
-            let was = before.ports[id].flatMap(FakeNetworkBackend.claimant)
-            let now = next.ports[id].flatMap(FakeNetworkBackend.claimant)
+        for (id, was) in before {
+            let now = carrier(of: id)
             guard was != now else { continue }
             let event = PortEvent(portID: id, isUp: now != nil, host: now)
             for listener in listeners { listener.yield(event) }
@@ -85,8 +83,10 @@ package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
     }
 
     /// Who carries a port, if anybody does.
-    private static func claimant(_ port: PortSpec) -> String? {
-        guard port.enabled, port.kind == .guest || port.kind == .external else { return nil }
+    private func carrier(of id: String) -> String? {
+        guard let port = topology.ports[id], port.enabled, port.kind == .guest || port.kind == .external else {
+            return nil
+        }
         return port.host
     }
 }

@@ -144,7 +144,7 @@ extension Port {
             try transaction.execute("INSERT INTO network_port_groups VALUES (\(id), \(group))")
         }
         if !tags.isEmpty { try Tag.set(transaction, id, tags) }
-        try transaction.touch(.port, id, request)
+        try transaction.touch(new: .port, id, request)
     }
 
     /// Deletes the port with all that hangs on it; floating addresses that point at it become free.

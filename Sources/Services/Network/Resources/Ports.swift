@@ -265,11 +265,8 @@ extension Port {
         view.put("dns_name", dnsName)
         view.put("dns_domain", dnsDomain)
         view.list("dns_assignment", fixedIPs.entries) { view, ip in
-            let address = ip.address.description
-            let host =
-                dnsName.isEmpty
-                ? "host-" + String(address.map { $0 == "." || $0 == ":" ? "-" : $0 }) : dnsName
-            view.put("ip_address", address)
+            let host = dnsName.isEmpty ? ip.address.hostName : dnsName
+            view.put("ip_address", ip.address.description)
             view.put("hostname", host)
             view.put("fqdn", "\(host).\(extra.domain)")
         }

@@ -51,7 +51,11 @@ extension SecurityGroup: Resource {
             is_default INTEGER NOT NULL, tags TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
             revision_number INTEGER NOT NULL);
         CREATE INDEX network_security_groups_by_project ON network_security_groups (project_id)
+        """,
         """
+        2026-11-30 network security groups are looked up as the default one
+        CREATE INDEX network_security_groups_default ON network_security_groups (project_id, is_default)
+        """,
     ]
 
     package static let filters = Filter.standard([.text("name"), .truth("stateful"), .truth("shared")])
