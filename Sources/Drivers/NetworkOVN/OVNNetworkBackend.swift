@@ -58,16 +58,16 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
         await enter()
         defer { leave() }
         try await northbound.ready()
-        var next = graph
-        next.apply(change)
-        let references = change.references
-        let pieces = graph.affected(by: references, comparedTo: next)
-            .union(next.affected(by: references, comparedTo: graph))
-        let plan = Differ.plan(
-            northbound.replica, before: Translator(graph, options, chassis: hosts).rows(pieces),
-            after: Translator(next, options, chassis: hosts).rows(pieces))
-        try await make(plan, within: .seconds(20))
-        graph = next
+        let (references, turned) = (change.references, graph.turned(by: change))
+        var pieces = graph.affected(by: references, turned: turned)
+        let former = graph.apply(change)
+        pieces.formUnion(graph.affected(by: references, turned: turned))
+        let after = Translator(graph, options, chassis: hosts).rows(pieces)
+        // Until the transaction is made, the graph is what it was.
+        let next = graph.restore(former)
+        let before = Translator(graph, options, chassis: hosts).rows(pieces)
+        try await make(Differ.plan(northbound.replica, before: before, after: after), within: .seconds(20))
+        graph.restore(next)
     }
 
     package func synchronize(_ whole: Topology) async throws(Fault) -> DriftReport {

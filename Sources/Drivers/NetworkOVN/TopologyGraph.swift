@@ -15,11 +15,36 @@ package struct TopologyGraph: Sendable {
         apply(TopologyChange(put: whole.objects))
     }
 
-    package mutating func apply(_ change: TopologyChange) {
-        let references = Set(change.references)
-        for reference in references { index(reference, inserting: false) }
-        topology.apply(change)
+    /// What objects were before a change; nil for those that were not there.
+    package typealias Former = [TopologyReference: TopologyObject?]
+
+    /// Takes a change in; gives what takes it back.
+    @discardableResult
+    package mutating func apply(_ change: TopologyChange) -> Former {
+        replace(Set(change.references)) { $0.apply(change) }
+    }
+
+    /// Takes a change back; gives what makes it again.
+    @discardableResult
+    mutating func restore(_ former: Former) -> Former {
+        replace(Set(former.keys)) { topology in
+            for (reference, object) in former {
+                topology.apply(TopologyChange(remove: [reference]))
+                if let object { topology.put(object.spec) }
+            }
+        }
+    }
+
+    /// In place: a copy of a large cloud for every change would cost more than all that the change is about.
+    private mutating func replace(_ references: Set<TopologyReference>, _ edit: (inout Topology) -> Void) -> Former {
+        var former: Former = [:]
+        for reference in references {
+            former[reference] = .some(topology[reference])
+            index(reference, inserting: false)
+        }
+        edit(&topology)
         for reference in references { index(reference, inserting: true) }
+        return former
     }
 
     func translated(_ reference: TopologyReference) -> (any Translated)? {
@@ -60,8 +85,15 @@ package struct TopologyGraph: Sendable {
         return type(of: spec).parts.map { Piece(reference, $0) }
     }
 
-    /// The pieces whose rows may depend on the objects, as this graph stands; ask the graphs before and after a change.
-    func affected(by references: [TopologyReference], comparedTo other: TopologyGraph) -> Set<Piece> {
+    /// The objects that a change brings or takes away.
+    func turned(by change: TopologyChange) -> Set<TopologyReference> {
+        Set(change.put.map(\.reference).filter { topology[$0] == nil })
+            .union(change.remove.filter { topology[$0] != nil })
+    }
+
+    /// The pieces whose rows may depend on the objects, as this graph stands; ask it before and after a change.
+    /// - Parameter turned: the objects that come or go.
+    func affected(by references: [TopologyReference], turned: Set<TopologyReference>) -> Set<Piece> {
         var pieces: Set<Piece> = []
         var seen: Set<TopologyReference> = []
         var open = references
@@ -70,8 +102,7 @@ package struct TopologyGraph: Sendable {
             pieces.formUnion(self.pieces(reference))
             pieces.formUnion(translated(reference)?.feeds(self) ?? [])
             open += users[reference] ?? []
-            let cameOrWent = (topology[reference] == nil) != (other.topology[reference] == nil)
-            if cameOrWent { open += watchers[reference] ?? [] }
+            if turned.contains(reference) { open += watchers[reference] ?? [] }
         }
         return pieces
     }
