@@ -14,6 +14,7 @@ import time
 
 import boots as boot_figures
 import identity as identity_figures
+import lifecycle as lifecycle_figures
 import network as network_figures
 from cloud import Cloud
 from plain import PlainServer
@@ -51,6 +52,19 @@ def cpu_per_request(cloud, figure, url, options, headers=None, lua=""):
     requests, p99 = wrk(url, headers, options.seconds, lua=lua)
     used, wall = cloud.cpu() - before, time.monotonic() - begin
     note(figure, 1e6 * used / requests, f"us CPU; {requests / wall:,.0f} req/s, p99 {p99}")
+
+
+def cpu_per_list(cloud, figure, url, collection, headers=None, count=1000, rounds=20):
+    """What a list of `count` costs, after the first answer and once the cloud is at rest."""
+    cloud.call("GET", url, None, headers)
+    rest(cloud)
+    before, begin = cloud.cpu(), time.monotonic()
+    for _ in range(rounds):
+        status, _, body = cloud.call("GET", url, None, headers)
+    used, wall = 1e3 * (cloud.cpu() - before) / rounds, 1e3 * (time.monotonic() - begin) / rounds
+    found_here = len(json.loads(body)[collection])
+    assert status == 200 and found_here == count, f"{url}: {status}, {found_here} of {count}"
+    note(figure, used, f"ms CPU; {wall:.1f} ms, {len(body) / 1e6:.2f} MB")
 
 
 # ---------------------------------------------------------------------- the figures
@@ -167,16 +181,10 @@ def burst(options):
     for n in range(4):
         boot(cloud, f"fill{n}", 200, what)
         settle(cloud, 400 + 200 * n)
-    rounds, size = 20, 0
-    servers(cloud, "")
-    rest(cloud)
-    before, begin = cloud.cpu(), time.monotonic()
-    for _ in range(rounds):
-        status, _, body = cloud.call("GET", cloud.url("compute", "/servers/detail?limit=1000", "v2.1"))
-        size = len(body)
-    wall = (time.monotonic() - begin) / rounds
-    assert status == 200 and len(json.loads(body)["servers"]) == 1000
-    note("list_servers", 1000 * (cloud.cpu() - before) / rounds, f"ms CPU; {wall * 1000:.1f} ms, {size / 1e6:.2f} MB")
+    details = cloud.url("compute", "/servers/detail?limit=1000", "v2.1")
+    for figure, version in (("list_servers", "2.90"), ("list_servers_first", "2.1"), ("list_servers_last", "latest")):
+        cpu_per_list(cloud, figure, details, "servers", {"OpenStack-API-Version": f"compute {version}"})
+    cpu_per_list(cloud, "list_server_names", cloud.url("compute", "/servers?limit=1000", "v2.1"), "servers")
     rss, pss = cloud.memory()
     note("rss_1000_servers", rss, f"MiB (PSS {pss:.1f})")
     cloud.stop()
@@ -205,9 +213,14 @@ def identity(options):
     identity_figures.run(options, cpu_per_request, note)
 
 
+# ---------------------------------------------------------------------- servers come and go
+def lifecycle(options):
+    lifecycle_figures.run(options, Cloud, fixtures, boot, note)
+
+
 # ---------------------------------------------------------------------- network
 def network(options):
-    network_figures.run(options, wrk, note)
+    network_figures.run(options, wrk, note, cpu_per_list, cpu_per_request)
 
 
 # ---------------------------------------------------------------------- real guests
@@ -355,11 +368,12 @@ def verdict():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary")
-    parser.add_argument("--only", default="start,idle,reads,images,identity,network,burst,placement,transfer,boots")
+    everything = "start,idle,reads,images,identity,network,burst,lifecycle,placement,transfer,boots"
+    parser.add_argument("--only", default=everything)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512)
     options = parser.parse_args()
-    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "scale": scale,
+    parts = {"start": start, "idle": idle, "reads": reads, "burst": burst, "scale": scale, "lifecycle": lifecycle,
              "identity": identity, "images": images, "network": network, "placement": placement, "transfer": transfer,
              "boots": boots}
     for name in options.only.split(","):

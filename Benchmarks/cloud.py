@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cloud under measurement: the process, what it uses, and the fewest calls to its API that the figures need."""
+import copy
 import http.client
 import json
 import os
@@ -29,9 +30,9 @@ def free_offset():
 
 
 class Cloud:
-    """`apus up` on fakes in a folder of its own."""
+    """`apus up` in a folder of its own, on fakes unless another network is named."""
 
-    def __init__(self, binary, hosts=1, parent=None, files=None):
+    def __init__(self, binary, hosts=1, parent=None, files=None, network="fake"):
         self.folder = tempfile.mkdtemp(prefix="apus-bench.", dir=parent)
         for name, text in (files or {}).items():
             with open(os.path.join(self.folder, name), "w") as f:
@@ -42,7 +43,7 @@ class Cloud:
         begin = time.monotonic()
         with open(output, "wb") as log:
             self.process = subprocess.Popen(
-                [binary, "up", "--data", self.folder, "--hypervisor", "fake", "--network", "fake",
+                [binary, "up", "--data", self.folder, "--hypervisor", "fake", "--network", network,
                  "--hosts", str(hosts), "--port-offset", str(self.offset)], stdout=log, stderr=log, start_new_session=True)
         # a file, not a pipe: a cloud that says much may never wait for its reader
         while not re.search(rb"^ready in \d+ ms", open(output, "rb").read(), re.M):
@@ -98,6 +99,12 @@ class Cloud:
         reply = connection.getresponse()
         return reply.status, reply.headers, reply.read()
 
+    def twin(self):
+        """The same cloud over connections of its own, for a thread beside this one."""
+        other = copy.copy(self)
+        other.connections = {}
+        return other
+
     def json(self, method, url, body=None, ok=(200, 201, 202, 204)):
         status, _, answer = self.call(method, url, body)
         if status not in ok:
@@ -116,6 +123,11 @@ class Cloud:
         with open(f"/proc/{self.process.pid}/smaps_rollup") as f:
             text = f.read()
         return tuple(int(re.search(rf"^{k}: +(\d+)", text, re.M)[1]) / 1024 for k in ("Rss", "Pss"))
+
+    def own_memory(self):
+        """MiB that are the process's alone and no file's: the pages of the database are the kernel's to take back."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup") as f:
+            return int(re.search(r"^Anonymous: +(\d+)", f.read(), re.M)[1]) / 1024
 
     def peak(self, reset=False):
         """Peak RSS in MiB since the last reset."""
