@@ -160,6 +160,10 @@ struct VolumeBackedTests {
         #expect(storage.volume(Self.root)?["status"] == "in-use" && storage.attachments.count == 2)
         #expect(Set(storage.attachments.compactMap { $0["id"]?.string }).intersection(before).count == 1)
         #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.count == 2)
+        cloud.images.state.withLock { $0.images[FakeImages.other]?["min_disk"] = 2 }
+        let small = await cloud.act(id, other, at: "2.93")
+        #expect(small.status == 400 && small.message.hasPrefix("Volume is smaller than the minimum size"))
+        cloud.images.state.withLock { $0.images[FakeImages.other]?["min_disk"] = 0 }
         storage.state.withLock { $0.volumes[Self.data]?["status"] = "detaching" }
         let busy = await cloud.act(id, other, at: "2.93")
         #expect(busy.status == 400 && busy.message.contains("status must be 'in-use'"))

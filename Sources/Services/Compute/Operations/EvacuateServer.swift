@@ -71,10 +71,9 @@ struct EvacuateServer: Operation {
                 set: """
                     host = \(migration.dest), node = \(migration.dest), vm_state = \(state),
                     power_state = \(power.rawValue), launched_at = \(now), updated_at = \(now), progress = 100,
-                    fault = NULL, generation = generation + 1, numa = \(place.numa),
-                    host_devices = \(place.devices),
+                    fault = NULL, generation = generation + 1,
                     task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
-                    """,
+                    """ + place,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
             try VolumeJourney.turn(migration.serverID, to: migration.dest, from: migration.source, transaction)
             try InstanceAction.finish(migration.serverID, request, nil, now, transaction)

@@ -90,8 +90,8 @@ struct LiveMigrateServer: Operation {
                 Server.self,
                 set: """
                     host = \(migration.dest), node = \(migration.dest), updated_at = \(now),
-                    generation = generation + 1, numa = \(place.numa), host_devices = \(place.devices)
-                    """,
+                    generation = generation + 1
+                    """ + place,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
             try VolumeJourney.turn(migration.serverID, to: migration.dest, from: migration.source, transaction)
         }

@@ -125,9 +125,9 @@ struct MoveServer: Operation {
                     host = \(migration.dest), node = \(migration.dest), flavor = \(text), vcpus = \(flavor.vcpus),
                     memory_mb = \(flavor.memoryMiB), vm_state = 'resized', power_state = \(power.rawValue),
                     launched_at = \(now), updated_at = \(now), progress = 100, fault = NULL,
-                    generation = generation + 1, numa = \(place.numa), host_devices = \(place.devices),
+                    generation = generation + 1,
                     task_state = CASE WHEN task_state = 'deleting' THEN 'deleting' ELSE NULL END
-                    """,
+                    """ + place,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
             try VolumeJourney.turn(migration.serverID, to: migration.dest, from: migration.source, transaction)
             try InstanceAction.finish(migration.serverID, request, nil, now, transaction)
@@ -175,9 +175,8 @@ extension ComputeSite {
                     host = \(migration.source), node = \(migration.source), flavor = \(text),
                     vcpus = \(flavor.vcpus), memory_mb = \(flavor.memoryMiB),
                     vm_state = CASE WHEN vm_state = 'resized' THEN \(migration.oldState) ELSE vm_state END,
-                    updated_at = \(now), generation = generation + 1, numa = \(place.numa),
-                    host_devices = \(place.devices)
-                    """,
+                    updated_at = \(now), generation = generation + 1
+                    """ + place,
                 where: "id = \(migration.serverID) AND deleted_at IS NULL")
             try VolumeJourney.turn(migration.serverID, to: migration.source, from: migration.dest, transaction)
         }
@@ -218,10 +217,13 @@ extension Server {
 }
 
 extension ServerMigration {
-    /// The columns of a server's place on its host, after the move or before it.
-    func place(isNew: Bool) throws(Fault) -> (numa: String?, devices: String) {
-        let devices = isNew ? newDevices : oldDevices
-        return (try HardwareBooks.text(isNew ? newNUMA : oldNUMA), try HardwareBooks.text(devices) ?? "[]")
+    /// What is to be set of a server's place on its host, after the move or before it; nothing where nothing is booked,
+    /// as by a move that began before places were.
+    func place(isNew: Bool) throws(Fault) -> SQL {
+        guard oldNUMA != nil || newNUMA != nil || !oldDevices.isEmpty || !newDevices.isEmpty else { return "" }
+        let numa = try HardwareBooks.text(isNew ? newNUMA : oldNUMA)
+        let devices = try HardwareBooks.text(isNew ? newDevices : oldDevices) ?? "[]"
+        return ", numa = \(numa), host_devices = \(devices)"
     }
 }
 

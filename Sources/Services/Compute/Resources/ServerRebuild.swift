@@ -20,7 +20,10 @@ enum ServerRebuild: Resource {
         let isVolumeBacked = server.isVolumeBacked
         if isVolumeBacked {
             guard image.status == "active" else { throw .badRequest("Image \(image.id) is not active.") }
-            try await checkVolumes(draft, server, request)
+            guard image.minRAM <= server.flavor.memoryMiB else {
+                throw .badRequest("Flavor's memory is too small for requested image.")
+            }
+            try await checkVolumes(draft, image, server, request)
         } else {
             try image.admits(server.flavor)
         }
@@ -58,7 +61,7 @@ enum ServerRebuild: Resource {
 
     /// What stands against making a root disk anew that is a volume: until 2.93 only the image it has will do.
     private static func checkVolumes(
-        _ draft: RebuildDraft, _ server: Server, _ request: Request
+        _ draft: RebuildDraft, _ image: ImageClient.Image, _ server: Server, _ request: Request
     ) async throws(Fault) {
         if let certificates = draft.certificates, request.compute.options.signatures.trusted(certificates) != nil {
             throw .badRequest(
@@ -75,6 +78,11 @@ enum ServerRebuild: Resource {
                 throw .badRequest(
                     "Image \(draft.image) is unacceptable: Unable to rebuild with a different image for a "
                         + "volume-backed server.")
+            }
+            guard !device.isRoot || volume.size >= image.minDisk else {
+                throw .badRequest(
+                    "Volume is smaller than the minimum size specified in image metadata. Volume size is "
+                        + "\(volume.size << 30) bytes, minimum size is \(image.minDisk << 30) bytes.")
             }
             guard volume.status == "in-use" else {
                 throw .badRequest(
