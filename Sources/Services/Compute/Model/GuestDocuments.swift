@@ -35,6 +35,8 @@ struct GuestDocuments {
     var places: [String: GuestDevicePlace] = [:]
     /// Volumes that were given tags.
     var volumes: [BlockDevice] = []
+    /// Files that lie on the drive.
+    var files: [InjectedFile] = []
 
     var hostname: String {
         options.domain.isEmpty ? server.hostname : server.hostname + "." + options.domain
@@ -60,6 +62,10 @@ struct GuestDocuments {
         if !server.metadata.isEmpty {
             document["meta"] = .object(
                 JSONObject(server.metadata.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        }
+        if !files.isEmpty {
+            document["files"] = .array(
+                files.map { ["path": .string($0.path), "content_path": .string("/" + $0.drivePath)] })
         }
         if isDrive, let password = server.adminPassword { document["admin_pass"] = .string(password) }
         if let name = server.keyName, let key = server.keyPublic {

@@ -25,6 +25,7 @@ struct GuestMetadata {
     func drive(for server: Server) async throws(Fault) -> ConfigDrive {
         var described = documents(of: server)
         described.volumes = try await taggedVolumes(server)
+        described.files = try await InjectedFile.of(server.id, room.database)
         let documents = described
         let network = try await networkData(server).bytes()
         let vendor = try await vendorData(server)
@@ -52,6 +53,7 @@ struct GuestMetadata {
                 files["openstack/\(name)/\(file)"] = bytes
             }
         }
+        for file in documents.files { files["openstack/" + file.drivePath] = Base64.decode(file.contents) }
         var drive = ConfigDrive(files: files)
         drive.isVFAT = room.options.metadata.driveFormat == .vfat
         return drive

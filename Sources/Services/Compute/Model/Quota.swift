@@ -33,6 +33,9 @@ extension QuotaLimits {
         case "cores": cores
         case "ram": ram
         case "metadata_items": metadataItems
+        case "injected_files": injectedFiles
+        case "injected_file_content_bytes": injectedFileContentBytes
+        case "injected_file_path_bytes": injectedFilePathLength
         case "key_pairs": keyPairs
         case "server_groups": serverGroups
         case "server_group_members": serverGroupMembers

@@ -20,6 +20,9 @@ package struct QuotaLimits: Options {
     package var cores = 20
     package var ram = 51_200
     package var metadataItems = 128
+    package var injectedFiles = 5
+    package var injectedFileContentBytes = 10_240
+    package var injectedFilePathLength = 255
     package var keyPairs = 100
     package var serverGroups = 10
     package var serverGroupMembers = 10
@@ -47,6 +50,11 @@ package struct QuotaLimits: Options {
         cores = limit("cores", cores, "Virtual processors of a project's servers")
         ram = limit("ram", ram, "Memory of a project's servers in MiB")
         metadataItems = limit("metadata_items", metadataItems, "Metadata items of a server")
+        injectedFiles = limit("injected_files", injectedFiles, "Files that a server may be given (until 2.57)")
+        injectedFileContentBytes = limit(
+            "injected_file_content_bytes", injectedFileContentBytes, "Bytes of such a file")
+        injectedFilePathLength = limit(
+            "injected_file_path_length", injectedFilePathLength, "Bytes of such a file's path")
         keyPairs = limit("key_pairs", keyPairs, "Keypairs of a user")
         serverGroups = limit("server_groups", serverGroups, "Server groups of a project")
         serverGroupMembers = limit("server_group_members", serverGroupMembers, "Servers in a server group")

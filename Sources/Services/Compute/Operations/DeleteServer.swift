@@ -88,6 +88,7 @@ struct DeleteServer: Operation {
                     """,
                 where: "id = \(id) AND deleted_at IS NULL")
             try ServerGroup.leave(id, transaction)
+            try InjectedFile.forget(id, transaction)
             _ = try transaction.delete(DecisionRecord.self, "server_id = \(id)")
             try InstanceAction.finish(id, request, nil, now, transaction)
         }

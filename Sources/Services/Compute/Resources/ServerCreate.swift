@@ -40,11 +40,13 @@ enum ServerCreate: Resource {
             let next =
                 try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_servers").first?
                 .int("newest") ?? 0
+            try draft.files.admit(quota, drafts[0].projectID, transaction)
             let servers = drafts.prefix(count).enumerated().map { $1.numbered(next + 1 + $0) }
             if let group { try ServerGroup.join(servers.map(\.id), to: group, quota, transaction) }
             try transaction.insert(servers)
             let disks = devices.prefix(count).flatMap { $0 }
             if !disks.isEmpty { try transaction.insert(disks) }
+            for server in servers { try draft.files.give(to: server.id, transaction) }
             try transaction.insert(
                 servers.map { InstanceAction("create", on: $0, by: userID, requestID: requestID, at: now) })
             try queue.enqueue(

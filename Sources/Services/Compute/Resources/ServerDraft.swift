@@ -28,6 +28,7 @@ struct ServerDraft: ProjectOwned, Asked {
     let returnsReservation: Bool
     /// Those that the image's signature must lead to.
     let certificates: [String]?
+    let files: InjectedFiles
     let devices: [BlockDeviceDraft]
     /// Whether they came in the form before `block_device_mapping_v2`.
     let isOldDevices: Bool
@@ -66,7 +67,8 @@ struct ServerDraft: ProjectOwned, Asked {
         isOldDevices = body.has("block_device_mapping") && body.peek("block_device_mapping_v2") == nil
         devices = try BlockDeviceDraft.read(&body, hasImage: imageRef != nil, request)
         certificates = try body.patch("trusted_image_certificates", .certificates, since: "2.63") ?? nil
-        body.ignore("personality", "auto_disk_config")
+        files = try InjectedFiles(&body, request)
+        body.ignore("auto_disk_config")
         try body.end()
         guard minCount <= maxCount else { throw .badRequest("min_count must be <= max_count") }
         guard Set(tags).count == tags.count else {

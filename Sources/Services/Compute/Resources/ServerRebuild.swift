@@ -38,6 +38,8 @@ enum ServerRebuild: Resource {
                     "metadata_items", used: 0, more: metadata.count, of: row.projectID, transaction,
                     or: .forbidden("Maximum number of metadata items exceeds \(most)"))
             }
+            try draft.files.admit(quota, row.projectID, transaction)
+            try draft.files.give(to: row.id, transaction)
         }
         if reimages {
             try await server.begin(.rebuild, request) { row, transaction throws(Fault) in
@@ -161,6 +163,7 @@ struct RebuildDraft: Sendable {
     let diskConfig: String?
     let accessIP4: String?
     let accessIP6: String?
+    let files: InjectedFiles
 
     init(_ request: Request, _ server: Server) throws(Fault) {
         var body = try request.body("rebuild")
@@ -177,7 +180,7 @@ struct RebuildDraft: Sendable {
         diskConfig = try body.take("OS-DCF:diskConfig", .oneOf("AUTO", "MANUAL"))
         accessIP4 = try RebuildDraft.address("accessIPv4", 4, &body)
         accessIP6 = try RebuildDraft.address("accessIPv6", 6, &body)
-        if request.version < "2.57" { body.ignore("personality") }
+        files = try InjectedFiles(&body, request)
         body.ignore("auto_disk_config")
         try body.end()
         if certificates != nil {

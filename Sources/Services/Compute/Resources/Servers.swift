@@ -129,6 +129,7 @@ extension Server: Resource, ProjectOwned {
         ALTER TABLE compute_servers ADD COLUMN numa TEXT;
         ALTER TABLE compute_servers ADD COLUMN host_devices TEXT NOT NULL DEFAULT '[]'
         """,
+        InjectedFile.migration,
     ]
 
     /// The server the path names, as far as the caller may know of it. Administrators see every project's.
