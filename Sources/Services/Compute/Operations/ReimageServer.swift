@@ -47,6 +47,7 @@ struct ReimageServer: Operation {
         let row = try await site.server(server)
         try await ServerVolumes(site).connect(try await root(site), row)
         try await VolumeJourney(site).complete(server, at: nil)
+        try await VolumeJourney(site).forget(server)
     }
 
     private func reimage(_ site: ComputeSite) async throws(Fault) {

@@ -111,7 +111,10 @@ struct VolumeJourney {
             var new = known.first { $0.id != old }?.id
             if new == nil { new = try await storage.reserve(volume, for: server, requestID: requestID).id }
             (device.attachmentID, device.connection) = (new, nil)
-            try await storage.release(old, requestID: requestID)
+            do throws(Fault) { try await storage.release(old, requestID: requestID) } catch {
+                // Half way is nowhere: what is refused now is asked for again.
+                throw Fault(503, error.message)
+            }
             try await save(device)
         }
     }
