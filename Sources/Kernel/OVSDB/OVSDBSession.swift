@@ -29,6 +29,11 @@ struct OVSDBSession {
     private var isStopped: Bool { core.state.withLock { $0.phase == .stopped } }
 
     mutating func serve() {
+        // OpenSSL writes without MSG_NOSIGNAL: a server that is gone must be an error here, not the end of the process.
+        var broken = sigset_t()
+        sigemptyset(&broken)
+        sigaddset(&broken, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &broken, nil)
         while !isStopped {
             let endpoint = core.endpoints[attempt % core.endpoints.count]
             do throws(Fault) {

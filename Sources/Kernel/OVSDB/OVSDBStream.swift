@@ -34,6 +34,7 @@ struct OVSDBStream {
 
     func read(into buffer: inout [UInt8]) throws(Fault) -> Outcome {
         while true {
+            if tls != nil { ERR_clear_error() }
             let got =
                 tls.map { Int(SSL_read($0, &buffer, Int32(buffer.count))) } ?? recv(socket, &buffer, buffer.count, 0)
             if got > 0 { return .bytes(got) }
@@ -55,6 +56,7 @@ struct OVSDBStream {
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(Fault) -> Outcome {
         while true {
+            if tls != nil { ERR_clear_error() }
             let sent =
                 tls.map { Int(SSL_write($0, bytes.baseAddress, Int32(min(bytes.count, 1 << 20)))) }
                 ?? send(socket, bytes.baseAddress!, bytes.count, Int32(MSG_NOSIGNAL))
