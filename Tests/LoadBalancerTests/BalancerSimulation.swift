@@ -30,7 +30,13 @@ struct BalancerSimulation {
         for _ in 0..<16 {
             trouble.set(failing: chance.next() % 3 == 0)
             for _ in 0..<4 { await writer.act(chance.next(), chance.next()) }
-            await live(cloud, for: .milliseconds(Int(chance.next() % 400)), simulated.clock)
+            let draws = (0..<6).map { _ in chance.next() }
+            await live(cloud, for: .milliseconds(Int(chance.next() % 400)), simulated.clock) {
+                for draw in draws {
+                    await writer.act(draw, draw >> 8)
+                    try? await simulated.clock.sleep(.milliseconds(Int(draw % 50)))
+                }
+            }
             // Some writes find the process down only after they were taken.
             await writer.act(chance.next(), chance.next())
             if chance.next() % 4 == 0, let lost = await cloud.haproxy.balancers.keys.sorted().first {
@@ -62,15 +68,20 @@ struct BalancerSimulation {
         #expect(ports.isEmpty, "seed \(simulated.seed): ports of nobody")
     }
 
-    /// A process that lives for so long and is then killed.
-    private static func live(_ cloud: BalancerCloud, for time: Duration, _ clock: SimulatedClock) async {
+    /// A process that lives for so long and is then killed; what is written meanwhile is written to its end.
+    private static func live(
+        _ cloud: BalancerCloud, for time: Duration, _ clock: SimulatedClock,
+        _ writing: @escaping @Sendable () async -> Void = {}
+    ) async {
         let sync = cloud.service.sync
+        async let written: Void = writing()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await sync.run() }
             group.addTask { try? await clock.sleep(time) }
             await group.next()
             group.cancelAll()
         }
+        await written
     }
 
     private static func check(_ cloud: BalancerCloud, _ seed: UInt64) async throws {
@@ -126,7 +137,7 @@ private struct Writer {
             let body: JSON = [
                 "loadbalancer": [
                     "vip_subnet_id": .string(cloud.subnet), "provider": other % 3 == 0 ? "ovn" : "haproxy",
-                    "tags": ["a"],
+                    "vip_address": .string("10.0.0.\(120 + number)"), "tags": ["a"],
                 ]
             ]
             await send("POST", "/loadbalancers", body)

@@ -73,6 +73,9 @@ struct VIPPort: Sendable {
             return try await room.network.createPort(.object(members), requestID: requestID)
         } catch {
             guard error.status == 409, let address = balancer.vipAddress else { throw error }
+            // Who else has it may be ourselves: two may look for the port at once.
+            let own = try await room.network.ports([("device_id", device), ("name", name)], requestID: requestID).first
+            if let own { return own }
             throw .conflict("The VIP IP address is already in use: \(address)")
         }
     }

@@ -97,19 +97,24 @@ extension LoadBalancer {
         let room = request.balancing
         let made = try await draft.resolve(request)
         let id = made.balancer.id
+        // Whoever makes balancers real leaves this one to us until its port is there; if we die, not for long.
+        let claimed = request.now + .seconds(30)
         try await request.database.transaction { transaction throws(Fault) in
             try Quotas.require(LoadBalancer.self, made.balancer.projectID, transaction, request)
             try made.balancer.insert(transaction)
             try made.graph.insert(transaction, made.balancer, request)
+            try transaction.update(LoadBalancer.self, set: "retry_at = \(claimed)", where: "id = \(id)")
         }
         do throws(Fault) {
             try await VIPPort(room).ensure(id, requestID: request.id)
         } catch {
             // What may pass is tried again behind the client's back. A refusal of Network's leaves nothing.
-            guard error.status < 500 else { return try await fullReply(request, id) }
-            try await request.database.transaction { transaction throws(Fault) in try erase(transaction, id) }
-            throw error
+            guard error.status >= 500 else {
+                try await request.database.transaction { transaction throws(Fault) in try erase(transaction, id) }
+                throw error
+            }
         }
+        try await request.database.update(LoadBalancer.self, set: "retry_at = 0", where: "id = \(id)")
         room.dirty.signal()
         return try await fullReply(request, id)
     }
