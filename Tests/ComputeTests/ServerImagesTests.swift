@@ -146,6 +146,25 @@ struct ServerImagesTests {
         #expect(cloud.network.ports.isEmpty)
     }
 
+    @Test("A shelved server whose guest is gone already is no error: it is offloaded later, and comes back")
+    func halfOffloaded() async throws {
+        var options = ComputeOptions()
+        options.life.shelvedOffloadTime = nil
+        let cloud = try await ComputeCloud(options: options)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        _ = await cloud.act(id, ["shelve": nil])
+        try await cloud.work()
+        try await cloud.hosts["host-1"]?.destroy(id)
+        await GuestWatch(cloud.room).reconcile()
+        #expect(await cloud.show(id)["status"] == "SHELVED")
+        #expect(await cloud.act(id, ["shelveOffload": nil], as: .admin()).status == 202)
+        try await cloud.work()
+        #expect(await cloud.act(id, ["unshelve": nil]).status == 202)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "ACTIVE")
+    }
+
     @Test("A server that is kept on its host is shelved there until its time, or until an administrator says so")
     func offload() async throws {
         var options = ComputeOptions()

@@ -129,6 +129,29 @@ struct ServerLifeTests {
                 == "Requested rescue image '\(unknown)' is not supported")
     }
 
+    @Test("A shelved server that was deleted and is had back runs, and its image is nobody's burden")
+    func restoreShelved() async throws {
+        var options = ComputeOptions()
+        options.life.reclaimInterval = .seconds(3600)
+        options.life.shelvedOffloadTime = nil
+        let cloud = try await ComputeCloud(options: options)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        _ = await cloud.act(id, ["shelve": nil])
+        try await cloud.work()
+        #expect(cloud.images.made.count == 1)
+        #expect(await cloud.call("DELETE", "/servers/\(id)").status == 204)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "SOFT_DELETED")
+        #expect(await cloud.act(id, ["restore": nil]).status == 202)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "ACTIVE")
+        #expect(cloud.images.made.isEmpty)
+        _ = await cloud.act(id, ["shelve": nil])
+        try await cloud.work()
+        #expect(cloud.images.made.count == 1)
+    }
+
     @Test("A deleted server can be had back while the cloud keeps it, and is gone when its time is over")
     func softDelete() async throws {
         var options = ComputeOptions()

@@ -139,7 +139,8 @@ package struct GuestWatch: Sendable {
         case .crashed: wanted = (.stopped, .crashed)
         case .suspended: wanted = (.suspended, .shutdown)
         case nil, .some(.none):
-            guard server.vmState != .error else { return nil }
+            // A shelved server's guest may have gone already when the rest of its offloading failed; its image is kept.
+            guard server.vmState != .error, server.vmState != .shelved else { return nil }
             let fault = ServerFault(
                 code: 500,
                 message: "The guest is gone from host \(host): it was removed outside of Compute, or the host lost it.",

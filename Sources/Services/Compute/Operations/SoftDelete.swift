@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Clients
 import Kernel
 
 /// Switches a server off that is to be deleted later, and can be had back until then.
@@ -52,15 +53,28 @@ struct RestoreServer: Operation {
 
     var subject: String { server }
 
-    var steps: [Step<ComputeSite>] { [Step("restore", attempts: 3, do: start)] }
+    var steps: [Step<ComputeSite>] {
+        [Step("restore", attempts: 3, do: start), Step("image", attempts: 8, do: forgetImage)]
+    }
 
     private func start(_ site: ComputeSite) async throws(Fault) {
         let row = try await site.server(server)
         try await site.hypervisor(of: row).power(server, .start)
     }
 
+    /// It may have been shelved when it was deleted: it comes back running, and its image serves no purpose.
+    private func forgetImage(_ site: ComputeSite) async throws(Fault) {
+        guard let image = try await site.server(server).shelvedImage else { return }
+        try await site.room.images.delete(image, requestID: site.requestID)
+    }
+
     func succeeded(_ site: ComputeSite) async throws(Fault) {
-        try await site.settle(server, set: "vm_state = 'active', power_state = 1, soft_deleted_at = NULL, fault = NULL")
+        try await site.settle(
+            server,
+            set: """
+                vm_state = 'active', power_state = 1, soft_deleted_at = NULL, fault = NULL, shelved_image = NULL,
+                shelved_at = NULL
+                """)
     }
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
