@@ -66,7 +66,6 @@ struct ManyHostsTests {
             try await ground.backend.settle()
             #expect(PlacedGuest.ask("203.0.113.21", port: 80, from: ground.outside) == "two")
             #expect(one.reaches("203.0.113.1"), "the guest that lost it goes out through SNAT")
-            #expect(!held.echoes("after"), "what was under way does not reach the old guest under the address any more")
             for server in servers { server.signal(9) }
         }
     }
