@@ -41,6 +41,8 @@ package enum EngineEvent: Sendable, Equatable {
 struct Daemon: Engine {
     let name: String
     let needs: [String]
+    /// Shell words that are run first, in the same process and place; empty for most.
+    var beforehand: [String] = []
     let argv: [String]
     var environment: [String: String] = [:]
     var place: Surroundings = .own
@@ -74,7 +76,7 @@ struct Daemon: Engine {
         process?.end(grace: .seconds(1))
         for trace in traces { FileSystem.remove(trace) }
         try prepare()
-        try Subprocess.check(argv, timeout: .seconds(30), environment: environment, in: place)
+        try Subprocess.check(beforehand + argv, timeout: .seconds(30), environment: environment, in: place)
         let watch = Stopwatch()
         while !isHealthy() {
             guard watch.elapsed < .seconds(10) else {

@@ -44,10 +44,8 @@ struct LibvirtDaemons {
     private var daemon: Daemon {
         let (folder, socket) = (paths.libvirt, paths.libvirtSocket)
         return Daemon(
-            name: "libvirtd", needs: ["virtlogd"],
-            argv: beforehand + [
-                "libvirtd", "-d", "-f", "\(folder)/etc/libvirtd.conf", "-p", "\(folder)/run/libvirtd.pid",
-            ],
+            name: "libvirtd", needs: ["virtlogd"], beforehand: beforehand,
+            argv: ["libvirtd", "-d", "-f", "\(folder)/etc/libvirtd.conf", "-p", "\(folder)/run/libvirtd.pid"],
             place: place, pidFile: "\(folder)/run/libvirtd.pid", root: paths.root,
             answers: { UnixSocket.accepts(socket) },
             // It does not end while it looks at a QEMU binary, and loses nothing when it is made to.
