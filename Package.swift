@@ -37,7 +37,6 @@ let package = Package(
         shim("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
         shim("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
         shim("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
-        shim("CTLS", pkgConfig: "libssl", apt: "libssl-dev"),
         shim("CLibvirt", pkgConfig: "libvirt", apt: "libvirt-dev"),
         shim("CXmlSec", pkgConfig: "xmlsec1-openssl", apt: "libxmlsec1-dev"),
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
@@ -57,7 +56,7 @@ let package = Package(
         kernel("Access", "Base", "JSON", "Config", "Observability", "COpenSSL", "CCrypt"),
         kernel("API", "Base", "JSON", "Config", "Observability", "HTTP", "SQL", "Access"),
         kernel("Work", "Base", "JSON", "Observability", "SQL"),
-        kernel("OVSDB", "Base", "JSON", "Observability", "CLinux", "CTLS"),
+        kernel("OVSDB", "Base", "JSON", "Observability", "CLinux", "COpenSSL"),
         .target(
             name: "Kernel",
             dependencies: ["Base", "JSON", "Config", "Observability", "HTTP", "SQL", "Access", "API", "Work"],

@@ -4,14 +4,14 @@ package import Kernel
 /// Identity's limits as the service asks about them that enforces them.
 package struct UnifiedLimitsClient: Sendable {
     private let service: String
-    private let region: String?
+    private let region: String
     private let identity: ServiceClient
 
     /// - Parameters:
     ///   - service: the type of the service whose resources are limited: `image`.
     ///   - region: where that service stands; limits of another region do not concern it.
     package init(
-        _ service: String, region: String? = nil, over transport: any Transport, as caller: Caller
+        _ service: String, region: String, over transport: any Transport, as caller: Caller
     ) {
         self.service = service
         self.region = region
@@ -56,10 +56,20 @@ package struct UnifiedLimitsClient: Sendable {
     private func merge(_ list: JSON?, _ member: String, into limits: inout [String: Int]) {
         let items = list?.array ?? []
         let everywhere = items.filter { $0["region_id"]?.string == nil }
-        let here = items.filter { $0["region_id"]?.string != nil && $0["region_id"]?.string == region }
+        let here = items.filter { $0["region_id"]?.string == region }
         for item in everywhere + here {
             guard let name = item["resource_name"]?.string else { continue }
             limits[name] = item[member]?.integer
         }
+    }
+}
+
+extension OptionReader {
+    /// `[oslo_limit] endpoint_region_name`, which every service whose limits Identity may hold reads.
+    package mutating func limitsRegion() -> String {
+        section("oslo_limit")
+        return string(
+            "endpoint_region_name", default: "RegionOne",
+            help: "The region of the cloud: Identity's limits of another region do not hold, those of none do.")
     }
 }

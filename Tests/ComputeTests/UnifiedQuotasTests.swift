@@ -27,7 +27,10 @@ final class FakeLimits: Service {
                 let limits = request.room(FakeLimits.self).registered.withLock { $0 }
                 return .json([
                     "registered_limits": .array(
-                        limits.map { ["resource_name": .string($0.key), "default_limit": .integer(Int64($0.value))] })
+                        limits.map {
+                            let (name, limit): (JSON, JSON) = (.string($0.key), .integer(Int64($0.value)))
+                            return ["resource_name": name, "default_limit": limit, "region_id": "RegionOne"]
+                        } + [["resource_name": "servers", "default_limit": 0, "region_id": "elsewhere"]])
                 ])
             },
             .open("GET", "/limits", "List limits") { request async throws(Fault) in

@@ -155,7 +155,7 @@ struct LimitsTests {
         _ = await town.make(town.limit(4, town.ofProject))
         let caller = Caller(userID: "glance", projectID: "service", roles: ["admin", "service"])
         let front = town.cloud.front
-        let client = UnifiedLimitsClient("image", over: InProcess { front }, as: caller)
+        let client = UnifiedLimitsClient("image", region: "elsewhere", over: InProcess { front }, as: caller)
         #expect(try await client.limit(of: "images", project: town.project, requestID: "r") == 4)
         #expect(try await client.limit(of: "images", project: town.domain, requestID: "r") == 10)
         #expect(try await client.limit(of: "bytes", project: town.project, requestID: "r") == nil)

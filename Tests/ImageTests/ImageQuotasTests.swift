@@ -57,9 +57,12 @@ struct ImageQuotasTests {
             case "/v3/services": document = ["services": [["id": "image-id", "type": "image"]]]
             case "/v3/registered_limits":
                 let list = all.sorted { $0.key < $1.key }.map { name, limit -> JSON in
-                    ["resource_name": .string(name), "default_limit": .integer(Int64(limit)), "region_id": nil]
+                    ["resource_name": .string(name), "default_limit": .integer(Int64(limit)), "region_id": "RegionOne"]
                 }
-                document = ["registered_limits": .array(list)]
+                let foreign: JSON = [
+                    "resource_name": "image_count_total", "default_limit": 0, "region_id": "elsewhere",
+                ]
+                document = ["registered_limits": .array(list + [foreign])]
             default: document = ["limits": []]
             }
             return HTTPResponse(status: 200, body: .bytes(document.bytes()))

@@ -8,6 +8,19 @@ package protocol WallClock: Sendable {
     func sleep(_ duration: Duration) async throws(CancellationError)
 }
 
+extension WallClock {
+    /// Does something again and again, with a pause after each time, until the task is cancelled.
+    /// - Parameter waitsFirst: whether there is a pause before the first time as well.
+    package func every(_ pause: Duration, waitsFirst: Bool = false, _ deed: () async -> Void) async {
+        var isWaiting = waitsFirst
+        while !Task.isCancelled {
+            if isWaiting, (try? await sleep(pause)) == nil { return }
+            isWaiting = true
+            await deed()
+        }
+    }
+}
+
 /// The machine's own clock.
 package struct MachineClock: WallClock {
     package init() {}

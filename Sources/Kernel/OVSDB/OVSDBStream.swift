@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Base
-import CTLS
+import COpenSSL
 import Glibc
 
 /// A connected socket that never waits, in plain or under TLS. The client's thread owns it.
@@ -110,7 +110,7 @@ struct OVSDBStream {
         guard let context = SSL_CTX_new(TLS_client_method()) else {
             throw .internalError("TLS cannot be set up: \(complaint(0))")
         }
-        ctls_prepare(context)
+        copenssl_prepare(context)
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
         let steps: [(String, Bool)] = [
             (identity.certificate, SSL_CTX_use_certificate_chain_file(context, identity.certificate) == 1),

@@ -61,6 +61,7 @@ protocol ChangeLog: AnyObject {
 private final class RowLog<R: Record>: ChangeLog {
     private let find: (R) -> SQL
     private var order: [SQL] = []
+    private var seen: Set<SQL> = []
     private var old: [SQL: R] = [:]
     private var new: [SQL: R] = [:]
 
@@ -92,7 +93,7 @@ private final class RowLog<R: Record>: ChangeLog {
     }
 
     private func note(_ was: R?, _ is_: R?, _ key: SQL) {
-        if !order.contains(key) {
+        if seen.insert(key).inserted {
             order.append(key)
             old[key] = was
         }

@@ -191,7 +191,7 @@ final class SQLiteStatement: EngineStatement {
     }
 
     func isText(_ column: Int32, _ text: String) -> Bool {
-        guard let bytes = sqlite3_column_text(pointer, column) else { return text.isEmpty }
+        guard let bytes = sqlite3_column_text(pointer, column) else { return false }
         let count = Int(sqlite3_column_bytes(pointer, column))
         var text = text
         return text.withUTF8 { known in

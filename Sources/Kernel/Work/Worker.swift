@@ -113,8 +113,7 @@ package final class Worker: Sendable {
     }
 
     private func renewLeases() async {
-        while !Task.isCancelled {
-            guard (try? await queue.clock.sleep(.seconds(20))) != nil else { return }
+        await queue.clock.every(.seconds(20), waitsFirst: true) {
             let until = queue.clock.now() + lease
             await attempt("renew leases") { () async throws(Fault) in
                 _ = try await self.queue.database.update(
@@ -126,8 +125,7 @@ package final class Worker: Sendable {
 
     /// Forgets operations that ended a quarter ago; until then they tell what was done.
     private func prune() async {
-        while !Task.isCancelled {
-            guard (try? await queue.clock.sleep(.seconds(3600))) != nil else { return }
+        await queue.clock.every(.seconds(3600), waitsFirst: true) {
             await attempt("prune operations") { () async throws(Fault) in
                 try await self.queue.prune(endedBefore: self.queue.clock.now() - .seconds(90 * 86_400))
             }

@@ -78,7 +78,8 @@ package final class ComputeService: Service {
         placement = PlacementClient(over: transport, as: caller)
         storage = BlockStorageClient(over: transport, as: caller)
         catalog = CatalogClient(over: transport, as: caller)
-        unifiedLimits = UnifiedLimitsClient("compute", over: transport, as: caller)
+        unifiedLimits = UnifiedLimitsClient(
+            "compute", region: options.quota.region, over: transport, as: caller)
         notices = Notices(
             options: options.notifications, clock: clock, ids: ids, host: hosts.names.first ?? "localhost")
         notices.watch(database)

@@ -42,8 +42,7 @@ package struct Auditor: Sendable {
         let gauges = Kind.allCases.map {
             ($0, metrics.gauge("apus_audit_drift", "What does not agree, as last audited.", ["kind": $0.rawValue]))
         }
-        while !Task.isCancelled {
-            guard (try? await room.clock.sleep(interval)) != nil else { return }
+        await room.clock.every(interval, waitsFirst: true) {
             do throws(Fault) {
                 let found = try await audit()
                 for (kind, gauge) in gauges { gauge.set(Double(found.count { $0.kind == kind })) }

@@ -18,11 +18,10 @@ package struct GuestWatch: Sendable {
             for name in room.hosts.names { group.addTask { await listen(to: name) } }
             group.addTask {
                 var isFirst = true
-                while !Task.isCancelled {
+                await room.clock.every(interval) {
                     if isFirst, room.options.care.resumesGuests { await resume() }
                     await reconcile(reportsStrangers: isFirst)
                     isFirst = false
-                    guard (try? await room.clock.sleep(interval)) != nil else { return }
                 }
             }
         }

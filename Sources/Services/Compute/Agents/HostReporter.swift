@@ -24,8 +24,7 @@ package struct HostReporter: Sendable {
     /// again, whatever it was told before.
     package func run() async {
         var told: [String: Told] = [:]
-        while !Task.isCancelled {
-            guard (try? await room.clock.sleep(interval)) != nil else { return }
+        await room.clock.every(interval, waitsFirst: true) {
             do throws(Fault) {
                 try await report(&told)
             } catch {

@@ -15,7 +15,7 @@ package struct MoveKeeper: Sendable {
 
     /// Looks after moves until cancelled.
     package func run() async {
-        while !Task.isCancelled {
+        await room.clock.every(interval) {
             await attempt("resizes could not be confirmed") { () async throws(Fault) in try await confirmOverdue() }
             await attempt("volumes of hosts that were left are held still") { () async throws(Fault) in
                 try await releaseOldVolumes()
@@ -25,7 +25,6 @@ package struct MoveKeeper: Sendable {
                     try await clean(host)
                 }
             }
-            guard (try? await room.clock.sleep(interval)) != nil else { return }
         }
     }
 

@@ -16,11 +16,10 @@ package struct NotificationRelay: Sendable {
     /// Runs until cancelled; not at all unless an operator asked for notifications.
     package func run() async {
         guard room.options.notifications.isOn else { return }
-        while !Task.isCancelled {
+        await room.clock.every(.seconds(1)) {
             do throws(Fault) { try await pass() } catch {
                 room.log.warning("notifications wait", ["error": error.description])
             }
-            guard (try? await room.clock.sleep(.seconds(1))) != nil else { return }
         }
     }
 
@@ -28,10 +27,16 @@ package struct NotificationRelay: Sendable {
     package func pass() async throws(Fault) {
         while true {
             let some = try await room.database.all(Notice.self, "1 = 1 ORDER BY number LIMIT \(Self.portion)")
+            var (last, problem): (Int?, Fault?)
             for notice in some {
-                try await tell(notice)
-                try await room.database.delete(Notice.self, "number = \(notice.number)")
+                do throws(Fault) { try await tell(notice) } catch {
+                    problem = error
+                    break
+                }
+                last = notice.number
             }
+            if let last { try await room.database.delete(Notice.self, "number <= \(last)") }
+            if let problem { throw problem }
             guard some.count == Self.portion else { return }
         }
     }

@@ -14,9 +14,8 @@ package struct ServerKeeper: Sendable {
     }
 
     package func run() async {
-        while !Task.isCancelled {
+        await room.clock.every(interval) {
             await sweep()
-            guard (try? await room.clock.sleep(interval)) != nil else { return }
         }
     }
 

@@ -14,11 +14,10 @@ package struct UsageAuditor: Sendable {
 
     package func run() async {
         guard room.options.notifications.auditsUsage else { return }
-        while !Task.isCancelled {
+        await room.clock.every(interval) {
             do throws(Fault) { try await audit() } catch {
                 room.log.warning("usage is told later", ["error": error.description])
             }
-            guard (try? await room.clock.sleep(interval)) != nil else { return }
         }
     }
 
@@ -31,6 +30,7 @@ package struct UsageAuditor: Sendable {
         ).map(\.host)
         let notices = room.notices
         for host in room.hosts.names where !told.contains(host) {
+            let watch = Stopwatch()
             try await room.database.transaction { transaction throws(Fault) in
                 let servers = try transaction.all(
                     Server.self,
@@ -40,11 +40,13 @@ package struct UsageAuditor: Sendable {
                     """)
                 let notes = ServerNotices(notices, transaction)
                 for server in servers { try notes.exists(server, nil, begin, end) }
+                let tenths = watch.elapsed.milliseconds / 100
                 try transaction.insert(
                     UsageAudit(
                         host: host, periodBeginning: begin, periodEnding: end, state: "DONE", items: servers.count,
                         errors: 0,
-                        message: "Instance usage audit ran for host \(host), \(servers.count) instances in 0.0 seconds."
+                        message: "Instance usage audit ran for host \(host), \(servers.count) instances in "
+                            + "\(tenths / 10).\(tenths % 10) seconds."
                     ), or: .conflict("The usage of \(host) was told already."))
             }
         }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Clients
 package import Kernel
 
 /// `[quota]` (nova/conf/quota.py): whose limits hold, and the defaults of Compute's own.
@@ -16,6 +17,8 @@ package struct QuotaLimits: Options {
     /// Whether the listed resources are the ones that must have a limit in Identity, or the ones that need none.
     package var requiresListed = true
     package var unifiedResources = ["servers"]
+    /// The region whose limits of Identity hold.
+    package var region = "RegionOne"
     package var instances = 10
     package var cores = 20
     package var ram = 51_200
@@ -58,5 +61,6 @@ package struct QuotaLimits: Options {
         keyPairs = limit("key_pairs", keyPairs, "Keypairs of a user")
         serverGroups = limit("server_groups", serverGroups, "Server groups of a project")
         serverGroupMembers = limit("server_group_members", serverGroupMembers, "Servers in a server group")
+        region = read.limitsRegion()
     }
 }

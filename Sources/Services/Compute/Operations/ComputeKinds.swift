@@ -33,7 +33,6 @@ package enum ComputeKinds {
             .of(AttachVolume.self, site: site),
             .of(DetachVolume.self, site: site),
             .of(SwapVolume.self, site: site),
-            .of(CacheImage.self, site: site),
             .of(CacheImages.self, site: site),
             .of(GrowVolume.self, site: site),
             .of(ReleaseOldVolumes.self, site: site),

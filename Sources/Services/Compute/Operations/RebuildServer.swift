@@ -49,13 +49,7 @@ struct RebuildServer: Operation {
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {
-        let (state, power): (VMState, GuestState) = wasStopped ? (.stopped, .shutdown) : (.active, .running)
-        try await site.settle(
-            server,
-            set: """
-                vm_state = \(state), power_state = \(power.rawValue), progress = 100, fault = NULL,
-                launched_at = \(site.clock.now())
-                """)
+        try await site.settleRebuilt(server, isStopped: wasStopped)
     }
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
@@ -65,5 +59,18 @@ struct RebuildServer: Operation {
                 Server.self, set: "image_id = \(oldImage)", where: "id = \(server) AND deleted_at IS NULL")
         }
         try await site.fail(server, fault, step: step)
+    }
+}
+
+extension ComputeSite {
+    /// A server that was made anew is what it was before: active, or stopped.
+    func settleRebuilt(_ server: String, isStopped: Bool) async throws(Fault) {
+        let (state, power): (VMState, GuestState) = isStopped ? (.stopped, .shutdown) : (.active, .running)
+        try await settle(
+            server,
+            set: """
+                vm_state = \(state), power_state = \(power.rawValue), progress = 100, fault = NULL,
+                launched_at = \(clock.now())
+                """)
     }
 }

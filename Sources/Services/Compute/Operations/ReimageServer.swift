@@ -32,10 +32,11 @@ struct ReimageServer: Operation {
     }
 
     private func stop(_ site: ComputeSite) async throws(Fault) {
-        let host = try site.hypervisor(of: try await site.server(server))
+        let row = try await site.server(server)
+        let host = try site.hypervisor(of: row)
         let state = try await host.state(of: server)
         guard state == .running || state == .paused else { return }
-        try await host.power(server, .stop(grace: state == .running ? site.room.options.graceOfStop : .zero))
+        try await host.power(server, .stop(grace: state == .running ? row.grace(site.room.options) : .zero))
     }
 
     /// Nothing writes to the volume but Block storage.
@@ -81,13 +82,7 @@ struct ReimageServer: Operation {
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {
-        let (state, power): (VMState, GuestState) = wasStopped ? (.stopped, .shutdown) : (.active, .running)
-        try await site.settle(
-            server,
-            set: """
-                vm_state = \(state), power_state = \(power.rawValue), progress = 100, fault = NULL,
-                launched_at = \(site.clock.now())
-                """)
+        try await site.settleRebuilt(server, isStopped: wasStopped)
     }
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {

@@ -8,10 +8,7 @@ package struct KeyWatch: Sendable {
     package init(_ identity: IdentityService) { self.identity = identity }
 
     package func run() async {
-        while !Task.isCancelled {
-            guard (try? await identity.clock.sleep(.seconds(1))) != nil else { return }
-            look()
-        }
+        await identity.clock.every(.seconds(1), waitsFirst: true) { look() }
     }
 
     /// One look. What cannot be read now is read at the next; until then the keys stay.

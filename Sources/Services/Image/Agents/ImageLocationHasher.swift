@@ -29,10 +29,7 @@ package struct ImageLocationHasher: Sendable {
     package init(_ room: ImageService) { self.room = room }
 
     package func run() async {
-        while !Task.isCancelled {
-            await pass()
-            guard (try? await room.clock.sleep(Self.interval)) != nil else { return }
-        }
+        await room.clock.every(Self.interval) { await pass() }
     }
 
     /// Tries each that waits once.

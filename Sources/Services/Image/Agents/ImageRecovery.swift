@@ -56,10 +56,7 @@ package struct ImageJanitor: Sendable {
     package init(_ service: ImageService) { self.service = service }
 
     package func run() async {
-        while !Task.isCancelled {
-            await pass()
-            guard (try? await service.clock.sleep(Self.interval)) != nil else { return }
-        }
+        await service.clock.every(Self.interval) { await pass() }
     }
 
     /// Tries each once.

@@ -8,10 +8,7 @@ package struct ImageScrubber: Sendable {
     package init(_ service: ImageService) { self.service = service }
 
     package func run() async {
-        while !Task.isCancelled {
-            await pass()
-            guard (try? await service.clock.sleep(service.options.scrubberWakes)) != nil else { return }
-        }
+        await service.clock.every(service.options.scrubberWakes) { await pass() }
     }
 
     /// Ends each whose time has come.

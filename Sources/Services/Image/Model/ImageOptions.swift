@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Clients
 package import Kernel
 
 /// What an operator may set, under glance-api.conf's names.
@@ -29,6 +30,8 @@ package struct ImageOptions: Options {
     package var certificates: String?
     /// Whether what a project may have is what Identity's limits say.
     package var usesKeystoneLimits = false
+    /// The region whose limits of Identity hold.
+    package var limitsRegion = "RegionOne"
     package var formats = ImageFormats()
 
     package init() {}
@@ -59,6 +62,7 @@ package struct ImageOptions: Options {
             help: "Whether Identity's limits on image_size_total, image_stage_total, image_count_total and "
                 + "image_count_uploading hold; one that is not registered is 0.")
         formats = ImageFormats(&read)
+        limitsRegion = read.limitsRegion()
     }
 
     private mutating func readDeletion(_ read: inout OptionReader) {

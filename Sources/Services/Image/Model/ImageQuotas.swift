@@ -158,8 +158,10 @@ extension ImageService {
         guard let transport = ports.transport else {
             throw .unavailable("use_keystone_limits is set, but Identity cannot be asked.")
         }
-        return try await UnifiedLimitsClient("image", over: transport, as: ports.caller)
-            .limits(project: project, requestID: requestID)
+        return try await UnifiedLimitsClient(
+            "image", region: options.limitsRegion, over: transport, as: ports.caller
+        )
+        .limits(project: project, requestID: requestID)
     }
 }
 

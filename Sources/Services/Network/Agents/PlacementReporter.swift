@@ -23,13 +23,12 @@ package struct PlacementReporter: Sendable {
     /// Runs until cancelled.
     package func run() async {
         var told: [ChassisFact] = []
-        while !Task.isCancelled {
+        await service.clock.every(.seconds(30)) {
             do throws(Fault) {
                 told = try await report(told)
             } catch {
                 service.log.warning("bandwidths were not reported to Placement", ["error": error.message])
             }
-            guard (try? await service.clock.sleep(.seconds(30))) != nil else { return }
         }
     }
 

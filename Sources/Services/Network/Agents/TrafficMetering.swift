@@ -20,7 +20,7 @@ package struct TrafficMetering: Sendable {
     /// Runs until cancelled.
     package func run() async {
         var told = service.clock.now()
-        while !Task.isCancelled {
+        await service.clock.every(service.options.meterInterval) {
             do throws(Fault) {
                 try await measure()
                 if service.clock.now() >= told + service.options.meterReport {
@@ -30,7 +30,6 @@ package struct TrafficMetering: Sendable {
             } catch {
                 service.log.warning("traffic could not be metered", ["error": error.message])
             }
-            guard (try? await service.clock.sleep(service.options.meterInterval)) != nil else { return }
         }
     }
 
