@@ -214,15 +214,6 @@ extension BlockStorageClient {
         guard fault.status == 503, fault.message.hasSuffix("status 503") else { return fault }
         return .notFound("The block storage service is not part of this cloud.", code: "BlockStorageMissing")
     }
-
-    private func orNil<Value>(_ deed: () async throws(Fault) -> Value) async throws(Fault) -> Value? {
-        do throws(Fault) {
-            return try await deed()
-        } catch {
-            if error.status == 404 { return nil }
-            throw error
-        }
-    }
 }
 
 extension BlockStorageClient.Volume {

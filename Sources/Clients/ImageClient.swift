@@ -47,11 +47,8 @@ package struct ImageClient: Sendable {
 
     /// The image as a caller sees it; nil when it is not there for them.
     package func find(_ id: String, requestID: String, as caller: Caller? = nil) async throws(Fault) -> Image? {
-        do throws(Fault) {
-            return Image(try await client(caller).call("GET", "/images/\(id)", requestID: requestID))
-        } catch {
-            if error.status == 404 { return nil }
-            throw error
+        try await orNil { () async throws(Fault) in
+            Image(try await client(caller).call("GET", "/images/\(id)", requestID: requestID))
         }
     }
 

@@ -162,15 +162,6 @@ extension NetworkClient {
     ) async throws(Fault) -> [JSON] {
         try await client.call("GET", path, query: query, requestID: requestID)[name]?.array ?? []
     }
-
-    private func orNil<Value>(_ deed: () async throws(Fault) -> Value) async throws(Fault) -> Value? {
-        do throws(Fault) {
-            return try await deed()
-        } catch {
-            if error.status == 404 { return nil }
-            throw error
-        }
-    }
 }
 
 extension NetworkClient.Subnet {

@@ -16,7 +16,6 @@ final class CephDraft: ImageDraft {
 
     /// Runs of zeros of this length are holes when the store is thin.
     private static let block = 64 << 10
-    private static let zeros = [UInt8](repeating: 0, count: block)
 
     let location: String
     private let name: String
@@ -71,31 +70,13 @@ final class CephDraft: ImageDraft {
         var problem: Fault?
         bytes.withUnsafeBytes { all in
             do throws(Fault) {
-                for range in isThin ? CephDraft.runs(all) : [0..<all.count] {
+                for range in isThin ? all.stretches(ofBlocks: CephDraft.block) : [0..<all.count] {
                     try image.write(UnsafeRawBufferPointer(rebasing: all[range]), at: start + range.lowerBound)
                 }
             } catch { problem = error }
         }
         if let problem { throw problem }
         state.withLock { $0.written = needed }
-    }
-
-    /// Stretches of blocks that are not all zero.
-    private static func runs(_ bytes: UnsafeRawBufferPointer) -> [Range<Int>] {
-        var runs: [Range<Int>] = []
-        for start in stride(from: 0, to: bytes.count, by: block) {
-            let end = min(start + block, bytes.count)
-            let isZero = zeros.withUnsafeBytes {
-                memcmp(bytes.baseAddress! + start, $0.baseAddress!, end - start) == 0
-            }
-            if isZero { continue }
-            if let last = runs.last, last.upperBound == start {
-                runs[runs.count - 1] = last.lowerBound..<end
-            } else {
-                runs.append(start..<end)
-            }
-        }
-        return runs
     }
 
     func inspect<Finding: Sendable>(

@@ -41,7 +41,7 @@ final class FileDraft: GrowingDraft {
         var problem: Fault?
         bytes.withUnsafeBytes { all in
             do throws(Fault) {
-                for range in settings.isThin ? FileDraft.runs(all) : [0..<all.count] {
+                for range in settings.isThin ? all.stretches(ofBlocks: FileDraft.block) : [0..<all.count] {
                     try write(UnsafeRawBufferPointer(rebasing: all[range]), at: start + range.lowerBound)
                 }
             } catch { problem = error }
@@ -68,23 +68,6 @@ final class FileDraft: GrowingDraft {
 
     /// Of this length and at a multiple of it, zeros are a hole when the store is thin.
     private static let block = 4096
-
-    /// Stretches of blocks that are not all zero.
-    private static func runs(_ bytes: UnsafeRawBufferPointer) -> [Range<Int>] {
-        var runs: [Range<Int>] = []
-        for start in stride(from: 0, to: bytes.count, by: block) {
-            let end = min(start + block, bytes.count)
-            // All the same as the one before, and the first is zero.
-            let first = bytes.baseAddress! + start
-            if bytes[start] == 0, end - start == 1 || memcmp(first, first + 1, end - start - 1) == 0 { continue }
-            if let last = runs.last, last.upperBound == start {
-                runs[runs.count - 1] = last.lowerBound..<end
-            } else {
-                runs.append(start..<end)
-            }
-        }
-        return runs
-    }
 
     func inspect<Finding: Sendable>(
         _ look: @escaping @Sendable (any ImageBytes) throws(Fault) -> Finding
