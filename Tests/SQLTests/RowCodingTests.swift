@@ -81,6 +81,28 @@ struct RowCodingTests {
         #expect(try await database.all(Slim.self).first?.size == nil)
     }
 
+    struct Noted: Record, Equatable {
+        static let table = "noted"
+        var id: Int, names: [String], document: JSONObject
+    }
+
+    @Test("A row that is read again and again shows what was written last, short and long, and null again as null")
+    func again() async throws {
+        let database = try Database.temporary()
+        try await database.execute("CREATE TABLE noted (id INTEGER PRIMARY KEY, names TEXT, document TEXT)")
+        var row = Noted(id: 1, names: [], document: JSONObject())
+        try await database.insert(row)
+        let long = String(repeating: "x", count: 5000)
+        for (names, note) in [(["a"], "1"), ([], "2"), (["a"], long), ([long], "1"), (["a"], "1"), (["b", "c"], "")] {
+            row = Noted(id: 1, names: names, document: JSONObject([("note", .string(note))]))
+            try await database.replace(row, where: "id = 1", or: .notFound("row"))
+            for _ in 0..<2 { #expect(try await database.first(Noted.self, "id = 1") == row) }
+        }
+        try await database.execute("UPDATE noted SET names = NULL")
+        let result = await fault { try await database.first(Noted.self, "id = 1") }
+        #expect(result?.message.contains("property names") == true)
+    }
+
     /// Leaves members out as it likes.
     struct Choosy: Record, Equatable {
         static let table = "choosy"

@@ -18,7 +18,14 @@ struct Router: Sendable {
     struct Match: Sendable {
         let routes: [BoundRoute]
         let parameters: [(name: String, value: String)]
-        let allow: [String]
+        fileprivate let methods: Dictionary<String, [BoundRoute]>.Keys
+
+        /// The methods that the path has, sorted.
+        var allow: [String] {
+            var allow = Set(methods)
+            if allow.contains("GET") { allow.insert("HEAD") }
+            return allow.sorted()
+        }
     }
 
     private struct Node: Sendable {
@@ -77,10 +84,8 @@ struct Router: Sendable {
     func find(_ method: String, _ path: String) throws(Fault) -> Match? {
         var parameters: [(name: String, value: String)] = []
         guard let node = try walk(root, Router.split(path)[...], &parameters), !node.routes.isEmpty else { return nil }
-        var allow = Set(node.routes.keys)
-        if allow.contains("GET") { allow.insert("HEAD") }
         let routes = node.routes[method] ?? (method == "HEAD" ? node.routes["GET"] : nil)
-        return Match(routes: routes ?? [], parameters: parameters, allow: allow.sorted())
+        return Match(routes: routes ?? [], parameters: parameters, methods: node.routes.keys)
     }
 
     private func walk(

@@ -4,15 +4,27 @@ internal import COpenSSL
 
 /// OpenSSL's message digests, at once or over bytes that arrive in pieces. One owner at a time.
 package final class Digest {
-    package enum Algorithm: String, Sendable {
+    package enum Algorithm: String, Sendable, CaseIterable {
         case md5, sha1, sha224, sha256, sha384, sha512
     }
+
+    /// OpenSSL's implementation of an algorithm. `@unchecked`: once fetched it never changes, and OpenSSL shares it
+    /// between threads itself.
+    private struct Method: @unchecked Sendable {
+        let pointer: OpaquePointer
+    }
+
+    /// Fetched once: OpenSSL 3 searches its providers each time it is asked by name.
+    private static let methods = Dictionary(
+        uniqueKeysWithValues: Algorithm.allCases.compactMap { algorithm in
+            EVP_MD_fetch(nil, algorithm.rawValue, nil).map { (algorithm, Method(pointer: $0)) }
+        })
 
     private let context: OpaquePointer
 
     package init(_ algorithm: Algorithm) {
-        guard let context = EVP_MD_CTX_new(), let type = EVP_get_digestbyname(algorithm.rawValue),
-            EVP_DigestInit_ex(context, type, nil) == 1
+        guard let context = EVP_MD_CTX_new(), let method = Digest.methods[algorithm],
+            EVP_DigestInit_ex(context, method.pointer, nil) == 1
         else { preconditionFailure("OpenSSL lacks \(algorithm.rawValue)") }
         self.context = context
     }

@@ -63,14 +63,16 @@ package enum Hex {
     private static let digits = Array("0123456789abcdef".utf8)
 
     package static func encode(_ bytes: some Collection<UInt8>) -> String {
-        String(unsafeUninitializedCapacity: bytes.count * 2) { out in
-            var at = 0
-            for byte in bytes {
-                out[at] = digits[Int(byte >> 4)]
-                out[at + 1] = digits[Int(byte & 15)]
-                at += 2
+        // An array, whichever collection it is: the loop below is compiled for that one alone.
+        let bytes = Array(bytes)
+        return String(unsafeUninitializedCapacity: bytes.count * 2) { out in
+            digits.withUnsafeBufferPointer { digits in
+                for at in bytes.indices {
+                    out[2 * at] = digits[Int(bytes[at] >> 4)]
+                    out[2 * at + 1] = digits[Int(bytes[at] & 15)]
+                }
             }
-            return at
+            return bytes.count * 2
         }
     }
 

@@ -67,9 +67,12 @@ extension Dictionary: JSONValue where Key == String, Value: JSONValue {
     /// Sorted by key, so that the same value is always the same text.
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        for (key, value) in self.sorted(by: { $0.key < $1.key }) {
-            writer.key(key)
-            value.write(to: &writer)
+        // Most of them are empty, which needs no sorting.
+        if !isEmpty {
+            for (key, value) in sorted(by: { $0.key < $1.key }) {
+                writer.key(key)
+                value.write(to: &writer)
+            }
         }
         writer.endObject()
     }

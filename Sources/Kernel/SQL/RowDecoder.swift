@@ -10,8 +10,6 @@ final class RowDecoder: Decoder {
     var at = 0
     /// The column whose value reads itself; -1 at the top of a row.
     var column: Int32 = -1
-    /// By step: what nested columns of the rows before were.
-    private var memos: [(type: ObjectIdentifier, memo: AnyObject)?] = []
 
     init(_ statement: any EngineStatement, _ plan: RowPlan) {
         self.statement = statement
@@ -114,17 +112,20 @@ final class RowDecoder: Decoder {
     private func nested<T: Decodable>(_ type: T.Type, _ place: Int) throws -> T {
         let column = plan.steps[place].column
         if isNull(column), let null = NestedColumn.null(type) { return null }
-        while memos.count <= place { memos.append(nil) }
         let memo: Memo<T>
-        if let known = memos[place], known.type == ObjectIdentifier(type) {
+        if let known = plan.memo(at: place), known.type == ObjectIdentifier(type) {
             // A checked cast would look the generic class up for every value.
             memo = unsafeDowncast(known.memo, to: Memo<T>.self)
         } else {
             memo = Memo<T>()
-            memos[place] = (ObjectIdentifier(type), memo)
+            plan.keep(memo, of: type, at: place)
         }
-        // Looked for before the text is made a string, which costs more than the look.
-        if column >= 0, let value = memo.value(of: statement, column) { return value }
+        // Looked for before the text is made a string, which costs more than the look. A place, not an optional value:
+        // that one's type would be looked up for every value as well.
+        if column >= 0 {
+            let known = memo.place(of: statement, column)
+            if known >= 0 { return memo[known] }
+        }
         let text = try text(column)
         let value = try memo.read(text) ?? NestedColumn.decode(type, text)
         memo.keep(value, of: text)
@@ -132,17 +133,23 @@ final class RowDecoder: Decoder {
     }
 }
 
-/// The last few texts of a nested column and what they meant: the rows of a list mostly repeat each other there.
+/// The last few texts of a nested column and what they meant: rows mostly repeat each other there, and a row that is
+/// read again and again repeats itself.
 private final class Memo<Value> {
     private static var size: Int { 4 }
+    /// Bytes of a text; what is longer is read anew, as it would be kept for as long as the statement is.
+    private static var textMax: Int { 2048 }
     private let reader = Value.self as? any NestedReadable.Type
     private var texts: [String] = []
     private var values: [Value] = []
     private var oldest = 0
 
-    func value(of statement: any EngineStatement, _ column: Int32) -> Value? {
-        for at in texts.indices where statement.isText(column, texts[at]) { return values[at] }
-        return nil
+    subscript(place: Int) -> Value { values[place] }
+
+    /// Where the column's text is; -1 when it is not among the last.
+    func place(of statement: any EngineStatement, _ column: Int32) -> Int {
+        for at in texts.indices where statement.isText(column, texts[at]) { return at }
+        return -1
     }
 
     func read(_ text: String) -> Value? {
@@ -151,6 +158,7 @@ private final class Memo<Value> {
     }
 
     func keep(_ value: Value, of text: String) {
+        guard text.utf8.count <= Memo.textMax else { return }
         guard texts.count == Memo.size else {
             texts.append(text)
             return values.append(value)

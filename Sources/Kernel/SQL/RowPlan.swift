@@ -17,7 +17,10 @@ package final class RowPlan {
     private let columns: [String: Int32]
     var steps: [Step] = []
     /// How many rows the statement gave last time: most likely as many as it gives next.
-    var rows = 0
+    private(set) var rows = 0
+    /// By step: what nested columns of the rows before were. Lists are seldom read twice; theirs are forgotten.
+    private var memos: [(type: ObjectIdentifier, memo: AnyObject)?] = []
+    private static let memoRowsMax = 16
 
     init(of type: ObjectIdentifier, columns names: [String], shape: Int) {
         self.type = type
@@ -40,6 +43,21 @@ package final class RowPlan {
     func learn(_ key: String, at place: Int) {
         let step = Step(key: key, column: column(key))
         if place < steps.count { steps[place] = step } else { steps.append(step) }
+    }
+
+    /// Called after each answer with the number of its rows.
+    func gave(_ count: Int) {
+        rows = count
+        if count > RowPlan.memoRowsMax { memos = [] }
+    }
+
+    func memo(at place: Int) -> (type: ObjectIdentifier, memo: AnyObject)? {
+        place < memos.count ? memos[place] : nil
+    }
+
+    func keep(_ memo: AnyObject, of type: any Any.Type, at place: Int) {
+        while memos.count <= place { memos.append(nil) }
+        memos[place] = (ObjectIdentifier(type), memo)
     }
 
     func column(_ key: String) -> Int32 { columns[ColumnName.of(key)] ?? columns[key] ?? -1 }

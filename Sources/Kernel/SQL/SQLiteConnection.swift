@@ -14,7 +14,11 @@ final class SQLiteConnection: EngineConnection {
     private var uses = 0
     private let isReader: Bool
 
+    /// Once, before the first connection; a process that used SQLite before keeps its counting.
+    private static let isLean: Bool = csqlite_count_no_memory() == SQLITE_OK
+
     init(path: String, flags: Int32, setup: [String]) throws(EngineError) {
+        _ = SQLiteConnection.isLean
         isReader = flags & SQLITE_OPEN_READONLY != 0
         let code = sqlite3_open_v2(path, &handle, flags | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let handle else {

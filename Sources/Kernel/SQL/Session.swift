@@ -18,7 +18,7 @@ struct Session {
             let decoder = RowDecoder(statement, plan)
             records.reserveCapacity(Swift.min(plan.rows, max))
             repeat { records.append(try decoder.row(type)) } while try records.count < max && statement.step()
-            plan.rows = records.count
+            plan.gave(records.count)
             return records
         } catch { throw fault(error, R.table) }
     }

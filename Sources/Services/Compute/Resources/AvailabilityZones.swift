@@ -88,9 +88,10 @@ struct HostSights: Sendable {
     static func all(_ request: Request, of servers: [Server]) async throws(Fault) -> HostSights {
         var sights = try await all(request, of: servers.map(\.host))
         sights.volumes = try await VolumeSight.all(of: servers.map(\.id), request.database)
-        for server in servers {
-            guard let host = server.host, sights.hostIDs[server.projectID]?[host] == nil else { continue }
-            sights.hostIDs[server.projectID, default: [:]][host] = server.hostID
+        // By index: a loop over the servers would copy each of them whole.
+        for at in servers.indices {
+            guard let host = servers[at].host, sights.hostIDs[servers[at].projectID]?[host] == nil else { continue }
+            sights.hostIDs[servers[at].projectID, default: [:]][host] = servers[at].hostID
         }
         return sights
     }

@@ -130,6 +130,11 @@ extension Server: Resource, ProjectOwned {
         ALTER TABLE compute_servers ADD COLUMN host_devices TEXT NOT NULL DEFAULT '[]'
         """,
         InjectedFile.migration,
+        """
+        2026-11-30 compute servers are listed in the order of an index
+        CREATE INDEX compute_servers_listed ON compute_servers (project_id, deleted_at, created_at, id);
+        DROP INDEX compute_servers_project
+        """,
     ]
 
     /// The server the path names, as far as the caller may know of it. Administrators see every project's.
@@ -156,8 +161,8 @@ extension Server {
         let zones = try await HostSights.all(request, of: servers)
         // Rules on servers look at their project, so a list judges once for each project.
         var rights: [String: ServerRights] = [:]
-        for server in servers where rights[server.projectID] == nil {
-            rights[server.projectID] = ServerRights(server, request)
+        for at in servers.indices where rights[servers[at].projectID] == nil {
+            rights[servers[at].projectID] = ServerRights(servers[at], request)
         }
         let judged = rights
         return .list("servers", servers, page: page, ids: servers.map(\.id)) { view, server in

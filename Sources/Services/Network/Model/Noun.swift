@@ -24,6 +24,8 @@ package protocol Noun: Record, Resource, PolicyTarget {
     /// The rows a caller may see who is no administrator.
     static func scope(_ project: String) -> SQL
     static func extra(_ request: Request, _ rows: [Self]) async throws(Fault) -> Extra
+    /// The same for rows that were just made, to which less can hang.
+    static func extra(_ request: Request, made rows: [Self]) async throws(Fault) -> Extra
     func write(_ view: inout View, _ extra: Extra)
     /// Marks a row of another project's that the caller was let in to (RBAC) as shared, which for them it is.
     mutating func lend()
@@ -33,6 +35,9 @@ extension Noun {
     package static var collection: String { plural }
     package static func scope(_ project: String) -> SQL { "project_id = \(project)" }
     package mutating func lend() {}
+    package static func extra(_ request: Request, made rows: [Self]) async throws(Fault) -> Extra {
+        try await extra(request, rows)
+    }
 
     fileprivate mutating func adapt(to request: Request) {
         guard projectID != request.project, policyAttribute("router:external") != true, !request.seesAll else { return }
@@ -132,11 +137,9 @@ extension Noun {
 
     /// `{"network": {...}}` for a single one asked for, `{"networks": [...]}` for several.
     static func reply(_ request: Request, made rows: [Self]) async throws(Fault) -> Reply {
-        guard request.json?[plural] != nil else {
-            guard let row = rows.first else { throw .httpBadRequest("Resource body required") }
-            return try await row.reply(request)
-        }
-        let extra = try await extra(request, rows)
+        guard let first = rows.first else { throw .httpBadRequest("Resource body required") }
+        let extra = try await extra(request, made: rows)
+        guard request.json?[plural] != nil else { return .object(noun) { first.write(&$0, extra) } }
         return .list(plural, rows) { $1.write(&$0, extra) }
     }
 

@@ -218,6 +218,16 @@ extension Port {
 
 extension Port {
     package static func extra(_ request: Request, _ rows: [Port]) async throws(Fault) -> Extra {
+        try await extra(request, rows, trunks: try await Trunk.carried(request.database, rows))
+    }
+
+    package static func extra(_ request: Request, made rows: [Port]) async throws(Fault) -> Extra {
+        try await extra(request, rows, trunks: [:])
+    }
+
+    private static func extra(
+        _ request: Request, _ rows: [Port], trunks: [String: Carried]
+    ) async throws(Fault) -> Extra {
         func sees(_ name: String) -> Bool {
             rows.first.map { request.may("get_port:binding:\(name)", on: $0) } ?? false
         }
@@ -228,7 +238,7 @@ extension Port {
         return Extra(
             binding: (sees("vif_type"), sees("vif_details"), sees("host_id"), sees("profile")),
             bridge: options.integrationBridge, domain: options.dnsDomain,
-            trunks: try await Trunk.carried(request.database, rows), policies: policies,
+            trunks: trunks, policies: policies,
             requests: try await ResourceRequests.all(request.database, rows, policies), sees: shown)
     }
 
