@@ -6,7 +6,8 @@
 #
 #     sudo Tests/Scenarios/campaign.sh [ACTIONS [SEED]]      60 actions when not told otherwise
 #
-# Seeds that were run: 4711 (40 actions, 9 kills), 20261130 (300, 83 kills; 100, 32 kills), 42 (100, 27 kills).
+# Seeds that were run: 4711 (40 actions, 9 kills), 20261130 (300, 83 kills; 100, 32 kills), 42 (100, 27 kills),
+# 20261201 (300, 74 kills).
 . "$(dirname "$0")/guests.sh"
 
 count=${1:-${CAMPAIGN_ACTIONS:-60}} seed=${2:-${CAMPAIGN_SEED:-$((RANDOM * 32768 + RANDOM))}}
