@@ -236,6 +236,7 @@ struct Rooms: Sendable {
         let partition = ground.settings.configuration[HostPartition.self]
         (settings.sharedCPUs, settings.dedicatedCPUs) = (partition.sharedCPUs, partition.dedicatedCPUs)
         settings.devices = PCIScan(partition.devices)
+        settings.mediated = partition.mediated
         if options.connectionURI == nil {
             settings.outputDirectory = engines.paths.guestOutput
             let hasGroups = ProcessorGroups.find() != nil

@@ -87,6 +87,20 @@ struct VendorServicesTests {
         }
     }
 
+    @Test("One that never answers is given up when its time is over")
+    func silent() async throws {
+        // Nobody accepts what the kernel has taken.
+        let server = try HTTPServer(loops: 1) { _ in HTTPResponse(status: 200) }
+        let port = try server.listen(host: "127.0.0.1", port: 0, tag: "silent")
+        let cloud = try await Self.cloud {
+            $0.vendorTargets = [("silent", "http://127.0.0.1:\(port)/")]
+            $0.vendorTimeout = .milliseconds(100)
+        }
+        let id = try await cloud.server()
+        #expect(try await Self.data(cloud, id)["silent"]?.text() == "{}")
+        withExtendedLifetime(server) {}
+    }
+
     @Test("Where failures are fatal a server with a config drive does not boot")
     func fatal() async throws {
         try await withService { port, _ in

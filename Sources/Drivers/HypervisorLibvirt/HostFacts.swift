@@ -27,6 +27,7 @@ extension LibvirtHypervisor {
             host.traits = abilities.traits
             host.numaCells = HostCells.read(capabilities, settings)
             host.pciDevices = settings.devices.devices()
+            host.mediatedSources = settings.mediated.sources()
             let known = Set(host.numaCells?.flatMap { $0.sharedCPUs + $0.ownCPUs } ?? [])
             host.ownCPUs = settings.dedicatedCPUs.map { $0.filter(known.contains).count }
             host.sharedCPUs = settings.sharedCPUs.map { $0.filter(known.contains).count }

@@ -9,6 +9,7 @@ package struct HostPartition: Options {
     package var sharedCPUs: [Int]?
     package var dedicatedCPUs: [Int]?
     package var devices: [PCIScan.Spec] = []
+    package var mediated = MediatedDevices()
 
     package init() {}
 
@@ -25,6 +26,18 @@ package struct HostPartition: Options {
         if let sharedCPUs, let dedicatedCPUs, !Set(sharedCPUs).isDisjoint(with: dedicatedCPUs) {
             read.refuse("cpu_shared_set and cpu_dedicated_set have processors in common.")
         }
+        read.section("devices")
+        let types = read.list("enabled_mdev_types", help: "The types of mediated devices that guests may be given.")
+        var cards: [String: [String]] = [:]
+        for type in types {
+            read.section("mdev_" + type)
+            cards[type] = read.list(
+                "device_addresses", help: "The cards that are parted into this type; none are all that are no other's.")
+        }
+        for card in Set(cards.values.flatMap(\.self)) where cards.values.count(where: { $0.contains(card) }) > 1 {
+            read.refuse("device_addresses has the card \(card) for several types of mediated devices.")
+        }
+        mediated = MediatedDevices(types, cards: cards)
         read.section("pci")
         let text = read.string(
             "device_spec", default: "[]",

@@ -100,6 +100,7 @@ package final class LibvirtHypervisor: Hypervisor {
     ) async throws(Fault) {
         let xml = try await describe(guest, in: folder, rescue: rescue)
         try await secure(guest.volumes)
+        try await pool.run { () throws(Fault) in try MediatedDevices.note(guest.hostDevices, in: folder) }
         try await session.call { connection throws(Fault) in
             guard let domain = virDomainDefineXML(connection, xml) else {
                 throw LibvirtError.last("define \(guest.server)", server: guest.server)
@@ -152,7 +153,9 @@ package final class LibvirtHypervisor: Hypervisor {
                 try domain.check(virDomainUndefineFlags(domain.raw, flags), "undefine")
             }
             for volume in volumes { try await forgetSecret(of: volume) }
+            let mediated = settings.mediated
             try await pool.run { () throws(Fault) in
+                mediated.remove(MediatedDevices.noted(in: folder))
                 FileSystem.remove(folder.path)
                 for socket in [folder.vncSocket, folder.serialSocket, folder.spiceSocket] { FileSystem.remove(socket) }
             }

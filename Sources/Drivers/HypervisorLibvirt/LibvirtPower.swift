@@ -83,6 +83,8 @@ extension LibvirtHypervisor {
             try Domain.ours(server, on: connection).nics()
         }
         for nic in nics { try await plug.plug(nic) }
+        let (mediated, folder) = (settings.mediated, try folder(of: server))
+        try await pool.run { () throws(Fault) in try mediated.make(MediatedDevices.noted(in: folder)) }
         try await onDomain(server) { domain throws(Fault) in
             guard !domain.isActive else { return }
             try domain.check(virDomainCreate(domain.raw), "start")

@@ -48,6 +48,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var dedicatedCPUs: [Int]?
     /// Devices that are set aside for guests.
     package var devices = PCIScan([])
+    /// Cards that guests get parts of.
+    package var mediated = MediatedDevices()
     /// Whether memory can be bound to nodes: a host of one node has nothing to choose.
     package var hasNUMA = true
     /// QEMU's memory for translated code; 0 leaves it to QEMU.
@@ -111,5 +113,7 @@ struct GuestFolder: Sendable, Hashable {
     /// What the guest is started from, when that is not its disk.
     var kernel: String { path + "/kernel" }
     var ramdisk: String { path + "/ramdisk" }
+    /// The parts of cards that the guest has.
+    var mediated: String { path + "/mediated.json" }
     var consoleLog: String { path + "/console.log" }
 }

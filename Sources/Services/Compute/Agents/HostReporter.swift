@@ -118,7 +118,7 @@ extension HostReporter {
             facts: [
                 "\(facts.hypervisorType) \(facts.hypervisorVersion) \(facts.hostIP)", facts.cpu.model,
                 "\(facts.vcpus) \(facts.memoryMiB) \(facts.diskGiB)",
-                "\(facts.numaCells ?? [])", "\(facts.pciDevices ?? [])",
+                "\(facts.numaCells ?? [])", "\(facts.pciDevices ?? [])", "\(facts.mediatedSources ?? [])",
                 "\((facts.metrics ?? [:]).sorted { $0.key < $1.key })",
             ])
     }
@@ -139,6 +139,10 @@ extension HostReporter {
         }
         if let own = facts.ownCPUs, own > 0 {
             stock["PCPU"] = .init(total: own, reserved: 0, ratio: 1, initialRatio: 1)
+        }
+        let parts = (facts.mediatedSources ?? []).reduce(0) { $0 + $1.total }
+        if parts > 0 {
+            stock[MediatedSource.resourceClass] = .init(total: parts, reserved: 0, ratio: 1, initialRatio: 1)
         }
         let rest: [String: PlacementClient.Stock] = [
             "MEMORY_MB": .init(

@@ -18,6 +18,11 @@ extension HostFilter {
             "PciPassthroughFilter", "The host has free devices of the aliases that the flavor names.", watches: .host
         ) { state, context in
             for request in context.need?.requests ?? [] {
+                let parts = state.hardware.mediated.count
+                if request.isMediated {
+                    if parts < request.count { return "\(request.count) parts of cards asked, \(parts) free" }
+                    continue
+                }
                 let free = state.hardware.devices.count { device in request.specs.contains { $0.fits(device) } }
                 if free < request.count { return "\(request.count) devices of '\(request.alias)' asked, \(free) free" }
             }

@@ -28,6 +28,8 @@ struct HardwareLeft: Sendable {
     /// nil on a host that reports no cells.
     private(set) var cells: [Cell]?
     private(set) var devices: [HostResources.PCIDevice]
+    /// Parts of cards that nobody has.
+    private(set) var mediated: [HostDevice]
     /// How much may be promised of shared processors and of memory.
     var cpuRatio = 1.0
     var memoryRatio = 1.0
@@ -35,6 +37,7 @@ struct HardwareLeft: Sendable {
     init(_ facts: HostResources, holdings: [Holding] = []) {
         cells = facts.numaCells?.map { Cell($0) }
         devices = facts.pciDevices ?? []
+        mediated = (facts.mediatedSources ?? []).flatMap(\.parts)
         for holding in holdings { take(holding) }
     }
 
@@ -46,6 +49,7 @@ struct HardwareLeft: Sendable {
             addresses.contains($0.address) || parents.contains($0.address)
                 || ($0.parent.map(addresses.contains) ?? false)
         }
+        mediated.removeAll { addresses.contains($0.address) }
         guard let numa = holding.numa else { return }
         for part in numa.cells {
             guard let at = cells?.firstIndex(where: { $0.facts.id == part.hostCell }) else { continue }
@@ -92,7 +96,12 @@ extension HardwareLeft {
     private func choose(_ requests: [PCIRequest], near cells: Set<Int>) -> [HostDevice]? {
         var free = devices
         var chosen: [HostDevice] = []
-        for request in requests {
+        for request in requests where request.isMediated {
+            let parts = mediated.prefix(request.count)
+            guard parts.count == request.count else { return nil }
+            chosen += parts
+        }
+        for request in requests where !request.isMediated {
             for _ in 0..<request.count {
                 let fitting = free.indices.filter { at in
                     request.specs.contains { spec in
@@ -206,6 +215,18 @@ extension HardwareLeft {
         cell.facts.siblings.compactMap { core in
             let threads = guest.pins.filter { core.contains($0.host) }.map(\.cpu)
             return threads.count > 1 ? threads : nil
+        }
+    }
+}
+
+extension MediatedSource {
+    /// Its parts as guests have them.
+    fileprivate var parts: [HostDevice] {
+        (0..<max(0, total)).map { number in
+            var device = HostDevice(.mediated, address: part(number), alias: Self.resourceClass)
+            device.parent = address
+            device.type = type
+            return device
         }
     }
 }

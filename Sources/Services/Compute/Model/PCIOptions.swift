@@ -66,19 +66,32 @@ struct PCIRequest: Sendable, Hashable {
     let count: Int
     /// What the name stands for.
     let specs: [PCIOptions.Alias]
+    /// Whether parts of cards are meant, which are made when they are needed.
+    var isMediated = false
 
     static func all(
         _ extraSpecs: [String: String], _ options: PCIOptions
     ) throws(Fault) -> [PCIRequest] {
         let text = extraSpecs["pci_passthrough:alias"] ?? ""
-        return try text.split(separator: ",").map { String($0) }.mapping { item throws(Fault) in
-            let parts = item.split(separator: ":").map { String($0.filter { !$0.isWhitespace }) }
-            guard let alias = parts.first, let count = parts.count > 1 ? Int(parts[1]) : 1 else {
-                throw .badRequest("Invalid PCI alias definition: \(item)")
+        return try mediated(extraSpecs)
+            + text.split(separator: ",").map { String($0) }.mapping { item throws(Fault) in
+                let parts = item.split(separator: ":").map { String($0.filter { !$0.isWhitespace }) }
+                guard let alias = parts.first, let count = parts.count > 1 ? Int(parts[1]) : 1 else {
+                    throw .badRequest("Invalid PCI alias definition: \(item)")
+                }
+                let specs = options.aliases.filter { $0.name == alias }
+                guard !specs.isEmpty else { throw .badRequest("PCI alias \(alias) is not defined") }
+                return PCIRequest(alias: alias, count: count, specs: specs)
             }
-            let specs = options.aliases.filter { $0.name == alias }
-            guard !specs.isEmpty else { throw .badRequest("PCI alias \(alias) is not defined") }
-            return PCIRequest(alias: alias, count: count, specs: specs)
+    }
+
+    /// `resources:VGPU`, also in named groups.
+    private static func mediated(_ extraSpecs: [String: String]) -> [PCIRequest] {
+        let name = MediatedSource.resourceClass
+        let count = extraSpecs.reduce(0) { sum, spec in
+            guard spec.key.hasPrefix("resources"), spec.key.hasSuffix(":" + name) else { return sum }
+            return sum + max(0, Int(spec.value) ?? 0)
         }
+        return count == 0 ? [] : [PCIRequest(alias: name, count: count, specs: [], isMediated: true)]
     }
 }

@@ -11,6 +11,9 @@ package struct HostDevice: Sendable, Hashable, Codable {
     package var alias: String?
     /// The port that has the device as its card; nil for devices that flavors ask for.
     package var portID: String?
+    /// The card that a mediated device is a part of, and the type that it has.
+    package var parent: String?
+    package var type: String?
 
     package init(_ kind: Kind, address: String, alias: String? = nil, portID: String? = nil) {
         self.kind = kind

@@ -125,6 +125,8 @@ package struct HostResources: Sendable, Hashable, Codable {
     package var numaCells: [NUMACell]?
     /// Devices that guests may be given.
     package var pciDevices: [PCIDevice]?
+    /// What mediated devices, parts of graphics cards, are made of; nil where nothing is set aside for that.
+    package var mediatedSources: [MediatedSource]?
     /// How many processors are given to guests for themselves, and how many the others share; nil where nothing is set
     /// aside.
     package var ownCPUs: Int?
