@@ -32,6 +32,9 @@ package struct NetworkClient: Sendable {
         package let projectID: String
         package let mac: String
         package let status: String
+        package let isAdminUp: Bool
+        /// `normal`, `direct`, ...: what is to be behind the guest's card.
+        package let vnicType: String
         package let deviceID: String
         package let deviceOwner: String
         package let host: String
@@ -198,6 +201,8 @@ extension NetworkClient.Port {
         projectID = json["project_id"]?.string ?? ""
         mac = json["mac_address"]?.string ?? ""
         status = json["status"]?.string ?? ""
+        isAdminUp = json["admin_state_up"]?.bool ?? true
+        vnicType = json["binding:vnic_type"]?.string ?? "normal"
         deviceID = json["device_id"]?.string ?? ""
         deviceOwner = json["device_owner"]?.string ?? ""
         host = json["binding:host_id"]?.string ?? ""

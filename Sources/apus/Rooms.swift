@@ -237,6 +237,7 @@ struct Rooms: Sendable {
         (settings.sharedCPUs, settings.dedicatedCPUs) = (partition.sharedCPUs, partition.dedicatedCPUs)
         settings.devices = PCIScan(partition.devices)
         settings.mediated = partition.mediated
+        settings.reportsPlugs = ground.settings.network == .ovn
         if options.connectionURI == nil {
             settings.outputDirectory = engines.paths.guestOutput
             let hasGroups = ProcessorGroups.find() != nil

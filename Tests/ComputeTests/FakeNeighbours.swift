@@ -26,6 +26,8 @@ final class FakeNetwork: Service {
         var addresses = 9
         /// Whether projects without a network can be given one.
         var allocates = false
+        /// Whether ports are up as soon as they are bound.
+        var comesUp = true
         /// Every call fails with this status while it is set.
         var failure: Int?
     }
@@ -65,7 +67,7 @@ final class FakeNetwork: Service {
             state.addresses += 1
             let address = draft["fixed_ips"]?[0]?["ip_address"]?.string ?? "10.0.0.\(state.addresses)"
             port["id"] = .string(id)
-            port["status"] = "ACTIVE"
+            port["status"] = state.comesUp ? "ACTIVE" : "DOWN"
             port["mac_address"] = .string("fa:16:3e:00:00:" + Hex.encode([UInt8(state.addresses % 256)]))
             port["fixed_ips"] = [["subnet_id": "s1", "ip_address": .string(address)]]
             if port["security_groups"] == nil { port["security_groups"] = ["sg-default"] }
@@ -123,6 +125,8 @@ extension FakeNetwork {
                 let id = request["id"]
                 let port = try request.fake.run { state throws(Fault) in
                     guard var port = state.ports[id] else { throw Fault.notFound("no port") }
+                    let host = request.json?["port"]?["binding:host_id"]
+                    if let host, host != port["binding:host_id"], !state.comesUp { port["status"] = "DOWN" }
                     for (name, value) in request.json?["port"]?.object ?? [:] { port[name] = value }
                     // An address that only names its subnet is drawn.
                     let wanted = port["fixed_ips"]?.array ?? []

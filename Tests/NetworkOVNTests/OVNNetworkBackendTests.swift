@@ -180,6 +180,9 @@ struct OVNNetworkBackendTests {
                 replica.rows("Gateway_Chassis").map { $0["chassis_name"].string } == ["c1"]
             }
             #expect(try await backend.chassis().first?.physicalNetworks == ["ext"])
+            // Who comes later hears what he has missed.
+            var late = await backend.events().makeAsyncIterator()
+            #expect(await late.next() == PortEvent(portID: "guest-1", isUp: true, host: "c1.example.org"))
             try await south.transact([.delete(table: "Port_Binding", where: []), .delete(table: "Chassis", where: [])])
             #expect(await events.next() == PortEvent(portID: "guest-1", isUp: false))
             try await north.wait(within: .seconds(20), for: "no gateway") { $0.count("Gateway_Chassis") == 0 }

@@ -50,6 +50,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var devices = PCIScan([])
     /// Cards that guests get parts of.
     package var mediated = MediatedDevices()
+    /// Whether the network tells of the taps that are plugged here.
+    package var reportsPlugs = false
     /// Whether memory can be bound to nodes: a host of one node has nothing to choose.
     package var hasNUMA = true
     /// QEMU's memory for translated code; 0 leaves it to QEMU.

@@ -59,3 +59,7 @@ package struct OpenVSwitchPlug: NetworkPlug {
         ["ovs-vsctl", "--db=unix:\(database)", "--no-syslog", "--no-wait", "--timeout=10", "--"] + words
     }
 }
+
+extension LibvirtHypervisor: PlugReporting {
+    package func reportsPlugs() async -> Bool { settings.reportsPlugs }
+}

@@ -89,6 +89,8 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
         let (stream, listener) = AsyncStream<PortEvent>.makeStream(bufferingPolicy: .bufferingNewest(100_000))
         lastListener += 1
         listeners[lastListener] = listener
+        // What happened while nobody listened, in another process before this one perhaps, is known by how things are.
+        for event in Southbound.ports(southbound.replica) { listener.yield(event) }
         return stream
     }
 

@@ -46,6 +46,16 @@ package enum Southbound {
         return PortEvent(portID: port, isUp: new != nil, host: name)
     }
 
+    /// How all ports are that somebody may wait for.
+    static func ports(_ replica: OVSDBReplica) -> [PortEvent] {
+        replica.rows("Port_Binding").compactMap { row in
+            guard isPlugged(row), let port = row["logical_port"].string else { return nil }
+            let host = carrier(row).flatMap { replica.row("Chassis", $0) }
+            let name = host?["hostname"].string.flatMap { $0.isEmpty ? nil : $0 } ?? host?["name"].string
+            return PortEvent(portID: port, isUp: carrier(row) != nil, host: name)
+        }
+    }
+
     /// Guests' ports, as against those that routers, physical networks and the metadata service have.
     private static func isPlugged(_ binding: OVSDBRow) -> Bool {
         ["", "external"].contains(binding["type"].string ?? "")

@@ -45,6 +45,8 @@ package final class ComputeService: Service {
     /// Identity's limits on servers and what they are made of.
     let unifiedLimits: UnifiedLimitsClient
     let notices: Notices
+    /// What Network has told of ports that servers wait for.
+    let plugs = PlugBoard()
     /// Compute itself, as other rooms see it.
     let caller: Caller
     /// The machines of this process by name; the ones elsewhere are reached through their agents.

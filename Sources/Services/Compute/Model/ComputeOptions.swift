@@ -34,6 +34,7 @@ package struct ComputeOptions: Options {
     package var metadata = MetadataOptions()
     package var pci = PCIOptions()
     package var care = CareOptions()
+    package var plugs = PlugOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
     package var consoleURL = "http://127.0.0.1:6080"
 
@@ -78,6 +79,7 @@ package struct ComputeOptions: Options {
         metadata = MetadataOptions(&read)
         pci = PCIOptions(&read)
         care = CareOptions(&read)
+        plugs = PlugOptions(&read)
     }
 
     private mutating func readRatios(_ read: inout OptionReader) {

@@ -18,6 +18,7 @@ struct BootServer: Operation {
             Step("networking", do: bindPorts, undo: releasePorts),
             Step("block_device_mapping", attempts: 1, budget: .seconds(600), do: connectVolumes, undo: giveVolumesBack),
             Step("spawning", attempts: 2, budget: .seconds(600), do: spawn, undo: destroy),
+            .plugging(awaitPorts),
             Step("active", do: activate),
         ]
     }
@@ -65,6 +66,14 @@ struct BootServer: Operation {
         let server = try await site.server(server)
         guard server.host != nil else { return }
         try await site.hypervisor(of: server).destroy(server.id)
+    }
+
+    /// It counts as active only when it can be reached; no other host would do better.
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        let row = try await site.server(server)
+        do throws(Fault) { try await PlugWait(site).wait(for: server, on: row.host) } catch {
+            throw error == .plugsFailed ? .buildAborted(server) : error
+        }
     }
 
     private func activate(_ site: ComputeSite) async throws(Fault) {

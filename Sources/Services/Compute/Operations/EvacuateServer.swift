@@ -16,6 +16,8 @@ struct EvacuateServer: Operation {
         [
             Step("rebuild_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
             Step("rebuild_instance", attempts: 2, budget: .seconds(900), do: rebuild, undo: tearDown),
+            .plugging(awaitPorts),
+            Step("rebuild_instance_finish", attempts: 2, budget: .seconds(900), do: settle),
         ]
     }
 
@@ -30,16 +32,29 @@ struct EvacuateServer: Operation {
 
     private func rebuild(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
-        let volumes = VolumeJourney(site)
-        guard migration.status != .done else { return await volumes.releaseIfPossible(server.id) }
+        guard migration.status != .done else { return }
         guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
         let there = try site.room.hosts.find(dest)
         try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
-        try await volumes.prepare(server.id, for: dest)
+        try await VolumeJourney(site).prepare(server.id, for: dest)
         try await site.note(nil, .rebuildSpawning, migration)
         let guest = try await site.room.guest(for: server.moved(by: migration))
         try await site.bringKernel(of: server, to: there)
         try await there.boot(guest, image: try await site.imageSource(server))
+    }
+
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard migration.status != .done else { return }
+        try await PlugWait(site).wait(for: server, on: migration.dest)
+    }
+
+    private func settle(_ site: ComputeSite) async throws(Fault) {
+        let (server, migration) = (try await site.server(server), try await site.migration(migration))
+        let volumes = VolumeJourney(site)
+        guard migration.status != .done else { return await volumes.releaseIfPossible(server.id) }
+        guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
+        let there = try site.room.hosts.find(dest)
         if migration.newState == .stopped { try await there.power(server.id, .stop(grace: .zero)) }
         try await volumes.complete(server.id, at: dest)
         try await commit(migration, site)

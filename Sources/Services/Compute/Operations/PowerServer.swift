@@ -10,12 +10,23 @@ struct PowerServer: Operation {
 
     var subject: String { server }
 
-    var steps: [Step<ComputeSite>] { [Step(action.name, attempts: 3, budget: .seconds(300), do: change)] }
+    var steps: [Step<ComputeSite>] {
+        let change = Step(action.name, attempts: 3, budget: .seconds(300), do: change)
+        return action == .rebootHard ? [change, .plugging(awaitPorts)] : [change]
+    }
 
     private func change(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
         try await site.hypervisor(of: server).power(
             server.id, action.change(grace: server.grace(site.room.options)))
+    }
+
+    /// A hard reboot takes cards away and puts them back. Whether that is told depends on the network, so nobody waits
+    /// unless the operator knows.
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        let kinds = site.room.options.plugs.rebootKinds
+        guard !kinds.isEmpty else { return }
+        try await PlugWait(site).wait(for: server, on: try await site.server(server).host, kinds: kinds)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

@@ -19,6 +19,7 @@ struct RebuildServer: Operation {
         var steps: [Step<ComputeSite>] = []
         if oldImage != nil { steps.append(Step("schedule", attempts: 1, do: suit)) }
         steps.append(Step("rebuild", attempts: 2, budget: .seconds(900), do: rebuild))
+        steps.append(.plugging(awaitPorts))
         if wasStopped { steps.append(Step("stop", do: stop)) }
         return steps
     }
@@ -41,6 +42,10 @@ struct RebuildServer: Operation {
         try await site.bringKernel(of: row, to: try site.hypervisor(of: row))
         try await site.ability((any GuestRebuilding).self, of: row, to: "rebuild")
             .rebuild(guest, image: image, keepsEphemeral: keepsEphemeral)
+    }
+
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        try await PlugWait(site).wait(for: server, on: try await site.server(server).host)
     }
 
     private func stop(_ site: ComputeSite) async throws(Fault) {

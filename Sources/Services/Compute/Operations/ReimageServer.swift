@@ -20,6 +20,7 @@ struct ReimageServer: Operation {
             Step("detach", attempts: 5, do: detach, undo: attach),
             Step("reimage", attempts: 1, budget: .seconds(7200), do: reimage),
             Step("rebuild", attempts: 3, budget: .seconds(900), do: rebuild),
+            .plugging(awaitPorts),
         ]
         if wasStopped { steps.append(Step("stop again", do: stopAgain)) }
         return steps
@@ -75,6 +76,10 @@ struct ReimageServer: Operation {
         try await site.ability((any GuestRebuilding).self, of: row, to: "rebuild")
             .rebuild(try await site.room.guest(for: row), image: nil, keepsEphemeral: false)
         try await VolumeJourney(site).complete(server, at: nil)
+    }
+
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        try await PlugWait(site).wait(for: server, on: try await site.server(server).host)
     }
 
     private func stopAgain(_ site: ComputeSite) async throws(Fault) {

@@ -62,6 +62,7 @@ struct RevertMove: Operation {
         [
             Step("revert_resize", attempts: 30, do: leave),
             Step("finish_revert_resize", attempts: 30, budget: .seconds(300), do: comeBack),
+            .plugging(awaitPorts),
         ]
     }
 
@@ -91,6 +92,13 @@ struct RevertMove: Operation {
         guard !migration.staysOnHost else { return }
         try await VolumeJourney(site).complete(server.id, at: migration.source)
         await VolumeJourney(site).releaseIfPossible(server.id)
+    }
+
+    /// A server that comes back waits, as upstream's does; one that goes to another host does not.
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard migration.oldState == .active else { return }
+        try await PlugWait(site).wait(for: server, on: migration.source)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

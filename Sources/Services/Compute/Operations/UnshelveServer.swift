@@ -23,6 +23,7 @@ struct UnshelveServer: Operation {
             Step("schedule", attempts: 4, budget: .seconds(300), do: place, undo: release),
             Step("networking", do: bind, undo: unbind),
             Step("spawning", attempts: 2, budget: .seconds(900), do: spawn, undo: destroy),
+            .plugging(awaitPorts),
             Step("image", attempts: 8, do: forgetImage),
         ]
     }
@@ -89,6 +90,10 @@ struct UnshelveServer: Operation {
         try await site.bringKernel(of: row, to: host)
         try await host.boot(try await site.room.guest(for: row), image: image)
         try await VolumeJourney(site).complete(server, at: nil)
+    }
+
+    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+        try await PlugWait(site).wait(for: server, on: try await site.server(server).host)
     }
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {

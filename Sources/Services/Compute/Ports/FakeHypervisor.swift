@@ -53,6 +53,7 @@ package actor FakeHypervisor: Hypervisor {
     private var watchersEver = 0
     private var trouble: Trouble
     private var isUnreachable = false
+    var isReporting = false
     /// Images that were fetched beforehand.
     package private(set) var images: Set<String> = []
     /// The kernels, and ramdisks, that guests start from.

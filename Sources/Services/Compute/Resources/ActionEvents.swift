@@ -31,15 +31,27 @@ struct ActionEvent: Sendable {
     /// A move is several functions of upstream's, one after another: each step is one.
     private static let moves: Set = [MoveServer.kind, RevertMove.kind, LiveMigrateServer.kind, EvacuateServer.kind]
 
+    /// What upstream's functions do at their end is a step of its own here.
+    private static let ends: Set = ["plugging", "rebuild_instance_finish"]
+
     private static func steps(_ timeline: [OperationEvent]) -> [ActionEvent] {
-        timeline.indices.filter { timeline[$0].what == "began" }.reversed().map { at in
+        var events: [ActionEvent] = []
+        for at in timeline.indices where timeline[at].what == "began" {
             let (event, next) = (timeline[at], timeline.dropFirst(at + 1).first)
             let isError = next?.what == "failed" || next?.what == "retried"
             let isConductors = event.step.hasPrefix("conductor_") || event.step == "rebuild_server"
-            return ActionEvent(
-                name: isConductors ? event.step : "compute_" + event.step, startedAt: event.at, finishedAt: next?.at,
-                failure: isError ? next?.message : nil)
+            let failure = isError ? next?.message : nil
+            if ends.contains(event.step), let last = events.popLast() {
+                events.append(
+                    ActionEvent(name: last.name, startedAt: last.startedAt, finishedAt: next?.at, failure: failure))
+                continue
+            }
+            events.append(
+                ActionEvent(
+                    name: isConductors ? event.step : "compute_" + event.step, startedAt: event.at,
+                    finishedAt: next?.at, failure: failure))
         }
+        return events.reversed()
     }
 
     /// As upstream's conductor and compute manager name theirs.

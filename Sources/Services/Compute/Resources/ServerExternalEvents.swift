@@ -81,11 +81,14 @@ enum ServerExternalEvents: Resource {
         }
     }
 
-    /// Ports of servers whose network changed are read again; a port deleted in Network is taken out of the guest.
-    /// Nothing waits for plugs: a boot binds its ports before the guest starts.
+    /// Ports of servers whose network changed are read again; a port deleted in Network is taken out of the guest, and
+    /// who waits for a plug looks again.
     private static func act(on events: [Event], _ request: Request) async throws(Fault) {
         let good = events.filter {
             $0.code == 200 && ($0.name.hasPrefix("network-") || $0.name == "volume-extended")
+        }
+        for event in good where event.name == "network-vif-plugged" {
+            await request.compute.plugs.tell(event.server, event.tag, hasFailed: event.status == "failed")
         }
         guard !good.isEmpty else { return }
         let (queue, requestID) = (request.compute.queue, request.id)

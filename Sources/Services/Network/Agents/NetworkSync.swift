@@ -108,6 +108,8 @@ package struct NetworkSync: Sendable {
     package func record(_ event: PortEvent) async throws(Fault) {
         let status = event.isUp ? "ACTIVE" : "DOWN"
         let now = service.clock.now()
+        let known = try await database.first(Port.self, "id = \(event.portID)")
+        guard let known, known.status != status else { return }
         let changed = try await database.update(
             Port.self,
             set: "status = \(status), revision_number = revision_number + 1, updated_at = \(now)",

@@ -9,7 +9,8 @@ package protocol NetworkBackend: Sendable {
     func apply(_ change: TopologyChange) async throws(Fault)
     /// Compares all that should be with all that is, mends the difference, and says what it was.
     func synchronize(_ whole: Topology) async throws(Fault) -> DriftReport
-    /// Ports coming up and going down from now on; every call gets a stream of its own.
+    /// Ports coming up and going down from now on, after how those are that are known already; every call gets a stream
+    /// of its own.
     func events() async -> AsyncStream<PortEvent>
     /// The hosts that networks can reach.
     func chassis() async throws(Fault) -> [ChassisFact]
