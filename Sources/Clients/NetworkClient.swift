@@ -19,6 +19,9 @@ package struct NetworkClient: Sendable {
         package let isShared: Bool
         package let mtu: Int
         package let hasSubnets: Bool
+        /// The wires outside that it is on, and the VLAN there.
+        package let physicalNetwork: String?
+        package let vlan: Int?
     }
 
     package struct Port: Sendable {
@@ -191,6 +194,8 @@ extension NetworkClient.Network {
         isShared = json["shared"]?.bool ?? false
         mtu = json["mtu"]?.integer ?? 1500
         hasSubnets = !(json["subnets"]?.array ?? []).isEmpty
+        physicalNetwork = json["provider:physical_network"]?.string
+        vlan = json["provider:network_type"]?.string == "vlan" ? json["provider:segmentation_id"]?.integer : nil
     }
 }
 

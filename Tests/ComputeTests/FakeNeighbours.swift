@@ -15,6 +15,8 @@ final class FakeNetwork: Service {
     struct State {
         var networks: [String: JSONObject] = [:]
         var ports: [String: JSONObject] = [:]
+        /// Hosts beside those that ports are on, by port.
+        var bindings: [String: [String: JSONObject]] = [:]
         var floating: [JSON] = []
         var groups: [JSON] = [["id": "sg-web", "name": "web", "project_id": "project-a"]]
         var subnets: [JSON] = [
@@ -140,6 +142,40 @@ extension FakeNetwork {
                     return port
                 }
                 return .json(["port": .object(port)])
+            },
+            .open("POST", "/ports/{id}/bindings", "Bind", status: 201) { request async throws(Fault) in
+                let (id, host) = (request["id"], request.json?["binding"]?["host"]?.string ?? "")
+                return .json([
+                    "binding": .object(
+                        try request.fake.run { state throws(Fault) in
+                            guard state.ports[id] != nil else { throw Fault.notFound("no port") }
+                            guard state.bindings[id]?[host] == nil, state.ports[id]?["binding:host_id"] != .string(host)
+                            else { throw Fault.conflict("bound already") }
+                            let binding = request.json?["binding"]?.object ?? [:]
+                            state.bindings[id, default: [:]][host] = binding
+                            return binding
+                        })
+                ])
+            },
+            .open("PUT", "/ports/{id}/bindings/{host}/activate", "Activate") { request async throws(Fault) in
+                let (id, host) = (request["id"], request["host"])
+                try request.fake.run { state throws(Fault) in
+                    guard let binding = state.bindings[id]?.removeValue(forKey: host) else {
+                        throw Fault.notFound("no binding")
+                    }
+                    if let left = state.ports[id]?["binding:host_id"]?.string {
+                        state.bindings[id]?[left] = ["host": .string(left)]
+                    }
+                    state.ports[id]?["binding:host_id"] = .string(host)
+                    state.ports[id]?["binding:profile"] = binding["profile"]
+                }
+                return .json([:])
+            },
+            .open("DELETE", "/ports/{id}/bindings/{host}", "Unbind", status: 204) { request async throws(Fault) in
+                guard
+                    try request.fake.run({ $0.bindings[request["id"]]?.removeValue(forKey: request["host"]) }) != nil
+                else { throw .notFound("no binding") }
+                return .empty
             },
             .open("DELETE", "/ports/{id}", "Delete", status: 204) { request async throws(Fault) in
                 guard try request.fake.run({ $0.ports.removeValue(forKey: request["id"]) }) != nil else {

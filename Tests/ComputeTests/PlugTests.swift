@@ -224,6 +224,50 @@ struct PlugTests {
         #expect(await cloud.show(id)["status"] == "ACTIVE")
     }
 
+    @Test("A live migration waits for its destination's ports; both hosts have them, and in the end only the new one")
+    func live() async throws {
+        let cloud = try await Self.cloud(hosts: 2)
+        let id = try await Self.waiting(cloud)
+        Self.comeUp(cloud)
+        try await cloud.work()
+        let source = await ServerMovesTests.host(cloud, id)
+        _ = await cloud.act(
+            id, ["os-migrateLive": ["host": nil, "block_migration": "auto"]], at: "2.34", as: .admin())
+        let network = cloud.network
+        try await cloud.work { network.state.withLock { !$0.bindings.values.allSatisfy(\.isEmpty) } }
+        #expect(await ServerMovesTests.host(cloud, id) == source)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await cloud.work() }
+            // The port was ACTIVE before: only a word says that the other host has it.
+            await Self.tell(cloud, id)
+            try await group.waitForAll()
+        }
+        let dest = await ServerMovesTests.host(cloud, id)
+        #expect(dest != source && !dest.isEmpty)
+        #expect(cloud.network.ports.first?["binding:host_id"] == .string(dest))
+        #expect(cloud.network.state.withLock { $0.bindings.values.allSatisfy(\.isEmpty) })
+    }
+
+    @Test("A live migration whose ports are never told of is given up, and the server runs on where it was")
+    func liveInVain() async throws {
+        let cloud = try await Self.cloud(hosts: 2) { $0.plugs.timeout = .milliseconds(150) }
+        cloud.network.state.withLock { $0.comesUp = true }
+        let id = try await cloud.server()
+        let source = await ServerMovesTests.host(cloud, id)
+        // What was told of the boot does not count.
+        await Self.tell(cloud, id)
+        _ = await cloud.act(
+            id, ["os-migrateLive": ["host": nil, "block_migration": "auto"]], at: "2.34", as: .admin())
+        try await cloud.work()
+        let server = await cloud.show(id)
+        #expect(server["status"] == "ACTIVE")
+        #expect(await ServerMovesTests.host(cloud, id) == source)
+        #expect(server["fault"]?["message"] == nil)
+        #expect(await ServerMovesTests.migrations(cloud, of: id).first?["status"] == "failed")
+        #expect(cloud.network.state.withLock { $0.bindings.values.allSatisfy(\.isEmpty) })
+        #expect(cloud.network.ports.first?["binding:host_id"] == .string(source))
+    }
+
     @Test("A server that is evacuated waits on its new host, and fails there in upstream's words")
     func evacuated() async throws {
         let cloud = try await Self.cloud(hosts: 2) { $0.plugs.timeout = .milliseconds(250) }

@@ -183,6 +183,21 @@ struct OVNNetworkBackendTests {
             // Who comes later hears what he has missed.
             var late = await backend.events().makeAsyncIterator()
             #expect(await late.next() == PortEvent(portID: "guest-1", isUp: true, host: "c1.example.org"))
+            // A second host is ready for a port that moves to it.
+            try await south.transact(
+                [
+                    .insert(
+                        table: "Encap", row: ["type": "geneve", "ip": "192.0.2.2", "chassis_name": "c2"],
+                        name: "encap"),
+                    .insert(
+                        table: "Chassis",
+                        row: ["name": "c2", "hostname": "c2.example.org", "encaps": .named("encap")], name: "host"),
+                    .mutate(
+                        table: "Port_Binding", where: [OVSDBCondition("logical_port", .equal, .string("guest-1"))],
+                        [OVSDBMutation("additional_chassis", .insert, .named("host"))]),
+                ])
+            let arrival = PortEvent(portID: "guest-1", isUp: true, host: "c2.example.org", isArriving: true)
+            #expect(await events.next() == arrival)
             try await south.transact([.delete(table: "Port_Binding", where: []), .delete(table: "Chassis", where: [])])
             #expect(await events.next() == PortEvent(portID: "guest-1", isUp: false))
             try await north.wait(within: .seconds(20), for: "no gateway") { $0.count("Gateway_Chassis") == 0 }

@@ -40,12 +40,12 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
         let replica = southbound.replica
         for row in replica.rows("Port_Binding") {
             let found = OVSDBChange(table: "Port_Binding", uuid: row.uuid, old: nil, new: row)
-            if let event = Southbound.event(found, replica) { pass(event) }
+            for event in Southbound.events(found, replica) { pass(event) }
         }
         await reschedule()
         for await batch in changes {
             let replica = southbound.replica
-            for event in batch.compactMap({ Southbound.event($0, replica) }) { pass(event) }
+            for event in batch.flatMap({ Southbound.events($0, replica) }) { pass(event) }
             if batch.contains(where: { ["Chassis", "Encap"].contains($0.table) }) { await reschedule() }
         }
         for listener in listeners.values { listener.finish() }
@@ -188,6 +188,10 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
 
     /// Whatever the topology says: a port that waits plugged is up before the transaction that made it is answered.
     private func pass(_ event: PortEvent) {
+        if event.isArriving {
+            for listener in listeners.values { listener.yield(event) }
+            return
+        }
         let known = carried[event.portID]
         guard event.isUp ? known != event.host ?? "" : known != nil else { return }
         carried[event.portID] = event.isUp ? event.host ?? "" : nil

@@ -9,7 +9,7 @@ package enum Southbound {
     package static let monitors = [
         OVSDBMonitor("Chassis", columns: ["name", "hostname", "encaps", "external_ids", "other_config"]),
         OVSDBMonitor("Chassis_Private", columns: ["name", "nb_cfg"]), OVSDBMonitor("Encap", columns: ["ip", "type"]),
-        OVSDBMonitor("Port_Binding", columns: ["logical_port", "chassis", "up", "type"]),
+        OVSDBMonitor("Port_Binding", columns: ["logical_port", "chassis", "up", "type", "additional_chassis"]),
     ]
 
     static func hosts(_ replica: OVSDBReplica) -> [ChassisFact] {
@@ -33,27 +33,44 @@ package enum Southbound {
         .sorted { $0.id < $1.id }
     }
 
-    /// What a changed binding means for whoever waits for the port; nil when it means nothing.
-    static func event(_ change: OVSDBChange, _ replica: OVSDBReplica) -> PortEvent? {
-        guard change.table == "Port_Binding" else { return nil }
-        let old = carrier(change.old)
-        let new = carrier(change.new)
-        guard old != new, let row = change.new ?? change.old, let port = row["logical_port"].string,
-            isPlugged(row)
-        else { return nil }
-        let host = new.flatMap { replica.row("Chassis", $0) }
-        let name = host?["hostname"].string.flatMap { $0.isEmpty ? nil : $0 } ?? host?["name"].string
-        return PortEvent(portID: port, isUp: new != nil, host: name)
+    /// What a changed binding means for whoever waits for the port.
+    static func events(_ change: OVSDBChange, _ replica: OVSDBReplica) -> [PortEvent] {
+        guard change.table == "Port_Binding", let row = change.new ?? change.old,
+            let port = row["logical_port"].string, isPlugged(row)
+        else { return [] }
+        let (old, new) = (carrier(change.old), carrier(change.new))
+        var events: [PortEvent] = []
+        if old != new {
+            events.append(PortEvent(portID: port, isUp: new != nil, host: new.flatMap { name($0, replica) }))
+        }
+        for host in others(change.new).subtracting(others(change.old)) where host != new {
+            events.append(PortEvent(portID: port, isUp: true, host: name(host, replica), isArriving: true))
+        }
+        return events
     }
 
     /// How all ports are that somebody may wait for.
     static func ports(_ replica: OVSDBReplica) -> [PortEvent] {
-        replica.rows("Port_Binding").compactMap { row in
-            guard isPlugged(row), let port = row["logical_port"].string else { return nil }
-            let host = carrier(row).flatMap { replica.row("Chassis", $0) }
-            let name = host?["hostname"].string.flatMap { $0.isEmpty ? nil : $0 } ?? host?["name"].string
-            return PortEvent(portID: port, isUp: carrier(row) != nil, host: name)
+        replica.rows("Port_Binding").flatMap { row -> [PortEvent] in
+            guard isPlugged(row), let port = row["logical_port"].string else { return [] }
+            let carrier = carrier(row)
+            let known = PortEvent(
+                portID: port, isUp: carrier != nil, host: carrier.flatMap { name($0, replica) })
+            return [known]
+                + others(row).filter { $0 != carrier }.map { host in
+                    PortEvent(portID: port, isUp: true, host: name(host, replica), isArriving: true)
+                }
         }
+    }
+
+    private static func name(_ chassis: String, _ replica: OVSDBReplica) -> String? {
+        let host = replica.row("Chassis", chassis)
+        return host?["hostname"].string.flatMap { $0.isEmpty ? nil : $0 } ?? host?["name"].string
+    }
+
+    /// The rows of hosts that have plugged a port which moves to them.
+    private static func others(_ binding: OVSDBRow?) -> Set<String> {
+        Set(binding?["additional_chassis"].uuids ?? [])
     }
 
     /// Guests' ports, as against those that routers, physical networks and the metadata service have.

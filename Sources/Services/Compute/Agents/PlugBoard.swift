@@ -16,7 +16,7 @@ actor PlugBoard {
 
     private struct Entry {
         let watch: Watch
-        var users = 1
+        var users = 0
         /// Ports that Network could not plug.
         var failed: Set<String> = []
         /// Ports that it has told of at all.
@@ -24,24 +24,43 @@ actor PlugBoard {
     }
 
     private var entries: [String: Entry] = [:]
+    /// Servers that something was told of, the oldest first: a word may come before who waits.
+    private var early: [String] = []
+    private static let memory = 1000
 
-    func open(_ server: String) -> Watch {
-        if let known = entries[server] {
-            entries[server]?.users += 1
-            return known.watch
-        }
+    private func entry(_ server: String) -> Entry {
+        if let known = entries[server] { return known }
         let entry = Entry(watch: Watch())
         entries[server] = entry
-        return entry.watch
+        early.append(server)
+        if early.count > PlugBoard.memory {
+            let oldest = early.removeFirst()
+            if entries[oldest]?.users == 0 { entries[oldest] = nil }
+        }
+        return entry
+    }
+
+    func open(_ server: String) -> Watch {
+        let watch = entry(server).watch
+        entries[server]?.users += 1
+        return watch
     }
 
     func close(_ server: String) {
         entries[server]?.users -= 1
-        if entries[server]?.users == 0 { entries[server] = nil }
+        guard entries[server]?.users == 0 else { return }
+        entries[server] = nil
+        early.removeAll { $0 == server }
+    }
+
+    /// What was told of these ports until now is of no use any more.
+    func forget(_ ports: Set<String>, of server: String) {
+        entries[server]?.told.subtract(ports)
+        entries[server]?.failed.subtract(ports)
     }
 
     func tell(_ server: String, _ port: String?, hasFailed: Bool) {
-        guard let entry = entries[server] else { return }
+        let watch = entry(server).watch
         if let port {
             entries[server]?.told.insert(port)
             if hasFailed {
@@ -50,13 +69,13 @@ actor PlugBoard {
                 entries[server]?.failed.remove(port)
             }
         }
-        entry.watch.bell.signal()
+        watch.bell.signal()
     }
 
-    /// Ports that could not be plugged since somebody waits.
+    /// Ports that could not be plugged since somebody waits, or shortly before.
     func failed(_ server: String) -> Set<String> { entries[server]?.failed ?? [] }
 
-    /// Ports that were plugged since somebody waits.
+    /// Ports that were plugged since somebody waits, or shortly before.
     func plugged(_ server: String) -> Set<String> {
         guard let entry = entries[server] else { return [] }
         return entry.told.subtracting(entry.failed)

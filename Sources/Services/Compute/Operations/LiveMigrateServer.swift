@@ -17,7 +17,7 @@ struct LiveMigrateServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("conductor_live_migrate_instance", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
-            Step("pre_live_migration", attempts: 2, budget: .seconds(600), do: prepare, undo: unprepare),
+            Step("pre_live_migration", attempts: 2, budget: .seconds(86_400), do: prepare, undo: unprepare),
             Step("live_migration", attempts: 2, budget: .seconds(43_200), do: travel, undo: giveUp),
             Step("post_live_migration_at_destination", attempts: 10, budget: .seconds(300), do: settle),
         ]
@@ -43,7 +43,10 @@ struct LiveMigrateServer: Operation {
         let migration = try await site.migration(migration)
         try await site.note(.preparing, nil, migration)
         if let dest = migration.dest { try await VolumeJourney(site).prepare(server, for: dest) }
-        _ = try await expect(migration, site)
+        guard let dest = migration.dest else { throw .conflict("The migration has no destination.") }
+        try await PortJourney(site).prepare(try await site.server(server), for: dest) { () async throws(Fault) in
+            _ = try await expect(migration, site)
+        }
     }
 
     private func expect(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) -> ArrivalPlace {
@@ -60,6 +63,7 @@ struct LiveMigrateServer: Operation {
         let there = try site.mover(dest)
         try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server) }
         try await VolumeJourney(site).forget(server)
+        try await PortJourney(site).forget(server, dest)
     }
 
     // MARK: - Under way
@@ -120,7 +124,7 @@ struct LiveMigrateServer: Operation {
     private func settle(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
         guard migration.status == .postMigrating, let dest = migration.dest else { return }
-        try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
+        try await PortJourney(site).complete(server, at: dest, from: migration.source)
         let guest = try await site.room.guest(for: server)
         let state: GuestState = migration.oldPower == GuestState.paused.rawValue ? .paused : .running
         try await site.liveMover(dest).arrive(guest, as: state)

@@ -25,10 +25,13 @@ struct PlugWait {
         try await wait(server) { _ async throws(Fault) in
             let ports = try await network.ports([("device_id", server)], requestID: requestID)
             return ports.filter { port in
-                let isAwaited = kinds.map { $0.contains(port.vnicType) } ?? !PlugWait.silent.contains(port.vnicType)
-                return isAwaited && port.isAdminUp && port.status != "ACTIVE"
+                awaits(port, kinds) && port.status != "ACTIVE"
             }.map(\.id)
         }
+    }
+
+    func awaits(_ port: NetworkClient.Port, _ kinds: Set<String>? = nil) -> Bool {
+        port.isAdminUp && kinds.map { $0.contains(port.vnicType) } ?? !PlugWait.silent.contains(port.vnicType)
     }
 
     func isTold(of host: String) async throws(Fault) -> Bool {

@@ -106,6 +106,9 @@ package struct NetworkSync: Sendable {
 
     /// Writes what happened to a port, and tells its server.
     package func record(_ event: PortEvent) async throws(Fault) {
+        if event.isArriving {
+            return await tell(event.portID, "network-vif-plugged", requestID: "req-" + service.ids.uuid())
+        }
         let status = event.isUp ? "ACTIVE" : "DOWN"
         let now = service.clock.now()
         let known = try await database.first(Port.self, "id = \(event.portID)")

@@ -72,12 +72,20 @@ package actor FakeNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
     /// Makes a change, and tells of the ports among these that somebody else carries after it.
     private func become(_ ports: Set<String>, _ change: (inout Topology) -> Void) {
         let before = ports.sorted().map { ($0, carrier(of: $0)) }
+        let moving = ports.sorted().map { topology.ports[$0]?.movingTo }
         change(&topology)
         transactions += 1
         for (id, was) in before {
             let now = carrier(of: id)
             guard was != now else { continue }
             let event = PortEvent(portID: id, isUp: now != nil, host: now)
+            for listener in listeners { listener.yield(event) }
+        }
+        for (id, old) in zip(ports.sorted(), moving) {
+            guard let port = topology.ports[id], let next = port.movingTo, next != port.host, port.enabled,
+                next != old
+            else { continue }
+            let event = PortEvent(portID: id, isUp: true, host: next, isArriving: true)
             for listener in listeners { listener.yield(event) }
         }
     }

@@ -38,11 +38,14 @@ package struct PortEvent: Sendable, Hashable {
     package var isUp: Bool
     /// The host that claimed it, while it is up and known.
     package var host: String?
+    /// That it is the host which the port's server is moving to: that one is ready for it, and nothing else is new.
+    package var isArriving: Bool
 
-    package init(portID: String, isUp: Bool, host: String? = nil) {
+    package init(portID: String, isUp: Bool, host: String? = nil, isArriving: Bool = false) {
         self.portID = portID
         self.isUp = isUp
         self.host = host
+        self.isArriving = isArriving
     }
 }
 
