@@ -39,9 +39,12 @@ struct HostsTests {
 
     @Test("Hypervisors tell what they have, in the members of each version")
     func hypervisors() async throws {
-        let cloud = try await ComputeCloud(hosts: 3)
+        var options = ComputeOptions()
+        options.reservedDiskMiB = 2048
+        let cloud = try await ComputeCloud(hosts: 3, options: options)
         let admin = Caller.admin()
         await cloud.flavor()
+        await cloud.flavor("wide", disk: 20)
         _ = try await cloud.server()
         let detail = await cloud.call("GET", "/os-hypervisors/detail", as: admin)
         #expect(detail["hypervisors"].array?.count == 3)
@@ -50,6 +53,22 @@ struct HostsTests {
         #expect(sum["count"] == 3)
         #expect(sum["vcpus"] == 192)
         #expect(sum["running_vms"] == 1)
+        // What flavors promise and hosts keep counts, not what is written.
+        let disk = sum["local_gb"]?.integer ?? 0
+        #expect(sum["local_gb_used"] == 7 && sum["free_disk_gb"]?.integer == disk - 7)
+        let wide = try await cloud.server(["flavorRef": "wide"])
+        func used() async -> Int? {
+            await cloud.call("GET", "/os-hypervisors/statistics", as: admin)["hypervisor_statistics"]["local_gb_used"]?
+                .integer
+        }
+        #expect(await used() == 27)
+        _ = await cloud.act(wide, ["migrate": .null], as: .admin())
+        try await cloud.work()
+        // Until a move is settled both hosts keep room for it.
+        #expect(await used() == 47)
+        _ = await cloud.act(wide, ["confirmResize": .null])
+        try await cloud.work()
+        #expect(await used() == 27)
         let late = await cloud.call(
             "GET", "/os-hypervisors/detail", at: "2.88", as: admin, query: "with_servers=true&limit=1")
         #expect(late["hypervisors"][0]?["vcpus"] == nil)

@@ -39,6 +39,8 @@ enum Hypervisors: Resource {
         var servers = 0
         var vcpus = 0
         var memoryMiB = 0
+        /// What the flavors promise, however much of it is written to.
+        var diskGiB = 0
         /// Servers that something is being done to.
         var busy = 0
 
@@ -47,6 +49,7 @@ enum Hypervisors: Resource {
             var load = self
             load.vcpus += options.reservedCPUs
             load.memoryMiB += min(options.reservedMemoryMiB, facts.memoryMiB / 4)
+            load.diskGiB += options.reservedDiskMiB / 1024
             return load
         }
     }
@@ -196,15 +199,35 @@ extension Hypervisors {
                 servers: row.int("servers") ?? 0, vcpus: row.int("vcpus") ?? 0, memoryMiB: row.int("memory") ?? 0,
                 busy: row.int("busy") ?? 0)
         }
-        for (host, flavor) in try await moving(database) {
+        for row in try await disks(database) {
+            guard let host = row.text("host"), let text = row.text("flavor"),
+                let flavor = try? JSON.decode(FlavorSnapshot.self, from: JSON.parse(text, limits: .trusted))
+            else { continue }
+            let disk = flavor.disk(isVolumeBacked: row.int("is_volume_backed") == 1)
+            loads[host, default: Load()].diskGiB += disk * (row.int("servers") ?? 0)
+        }
+        for (host, flavor, server) in try await moving(database) {
             loads[host, default: Load()].vcpus += flavor.vcpus
             loads[host, default: Load()].memoryMiB += flavor.memoryMiB
+            loads[host, default: Load()].diskGiB += flavor.disk(isVolumeBacked: server.isVolumeBacked)
         }
         return loads
     }
 
+    /// How many servers of which flavor each host has.
+    private static func disks(_ database: Database) async throws(Fault) -> [Row] {
+        try await database.rows(
+            """
+            SELECT host, flavor, is_volume_backed, COUNT(*) AS servers FROM (
+                SELECT host, flavor,
+                    CASE WHEN scheduling LIKE '%"isVolumeBacked":true%' THEN 1 ELSE 0 END AS is_volume_backed
+                FROM compute_servers WHERE deleted_at IS NULL AND host IS NOT NULL) here
+            GROUP BY host, flavor, is_volume_backed
+            """)
+    }
+
     /// What moves hold of hosts beside what servers do: where they come from, or go to (upstream's resource tracker).
-    private static func moving(_ database: Database) async throws(Fault) -> [(String, FlavorSnapshot)] {
+    private static func moving(_ database: Database) async throws(Fault) -> [(String, FlavorSnapshot, Server)] {
         let closed = ServerMigration.Status.closed.map(\.rawValue) + ["done"]
         let moves = try await database.all(
             ServerMigration.self, "status NOT IN \(closed) AND kind <> 'evacuation' AND dest IS NOT NULL")
@@ -214,9 +237,9 @@ extension Hypervisors {
         return moves.compactMap { move in
             guard let dest = move.dest, let server = byID[move.serverID] else { return nil }
             if move.staysOnHost {
-                return (dest, server.flavor == move.newFlavor ? move.oldFlavor : move.newFlavor)
+                return (dest, server.flavor == move.newFlavor ? move.oldFlavor : move.newFlavor, server)
             }
-            return server.host == dest ? (move.source, move.oldFlavor) : (dest, move.newFlavor)
+            return server.host == dest ? (move.source, move.oldFlavor, server) : (dest, move.newFlavor, server)
         }
     }
 }
@@ -230,8 +253,8 @@ extension Hypervisors.Sight {
     static let usage: [(String, @Sendable (Self) -> Int)] = [
         ("vcpus", { $0.facts.vcpus }), ("memory_mb", { $0.facts.memoryMiB }), ("local_gb", { $0.facts.diskGiB }),
         ("vcpus_used", { $0.load.vcpus }), ("memory_mb_used", { $0.load.memoryMiB }),
-        ("local_gb_used", { $0.facts.diskUsedGiB }), ("free_ram_mb", { $0.facts.memoryMiB - $0.load.memoryMiB }),
-        ("free_disk_gb", { $0.facts.diskGiB - $0.facts.diskUsedGiB }), ("current_workload", { $0.load.busy }),
+        ("local_gb_used", { $0.load.diskGiB }), ("free_ram_mb", { $0.facts.memoryMiB - $0.load.memoryMiB }),
+        ("free_disk_gb", { $0.facts.diskGiB - $0.load.diskGiB }), ("current_workload", { $0.load.busy }),
         ("running_vms", { $0.load.servers }), ("disk_available_least", { $0.facts.diskAvailableGiB }),
     ]
 
@@ -273,6 +296,13 @@ extension Hypervisors.Sight {
         for (name, amount) in Self.usage { view.put(named: name, amount(self)) }
         view.put("cpu_info", facts.processor.text(), until: "2.28")
         view.put("cpu_info", facts.processor, since: "2.28")
+    }
+}
+
+extension FlavorSnapshot {
+    /// What a host must have for its disks, in whole GiB as upstream counts them.
+    fileprivate func disk(isVolumeBacked: Bool) -> Int {
+        (isVolumeBacked ? 0 : diskGiB) + ephemeralGiB + swapMiB / 1024
     }
 }
 
