@@ -125,4 +125,31 @@ struct PortBandwidthTests {
         #expect(profile(cloud)["allocation"]?[Self.group]?.string == first)
         #expect(try await Auditor(cloud.room).audit().isEmpty)
     }
+
+    @Test("A server that is forced somewhere takes bandwidth there, and is not forced where there is none")
+    func forced() async throws {
+        let cloud = try await ComputeCloud(hosts: 3)
+        await cloud.flavor()
+        let parts = ["66666666-6666-4666-8666-666666666666", "77777777-7777-4777-8777-777777777777"]
+        for (place, part) in parts.enumerated() {
+            await offer(cloud, host: "host-\(place + 1)", part, kilobits: 1000)
+        }
+        plug(cloud, kilobits: 600)
+        let id = try await cloud.server(["networks": [["port": .string(Self.port)]]], at: "2.72")
+        let home = await ServerMovesTests.host(cloud, id)
+        let other = home == "host-1" ? "host-2" : "host-1"
+        func force(_ host: String) async throws {
+            let wish: JSON = ["host": .string(host), "block_migration": "auto", "force": true]
+            _ = await cloud.act(id, ["os-migrateLive": wish], at: "2.30", as: .admin())
+            try await cloud.work()
+        }
+        try await force("host-3")
+        #expect(await ServerMovesTests.host(cloud, id) == home)
+        try await force(other)
+        #expect(await ServerMovesTests.host(cloud, id) == other)
+        let part = parts[other == "host-1" ? 0 : 1]
+        #expect(await held(cloud, id)[part]?["resources"]?[Self.class_] == 600)
+        #expect(profile(cloud)["allocation"]?[Self.group]?.string == part)
+        #expect(try await Auditor(cloud.room).audit().isEmpty)
+    }
 }

@@ -77,12 +77,17 @@ struct HostFactsTests {
         try add("0000:82:10.0", "8086", "10ed")
         try add("0000:00:1f.2", "8086", "2922")
         symlink("../0000:82:00.0", "\(root)/0000:82:10.0/physfn")
+        symlink("../0000:82:10.0", "\(root)/0000:82:00.0/virtfn3")
+        try FileSystem.makeDirectory("\(root)/0000:82:00.0/net/ens1f0")
+        try FileSystem.write("52:54:00:aa:bb:cc\n", to: "\(root)/0000:82:00.0/net/ens1f0/address")
         let scan = PCIScan(
             [.init(vendorID: "10de"), .init(address: "82:*.*", physicalNetwork: "physnet1")], root: root)
         let found = scan.devices()
         #expect(found.map(\.address) == ["0000:81:00.0", "0000:82:00.0", "0000:82:10.0"])
         #expect(found.map(\.kind) == [.plain, .physical, .virtual] && found.map(\.cell) == [1, nil, nil])
         #expect(found[2].parent == "0000:82:00.0" && found[2].physicalNetwork == "physnet1")
+        #expect(found[2].functionNumber == 3 && found[2].parentMAC == "52:54:00:aa:bb:cc")
+        #expect(found[1].mac == "52:54:00:aa:bb:cc" && found[0].mac == nil)
         #expect(PCIScan([], root: root).devices().isEmpty)
     }
 

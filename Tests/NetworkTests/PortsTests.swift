@@ -112,6 +112,45 @@ struct PortsTests {
         #expect(await cloud.call("PUT", "/ports/\(port.id)", ["port": ["binding:host_id": "h"]]).status == 403)
     }
 
+    @Test("A function of a card is bound as the mechanism for those binds, on networks that are outside")
+    func functions() async throws {
+        let cloud = try await NetworkCloud()
+        let made = await cloud.call(
+            "POST", "/networks",
+            [
+                "network": [
+                    "provider:network_type": "vlan", "provider:physical_network": "external",
+                    "provider:segmentation_id": 7,
+                ]
+            ], as: .admin())
+        #expect(made.status == 201, "\(made.json.text())")
+        let (vlan, inside) = (made["network"]["id"]?.string ?? "", try await cloud.network(as: .admin()))
+        func bound(
+            _ network: String, _ kind: String, _ profile: JSON = [:], as caller: Caller = .admin()
+        ) async -> TestCloud.Answer {
+            await cloud.call(
+                "POST", "/ports",
+                [
+                    "port": [
+                        "network_id": .string(network), "binding:vnic_type": .string(kind),
+                        "binding:host_id": "host-1", "binding:profile": profile,
+                    ]
+                ], as: caller)
+        }
+        let direct = await bound(vlan, "direct")["port"]
+        #expect(direct.text("binding:vif_type") == "hw_veb", "\(direct.text())")
+        #expect(
+            direct["binding:vif_details"] == [
+                "port_filter": false, "connectivity": "l2", "vlan": "7", "bound_drivers": ["0": "sriovnicswitch"],
+            ])
+        #expect(await bound(vlan, "direct-physical")["port"].text("binding:vif_type") == "hostdev_physical")
+        #expect(await bound(inside, "macvtap")["port"].text("binding:vif_type") == "binding_failed")
+        let smart = await bound(vlan, "direct", ["capabilities": ["switchdev"]], as: .service())
+        #expect(smart["port"].text("binding:vif_type") == "ovs", "\(smart.json.text())")
+        let found = await cloud.call("GET", "/ports", as: .admin(), query: "binding:vif_type=hw_veb")
+        #expect(found["ports"].array?.contains { $0["id"] == direct["id"] } == true)
+    }
+
     @Test(
         "Members of their own rule need a right",
         arguments: [

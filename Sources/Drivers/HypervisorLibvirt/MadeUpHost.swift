@@ -30,11 +30,14 @@ extension HostPartition {
             // A spec with stars stands for four devices, one with an address for that one.
             let isOne = spec.address.map { !$0.contains("*") } ?? false
             return (0..<(isOne ? 1 : 4)).map { function in
-                HostResources.PCIDevice(
+                var device = HostResources.PCIDevice(
                     address: isOne
                         ? spec.address ?? "" : "0000:" + Hex.encode([UInt8(0x81 + at % 64)]) + ":00.\(function)",
                     vendorID: spec.vendorID ?? "8086", productID: spec.productID ?? "1520", cell: at % 2,
                     physicalNetwork: spec.physicalNetwork)
+                // What is on a network is a function of a card.
+                if spec.physicalNetwork != nil { (device.kind, device.functionNumber) = (.virtual, function) }
+                return device
             }
         }
         return host

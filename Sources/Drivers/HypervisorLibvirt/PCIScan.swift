@@ -64,8 +64,26 @@ package struct PCIScan: Sendable, Hashable {
                 cell: value("numa_node").flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil }, parent: parent)
             guard let spec = specs.first(where: { $0.fits(device) }) else { return nil }
             device.physicalNetwork = spec.physicalNetwork
+            if spec.physicalNetwork != nil { describe(&device) }
             return device
         }
+    }
+
+    /// What networks want to know of a card.
+    private func describe(_ device: inout HostResources.PCIDevice) {
+        device.mac = mac(of: device.address)
+        guard let parent = device.parent else { return }
+        device.parentMAC = mac(of: parent)
+        let prefix = "virtfn"
+        let functions = FileSystem.list("\(root)/\(parent)").filter { $0.hasPrefix(prefix) }
+        device.functionNumber = functions.first { Self.link("\(root)/\(parent)/\($0)") == device.address }
+            .flatMap { Int($0.dropFirst(prefix.count)) }
+    }
+
+    private func mac(of address: String) -> String? {
+        let folder = "\(root)/\(address)/net"
+        return FileSystem.list(folder).sorted().first.flatMap { FileSystem.text("\(folder)/\($0)/address") }
+            .map { $0.filter { !$0.isWhitespace } }
     }
 
     /// The last part of where a link leads.

@@ -10,13 +10,10 @@ extension ComputeService {
             memoryMiB: server.flavor.memoryMiB, rootDiskGiB: server.flavor.diskGiB)
         guest.ephemeralGiB = server.flavor.ephemeralGiB
         guest.swapMiB = server.flavor.swapMiB
-        guest.nics = server.ports.map {
-            GuestNIC(portID: $0.portID, mac: $0.mac, mtu: $0.mtu, addresses: $0.addresses.map(\.address))
-        }
+        guest.wire(server)
         guest.properties = server.imageProperties
         guest.extraSpecs = server.flavor.extraSpecs
         guest.numa = server.numa
-        guest.hostDevices = server.hostDevices
         guest.origin.flavorName = server.flavor.name
         guest.origin.flavorID = server.flavor.id
         guest.origin.userID = server.userID

@@ -9,12 +9,14 @@ enum HardwareBooks {
         let numa: GuestNUMA?
         let requests: [PCIRequest]
 
-        init?(_ flavor: FlavorSnapshot, image: [String: String], _ options: PCIOptions) throws(Fault) {
+        init?(
+            _ flavor: FlavorSnapshot, image: [String: String], cards: [PCIRequest] = [], _ options: PCIOptions
+        ) throws(Fault) {
             let wishes = GuestWishes(
                 vcpus: flavor.vcpus, memoryMiB: flavor.memoryMiB, flavorName: flavor.name,
                 extraSpecs: flavor.extraSpecs, properties: image)
             numa = try GuestNUMA(wishes)
-            requests = try PCIRequest.all(flavor.extraSpecs, options)
+            requests = try PCIRequest.all(flavor.extraSpecs, options) + cards
             if numa == nil, requests.isEmpty { return nil }
         }
     }
@@ -64,7 +66,9 @@ enum HardwareBooks {
         _ server: Server, _ flavor: FlavorSnapshot, _ host: ComputeHost, besides: String?, _ options: ComputeOptions,
         _ transaction: Transaction
     ) throws(Fault) -> HardwareLeft.Holding {
-        guard let need = try Need(flavor, image: server.imageProperties, options.pci) else {
+        guard
+            let need = try Need(flavor, image: server.imageProperties, cards: PCIRequest.cards(of: server), options.pci)
+        else {
             return HardwareLeft.Holding()
         }
         var books = Books()

@@ -104,7 +104,8 @@ extension HardwareLeft {
         for request in requests where !request.isMediated {
             for _ in 0..<request.count {
                 let fitting = free.indices.filter { at in
-                    request.specs.contains { spec in
+                    if let card = request.card { return card.fits(free[at]) }
+                    return request.specs.contains { spec in
                         spec.fits(free[at])
                             && (spec.policy != "required" || cells.isEmpty
                                 || free[at].cell.map(cells.contains) ?? false)
@@ -113,7 +114,10 @@ extension HardwareLeft {
                 let isNear = { (at: Int) in free[at].cell.map(cells.contains) ?? false }
                 guard let at = fitting.first(where: isNear) ?? fitting.first else { return nil }
                 let device = free.remove(at: at)
-                chosen.append(HostDevice(.pci, address: device.address, alias: request.alias))
+                // A function and its device exclude each other.
+                free.removeAll { $0.address == device.parent || $0.parent == device.address }
+                let alias = request.card == nil ? request.alias : nil
+                chosen.append(HostDevice(.pci, address: device.address, alias: alias, portID: request.portID))
             }
         }
         return chosen

@@ -68,6 +68,9 @@ struct PCIRequest: Sendable, Hashable {
     let specs: [PCIOptions.Alias]
     /// Whether parts of cards are meant, which are made when they are needed.
     var isMediated = false
+    /// The port that the device is to be the card of, and what it needs.
+    var portID: String?
+    var card: PortCard?
 
     static func all(
         _ extraSpecs: [String: String], _ options: PCIOptions

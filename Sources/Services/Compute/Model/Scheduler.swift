@@ -65,6 +65,10 @@ struct Scheduler {
         // Who forces a host by zone:host wants no filter's opinion (upstream's words: skip filters on forced host).
         if task.request.isForced == true { return [] }
         var filters = HostFilter.always + room.options.scheduler.filters.filter { $0.name != "AvailabilityZoneFilter" }
+        // Who needs devices is never sent where there are none, whichever filters the operator asks.
+        if context.need?.requests.isEmpty == false, !filters.contains(where: { $0.name == HostFilter.devices.name }) {
+            filters.append(HostFilter.devices)
+        }
         if case .rebuild = task.purpose { filters = filters.filter(\.runsOnRebuild) }
         for filter in filters {
             SchedulingRound.sift(&states, filter.name, &decision) { filter.judge($0, context) }
@@ -123,18 +127,12 @@ extension Scheduler {
             resources.rootRequired.insert("COMPUTE_IMAGE_TYPE_" + format.uppercased())
         }
         if task.purpose == .boot || task.purpose == .move {
-            var asked: [PortResources] = []
-            for id in task.ports {
-                guard let port = try await room.network.port(id, requestID: requestID),
-                    let wanted = PortResources(port.resourceRequest)
-                else { continue }
-                asked.append(wanted)
-            }
-            resources.add(asked)
+            resources.add(try await room.resources(ofPorts: task.ports, requestID: requestID))
         }
         var context = SchedulingContext(
             task: task, options: options, resources: resources, serviceDownTime: room.options.serviceDownTime)
-        context.need = try HardwareBooks.Need(task.flavor, image: task.imageProperties, room.options.pci)
+        context.need = try HardwareBooks.Need(
+            task.flavor, image: task.imageProperties, cards: task.cards, room.options.pci)
         context.group = try await ServerGroup.state(
             task.groupID, of: task.subjects[0].id, besides: task.subjects.map(\.id), room.database)
         for hint in ["same_host", "different_host"] {

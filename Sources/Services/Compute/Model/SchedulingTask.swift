@@ -36,6 +36,8 @@ struct SchedulingTask: Sendable {
     var purpose = Purpose.boot
     /// The ports that are there already, which may ask for something, too.
     var ports: [String] = []
+    /// Cards of the host's that ports must be.
+    var cards: [PCIRequest] = []
 
     init(
         subjects: [Subject], flavor: FlavorSnapshot, imageID: String?, imageProperties: [String: String],
@@ -57,6 +59,7 @@ struct SchedulingTask: Sendable {
         isVolumeBacked = servers[0].scheduling.isVolumeBacked ?? false
         let given = servers[0].requested.compactMap(\.portID)
         ports = given + servers[0].ports.map(\.portID).filter { !given.contains($0) }
+        cards = PCIRequest.cards(of: servers[0])
         for host in servers[0].scheduling.tried ?? [] { excluded[host] = "the server failed to start there" }
     }
 }

@@ -31,6 +31,8 @@ struct ServerPort: Codable, Sendable, Hashable {
     /// Whether Compute made the port and so deletes it with the server.
     var isOurs: Bool
     var tag: String?
+    /// What the port is when it is no tap.
+    var card: PortCard?
 }
 
 extension ServerPort: NestedReadable {
@@ -42,7 +44,7 @@ extension ServerPort: NestedReadable {
         else { return nil }
         self.init(
             portID: portID, networkID: networkID, label: label, mac: mac, mtu: Int(mtu), addresses: addresses,
-            isOurs: isOurs, tag: object["tag"]?.string)
+            isOurs: isOurs, tag: object["tag"]?.string, card: object["card"].flatMap(PortCard.init(json:)))
     }
 }
 
@@ -61,6 +63,8 @@ struct RequestedNetwork: Codable, Sendable, Hashable {
     var portID: String?
     var fixedIP: String?
     var tag: String?
+    /// What the port is when it is no tap.
+    var card: PortCard?
 }
 
 /// What was asked of the scheduler: hints, a zone, a named host.

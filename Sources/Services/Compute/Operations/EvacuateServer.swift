@@ -35,7 +35,7 @@ struct EvacuateServer: Operation {
         guard migration.status != .done else { return }
         guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
         let there = try site.room.hosts.find(dest)
-        try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
+        try await ServerWiring(site.room, requestID: site.requestID).bind(server.moved(by: migration), to: dest)
         try await VolumeJourney(site).prepare(server.id, for: dest)
         try await site.note(nil, .rebuildSpawning, migration)
         let guest = try await site.room.guest(for: server.moved(by: migration))

@@ -44,12 +44,9 @@ struct MovePlacing: Codable, Sendable {
         if isForced, let target {
             let host = try await site.database.one(
                 ComputeHost.self, "name = \(target) AND deleted_at IS NULL", or: .computeHostNotFound(target))
-            let amounts = ResourceRequest(
-                migration.newFlavor, image: server.imageProperties,
-                isVolumeBacked: server.isVolumeBacked
-            ).amounts
             let claim = PlacementClient.Claim(
-                consumer: server.id, allocations: [host.id: amounts], project: server.projectID, user: server.userID)
+                consumer: server.id, allocations: try await forced(site, server, migration, host),
+                project: server.projectID, user: server.userID)
             return (host, claim, nil)
         }
         let task = self.task(server, migration)
@@ -61,6 +58,27 @@ struct MovePlacing: Codable, Sendable {
             throw decision.fault
         }
         return (choice.host, claim, decision)
+    }
+
+    /// What is taken of a host that nobody was asked about. Where the server's ports take of parts of it, Placement
+    /// says which.
+    private func forced(
+        _ site: ComputeSite, _ server: Server, _ migration: ServerMigration, _ host: ComputeHost
+    ) async throws(Fault) -> PlacementClient.Way {
+        var resources = ResourceRequest(
+            migration.newFlavor, image: server.imageProperties, isVolumeBacked: server.isVolumeBacked)
+        let ports = try await site.room.resources(
+            ofPorts: SchedulingTask([server]).ports, requestID: site.requestID)
+        guard !ports.isEmpty else { return [host.id: resources.amounts] }
+        resources.add(ports)
+        let found = try await site.room.placement.candidates(
+            resources.query(limit: nil), requestID: site.requestID)
+        guard let way = found.ways[host.id]?.first else {
+            throw .badRequest(
+                "No valid host was found. Unable to move instance \(server.id) to host \(host.name). There is not "
+                    + "enough capacity on the host for the instance.")
+        }
+        return way
     }
 
     /// The question to the scheduler.

@@ -96,8 +96,8 @@ struct MoveServer: Operation {
         }
         try await site.note(nil, .resizeFinish, migration)
         let there = try site.mover(migration.dest)
-        if let dest = migration.dest, !migration.staysOnHost {
-            try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: dest)
+        if let dest = migration.dest, migration.rebinds {
+            try await ServerWiring(site.room, requestID: site.requestID).bind(server.moved(by: migration), to: dest)
         }
         let state = try await there.state(of: server.id)
         if state == .shutdown || state == .crashed {
@@ -137,8 +137,8 @@ struct MoveServer: Operation {
     private func unfinish(_ site: ComputeSite) async throws(Fault) {
         let migration = try await site.migration(migration)
         try await site.becomeOld(migration, .migrating)
-        guard !migration.staysOnHost else { return }
-        try await VolumeJourney(site).complete(server, at: nil)
+        if !migration.staysOnHost { try await VolumeJourney(site).complete(server, at: nil) }
+        guard migration.rebinds else { return }
         try await ServerWiring(site.room, requestID: site.requestID).bind(
             try await site.server(server), to: migration.source)
     }
@@ -217,6 +217,9 @@ extension Server {
 }
 
 extension ServerMigration {
+    /// Whether ports are told of another host, or of another device of the same.
+    var rebinds: Bool { !staysOnHost || (oldDevices + newDevices).contains { $0.portID != nil } }
+
     /// What is to be set of a server's place on its host, after the move or before it; nothing where nothing is booked,
     /// as by a move that began before places were.
     func place(isNew: Bool) throws(Fault) -> SQL {
@@ -231,10 +234,12 @@ extension ServerWiring {
     /// Binds a server's ports to another host.
     func bind(_ server: Server, to host: String) async throws(Fault) {
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID)
-        where port.host != host {
+        where port.host != host || server.hostDevices.contains(where: { $0.portID == port.id }) {
             let bound = try await room.network.updatePort(
                 port.id, ["binding:host_id": .string(host)], requestID: requestID)
-            try await allocate(bound, of: server.id)
+            var there = server
+            there.host = host
+            try await allocate(bound, of: there)
         }
     }
 }

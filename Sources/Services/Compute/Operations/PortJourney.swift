@@ -58,6 +58,8 @@ struct PortJourney {
             try await room.network.unbind(port, from: source, requestID: requestID)
         }
         // Those that were plugged in meanwhile, or by a network that knows no such bindings.
-        try await ServerWiring(room, requestID: requestID).bind(server, to: host)
+        let wiring = ServerWiring(room, requestID: requestID)
+        try await wiring.bind(server, to: host)
+        for port in try await ports(of: server.id) { try await wiring.allocate(port, of: server) }
     }
 }

@@ -29,6 +29,20 @@ struct PortResources: Sendable {
     }
 }
 
+extension ComputeService {
+    /// What ports ask of Placement, as far as they ask for anything.
+    func resources(ofPorts ids: [String], requestID: String) async throws(Fault) -> [PortResources] {
+        var asked: [PortResources] = []
+        for id in ids {
+            guard let port = try await network.port(id, requestID: requestID),
+                let wanted = PortResources(port.resourceRequest)
+            else { continue }
+            asked.append(wanted)
+        }
+        return asked
+    }
+}
+
 extension ResourceRequest {
     /// Classes that ports ask for, not flavors.
     static func isPorts(_ name: String) -> Bool { name.hasPrefix("NET_") }
@@ -37,8 +51,30 @@ extension ResourceRequest {
 extension ServerWiring {
     /// Tells a port which parts of its server's host it has been given (`binding:profile`). They are found by what the
     /// server holds, so it may be said again whenever the server holds something else.
-    func allocate(_ port: NetworkClient.Port, of server: String) async throws(Fault) {
-        guard let wanted = PortResources(port.resourceRequest) else { return }
+    func allocate(_ port: NetworkClient.Port, of server: Server) async throws(Fault) {
+        var profile = port.profile
+        if let wanted = PortResources(port.resourceRequest) {
+            profile["allocation"] = .object(try await providers(of: wanted, server.id))
+        }
+        if let device = server.hostDevices.first(where: { $0.portID == port.id }) {
+            for name in HostResources.PCIDevice.profileNames { profile[name] = nil }
+            for (name, value) in try await self.device(device, of: server).profile { profile[name] = value }
+        }
+        guard profile != port.profile else { return }
+        try await room.network.updatePort(port.id, ["binding:profile": .object(profile)], requestID: requestID)
+    }
+
+    private func device(_ device: HostDevice, of server: Server) async throws(Fault) -> HostResources.PCIDevice {
+        let host = try await room.database.first(
+            ComputeHost.self, "name = \(server.host ?? "") AND deleted_at IS NULL")
+        guard let found = host?.resources.pciDevices?.first(where: { $0.address == device.address }) else {
+            throw .conflict("PCI device \(device.address) not found on \(server.host ?? "").")
+        }
+        return found
+    }
+
+    /// The provider that each group of amounts is held of.
+    private func providers(of wanted: PortResources, _ server: String) async throws(Fault) -> JSONObject {
         var left = try await room.placement.holding(server, requestID: requestID)?.allocations ?? [:]
         var given = JSONObject()
         for group in wanted.groups {
@@ -53,17 +89,15 @@ extension ServerWiring {
                 break
             }
         }
-        var profile = port.profile
-        profile["allocation"] = .object(given)
-        guard profile != port.profile else { return }
-        try await room.network.updatePort(port.id, ["binding:profile": .object(profile)], requestID: requestID)
+        return given
     }
 
     /// What a port is that no server has.
     static func freed(_ port: NetworkClient.Port) -> JSON {
         var members: JSONObject = ["device_id": "", "device_owner": "", "binding:host_id": "", "dns_name": ""]
-        if port.profile["allocation"] != nil {
-            members["binding:profile"] = .object(JSONObject(port.profile.filter { $0.key != "allocation" }))
+        let ours = HostResources.PCIDevice.profileNames.union(["allocation"])
+        if port.profile.contains(where: { ours.contains($0.key) }) {
+            members["binding:profile"] = .object(JSONObject(port.profile.filter { !ours.contains($0.key) }))
         }
         return .object(members)
     }

@@ -34,7 +34,7 @@ struct ServerWiring {
             let port: NetworkClient.Port
             if let id = wish.portID {
                 port = try await room.network.updatePort(id, binding(server), requestID: requestID)
-                try await allocate(port, of: server.id)
+                try await allocate(port, of: server)
             } else if let at = made.firstIndex(where: { $0.networkID == wish.networkID }) {
                 port = try await room.network.updatePort(made.remove(at: at).id, binding(server), requestID: requestID)
             } else {
@@ -44,7 +44,8 @@ struct ServerWiring {
             ports.append(
                 ServerPort(
                     portID: port.id, networkID: port.networkID, label: network.name, mac: port.mac, mtu: network.mtu,
-                    addresses: ServerWiring.fixed(port), isOurs: wish.portID == nil, tag: wish.tag))
+                    addresses: ServerWiring.fixed(port), isOurs: wish.portID == nil, tag: wish.tag,
+                    card: PortCard(port, on: network)))
         }
         return ports
     }

@@ -82,10 +82,12 @@ struct RevertMove: Operation {
         let server = try await site.server(server)
         try await site.returnSource(migration)
         let here = try site.mover(migration.source)
+        if migration.rebinds {
+            try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
+        }
         if migration.staysOnHost {
             try await site.restore(try await site.room.guest(for: server), on: here)
         } else {
-            try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
             try await site.reconnect(server, on: here)
         }
         if migration.oldState == .active { try await site.wake(server.id, on: here) }

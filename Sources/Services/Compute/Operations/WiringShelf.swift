@@ -15,7 +15,9 @@ extension ServerWiring {
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID) {
             let bound = try await room.network.updatePort(
                 port.id, ["binding:host_id": .string(host)], requestID: requestID)
-            try await allocate(bound, of: server.id)
+            var there = server
+            there.host = host
+            try await allocate(bound, of: there)
         }
         return try await refresh(server)
     }

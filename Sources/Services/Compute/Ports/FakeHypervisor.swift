@@ -278,7 +278,9 @@ extension FakeHypervisor: GuestResizing {
             }
             guard spec.rootDiskGiB >= guest.spec.rootDiskGiB else { throw .diskShrinks(spec.server) }
             guestsByID[spec.server]?.spec = spec
-            guestsByID[spec.server]?.spec.nics = guest.spec.nics
+            guestsByID[spec.server]?.spec.nics = guest.spec.nics.map { nic in
+                spec.nics.first { $0.portID == nic.portID } ?? nic
+            }
         }
     }
 }

@@ -46,6 +46,10 @@ extension HostResources {
         /// The device that it is a function of.
         package var parent: String?
         package var physicalNetwork: String?
+        /// Which function of its device it is, and that one's address on the network, or its own.
+        package var functionNumber: Int?
+        package var parentMAC: String?
+        package var mac: String?
 
         package init(
             address: String, vendorID: String, productID: String, kind: Kind = .plain, cell: Int? = nil,

@@ -9,14 +9,15 @@ enum ServerCreate: Resource {
         .post("/servers", "Create servers", of: ServerDraft.from, allow: .member("servers:create"), create, status: 202)
     ]
 
-    static func create(_ request: Request, _ draft: ServerDraft) async throws(Fault) -> Reply {
+    static func create(_ request: Request, _ asked: ServerDraft) async throws(Fault) -> Reply {
         let room = request.compute
+        var draft = asked
         try draft.judge(request)
         let flavor = try await flavor(draft, request)
         let image = try await image(draft, flavor, request)
         let disks = try await ServerDisks.plan(draft, flavor, image, request)
         let key = try await keypair(draft, request)
-        try await networks(draft, request)
+        draft.networks = try await networks(draft, request)
         try await securityGroups(draft, request)
         if !disks.isVolumeBacked { try flavor.admitsZeroDisk(request, draft) }
         var scheduling = try await scheduling(draft, image, request)
@@ -166,11 +167,15 @@ extension ServerCreate {
     }
 
     /// Networks and ports must exist for the project; the project must have one when none is named.
-    private static func networks(_ draft: ServerDraft, _ request: Request) async throws(Fault) {
-        guard draft.networkMode != "none" else { return }
+    private static func networks(
+        _ draft: ServerDraft, _ request: Request
+    ) async throws(Fault) -> [RequestedNetwork] {
+        guard draft.networkMode != "none" else { return draft.networks }
+        var networks = draft.networks
         let network = request.compute.network
         let project = request.caller.projectID ?? ""
-        for id in draft.networks.compactMap(\.portID) {
+        for at in networks.indices {
+            guard let id = networks[at].portID else { continue }
             guard let port = try await network.port(id, requestID: request.id),
                 port.projectID == project || request.caller.has(role: "admin")
             else { throw .badRequest("Port id \(id) could not be found.") }
@@ -178,6 +183,10 @@ extension ServerCreate {
             guard !port.fixedIPs.isEmpty else {
                 throw .badRequest("Port \(id) requires a FixedIP in order to be used.")
             }
+            guard PortCard.kinds.contains(port.vnicType),
+                let found = try await network.network(port.networkID, requestID: request.id)
+            else { continue }
+            networks[at].card = PortCard(port, on: found)
         }
         let wanted = draft.networks.compactMap(\.networkID)
         let known = try await network.networks(for: project, requestID: request.id)
@@ -206,6 +215,7 @@ extension ServerCreate {
                 throw .noAllocation(project)
             }
         }
+        return networks
     }
 
     /// Groups named for the ports that Compute is to make must be there, each once.

@@ -14,7 +14,7 @@ struct ServerDraft: ProjectOwned, Asked {
     let keyName: String?
     let userData: String?
     let hasConfigDrive: Bool
-    let networks: [RequestedNetwork]
+    var networks: [RequestedNetwork]
     let networkMode: String?
     let securityGroups: [String]
     let scheduling: SchedulingRequest

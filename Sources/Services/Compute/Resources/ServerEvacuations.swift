@@ -89,7 +89,13 @@ struct LiveChecks {
 
     /// Devices do not travel with what is in them.
     static func refusal(_ server: Server) -> Fault? {
-        guard server.hostDevices.contains(where: { $0.portID == nil }) else { return nil }
+        guard server.hostDevices.contains(where: { $0.portID == nil }) else {
+            // The guest would have to let go of its cards and take others.
+            guard server.ports.contains(where: { $0.card != nil }) else { return nil }
+            return .badRequest(
+                "Migration pre-check error: Cannot live migrate VIF with related PCI, source and destination nodes do "
+                    + "not support the operation.")
+        }
         return .badRequest(
             "Migration pre-check error: This request does not explicitly request live-migratable devices.")
     }

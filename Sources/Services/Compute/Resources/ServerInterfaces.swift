@@ -122,6 +122,11 @@ extension ServerInterfaces {
                 port.projectID == server.projectID || request.caller.has(role: "admin")
             else { throw .notFound("Port id \(id) could not be found.") }
             guard port.deviceID.isEmpty else { throw .conflict("Port \(id) is still in use.") }
+            guard !PortCard.kinds.contains(port.vnicType) else {
+                throw .badRequest(
+                    "Attaching SR-IOV port \(id) to server \(server.id) is not supported. SR-IOV ports must be "
+                        + "specified during server creation.")
+            }
             return wish
         }
         let known = try await network.networks(for: server.projectID, requestID: request.id)

@@ -47,7 +47,11 @@ struct PortChange {
     private func bind(_ port: inout Port, _ transaction: Transaction) throws(Fault) {
         guard let host = members.host, host != port.host else { return }
         port.host = host
-        if !DeviceOwner.isOwn(port.deviceOwner) { port.status = "DOWN" }
+        if !DeviceOwner.isOwn(port.deviceOwner) {
+            // Of a whole card nobody tells, so it counts as up while it is bound.
+            let isWhole = port.vnicType == PortFunctions.whole && !host.isEmpty
+            port.status = isWhole ? "ACTIVE" : "DOWN"
+        }
         try settle(&port, transaction)
         try SubportRules.follow(port, transaction, request)
     }

@@ -234,7 +234,7 @@ extension PortBinding {
 
     private func write(_ view: inout View, _ port: Port, _ extra: Port.Extra) {
         view.put("host", host)
-        view.put("vif_type", port.isPlugged ? "ovs" : "unbound")
+        view.put("vif_type", port.vifType(extra))
         view.put("vnic_type", vnicType)
         view.put("status", status(of: port))
         view.put("profile", JSON.object(profile))

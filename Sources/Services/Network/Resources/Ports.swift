@@ -50,6 +50,8 @@ package struct Port: Noun {
         /// By port and by network.
         let policies: [String: String]
         let requests: [String: JSON]
+        /// The networks of those that are functions of cards.
+        let wires: [String: PortFunctions.Wire]
         let sees: (hints: Bool, trusted: Bool, request: Bool)
     }
 
@@ -114,7 +116,14 @@ extension Port: Resource {
         .other("binding:vif_type") { values in
             var kinds: [SQL] = []
             if values.contains("unbound") { kinds.append("host = ''") }
-            if values.contains("ovs") { kinds.append("host <> ''") }
+            let functions = PortFunctions.kinds.sorted()
+            if values.contains("ovs") { kinds.append("(host <> '' AND vnic_type NOT IN \(functions))") }
+            if values.contains("hw_veb") {
+                kinds.append("(host <> '' AND vnic_type IN \(functions.filter { $0 != PortFunctions.whole }))")
+            }
+            if values.contains("hostdev_physical") {
+                kinds.append("(host <> '' AND vnic_type = \(PortFunctions.whole))")
+            }
             return kinds.isEmpty ? "1 = 0" : kinds.joined(" OR ")
         },
         .other("security_groups") {
@@ -239,7 +248,8 @@ extension Port {
             binding: (sees("vif_type"), sees("vif_details"), sees("host_id"), sees("profile")),
             bridge: options.integrationBridge, domain: options.dnsDomain,
             trunks: trunks, policies: policies,
-            requests: try await ResourceRequests.all(request.database, rows, policies), sees: shown)
+            requests: try await ResourceRequests.all(request.database, rows, policies),
+            wires: try await PortFunctions.wires(request.database, rows), sees: shown)
     }
 
     package func write(_ view: inout View, _ extra: Extra) {
@@ -287,7 +297,7 @@ extension Port {
         view.put("binding:vnic_type", vnicType)
         if extra.binding.profile { view.put("binding:profile", JSON.object(shownProfile)) }
         if extra.binding.host { view.put("binding:host_id", host) }
-        if extra.binding.type { view.put("binding:vif_type", isPlugged ? "ovs" : "unbound") }
+        if extra.binding.type { view.put("binding:vif_type", vifType(extra)) }
         guard extra.binding.details else { return }
         view.nest("binding:vif_details") { if isPlugged { writeDetails(&$0, extra) } }
     }
@@ -305,6 +315,7 @@ extension Port {
 
     /// How a host plugs it.
     func writeDetails(_ view: inout View, _ extra: Extra) {
+        guard !isFunction else { return writeFunction(&view, extra) }
         view.put("port_filter", true)
         view.put("connectivity", "l2")
         view.put("bridge_name", extra.bridge)
