@@ -41,6 +41,7 @@ let package = Package(
         shim("CXmlSec", pkgConfig: "xmlsec1-openssl", apt: "libxmlsec1-dev"),
         shim("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         shim("CLDAP", pkgConfig: "ldap", apt: "libldap-dev"),
+        shim("CRabbitMQ", pkgConfig: "librabbitmq", apt: "librabbitmq-dev"),
         shim("CCrypt", pkgConfig: "libcrypt", apt: "libcrypt-dev"),
         shim("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         shim("CLinux", apt: "libc6-dev"),
@@ -82,6 +83,7 @@ let package = Package(
         driver("LoadBalancerHAProxy", "LoadBalancer"), driver("LoadBalancerOVN", "LoadBalancer", "OVSDB"),
         driver("IdentityLDAP", "Identity", "CLDAP"),
         driver("FederationSAML", "Identity", "CXmlSec"),
+        driver("BusRabbitMQ", "CRabbitMQ"),
         driver("ImageFiles", "Image", "CLinux", "COpenSSL"),
         driver("ImageHTTP", "Image"), driver("ImageS3", "Image"), driver("ImageObjectStore", "Image"),
         driver("ImageCeph", "Image", "CCeph"),
@@ -95,6 +97,7 @@ let package = Package(
                 "LoadBalancer", "LoadBalancerHAProxy", "LoadBalancerOVN",
                 "HypervisorLibvirt", "ImageFiles", "ImageHTTP", "ImageS3", "ImageObjectStore", "ImageCeph", "OVSDB",
                 "IdentityLDAP", "FederationSAML", "RoutingBIRD", "NamesDesignate",
+                "BusRabbitMQ",
             ],
             path: "Sources/apus", swiftSettings: strict),
 
@@ -130,6 +133,7 @@ let package = Package(
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),
         tests("RoutingBIRDTests", "RoutingBIRD", "Network", "Kernel"),
         tests("NamesDesignateTests", "NamesDesignate", "Network", "Kernel"),
+        tests("BusRabbitMQTests", "BusRabbitMQ", "Kernel", "CRabbitMQ"),
         tests("EnginesTests", "Engines", "Base"),
         tests("Tidy", "Base"),
     ]

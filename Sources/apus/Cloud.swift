@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import BusRabbitMQ
 import Clients
 import Compute
 import Engines
@@ -39,6 +40,7 @@ enum Cloud {
         LibvirtOptions.self, HostPartition.self,
         NetworkOptions.self, LoadBalancerOptions.self, PlacementOptions.self, ImportOptions.self,
         OVNOptions.self, BIRDOptions.self, DesignateOptions.self, EngineOptions.self,
+        RabbitMQOptions.self,
     ]
 
     /// Every table, kernel's and rooms'.

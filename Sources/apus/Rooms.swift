@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import BusRabbitMQ
 import Clients
 import Compute
 import Engines
@@ -38,6 +39,9 @@ struct Rooms: Sendable {
     let bandwidths: PlacementReporter
     /// What speaks BGP to the world outside.
     let advertiser: any RouteAdvertiser
+    /// Where notifications go beside the log; nil without a broker.
+    let bus: (any MessageBus)?
+    let identityNotifications: SentNotifications?
     /// Real guests' driver; nil with made-up hosts.
     let libvirt: LibvirtHypervisor?
 
@@ -58,13 +62,15 @@ struct Rooms: Sendable {
     init(_ ground: Ground) async throws(Fault) {
         let (database, clock, ids, log) = (ground.database, ground.clock, ground.ids, ground.log)
         let options = ground.settings.configuration
+        bus = RabbitMQBus(options[RabbitMQOptions.self], ids: ids)
+        let told = Rooms.identityNotifications(ground, bus)
+        identityNotifications = told.sent
         identity = try IdentityService(
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
             keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
             domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains),
             directories: LDAPOpener(options[LDAPOptions.self], chance: ids, log: log),
-            notifications: LoggedNotifications(
-                Log(sink: .file(ground.directory.path + "/log/audit.log"), level: .info, clock: clock)),
+            notifications: told.all,
             doors: try FederationFiles.doors(options[IdentityOptions.self].federation))
         placement = PlacementService(
             database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
@@ -101,6 +107,21 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
             caller: Rooms.caller("octavia"), providers: try Rooms.balancers(ground),
             certificates: Rooms.certificates(ground), options: options[LoadBalancerOptions.self])
+    }
+
+    /// Identity's: in a log of their own, on the bus, or both.
+    private static func identityNotifications(
+        _ ground: Ground, _ bus: (any MessageBus)?
+    ) -> (all: ManyNotifications, sent: SentNotifications?) {
+        let options = ground.settings.configuration[IdentityOptions.self].notifications
+        var all: [any Notifications] = []
+        if options.drivers.isLogged {
+            let file = Log.Sink.file(ground.directory.path + "/log/audit.log")
+            all.append(LoggedNotifications(Log(sink: file, level: .info, clock: ground.clock)))
+        }
+        let sent = bus.map { SentNotifications($0, topics: options.topics, log: ground.log) }
+        if let sent { all.append(sent) }
+        return (ManyNotifications(all), sent)
     }
 
     /// HAProxy beside the networks' own engines; in memory with a made-up network.
@@ -291,7 +312,8 @@ struct Rooms: Sendable {
             group.addTask { await ImageCacheKeeper(image).run() }
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
-            group.addTask { await NotificationRelay(compute).run() }
+            group.addTask { await NotificationRelay(compute, to: bus.map(SharedNotificationBus.init)).run() }
+            if let identityNotifications { group.addTask { await identityNotifications.run(compute.clock) } }
             group.addTask { await UsageAuditor(compute).run() }
             group.addTask { await HostKeeper(compute).run() }
             group.addTask { await MoveKeeper(compute).run() }

@@ -80,6 +80,38 @@ struct NotificationsTests {
             try await listening.events().suffix(2) == ["instance.create.start", "instance.create.end"])
     }
 
+    @Test("A bus that is away is asked again after a second, two, four, up to half a minute")
+    func backoff() {
+        var outage = Outage()
+        var now = Timestamp(microseconds: 0)
+        #expect(outage.isOver(now))
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            #expect(outage.goesOn(now) == (pause == 1))
+            #expect(!outage.isOver(now + .seconds(pause) - .milliseconds(1)))
+            now = now + .seconds(pause)
+            #expect(outage.isOver(now))
+        }
+        #expect(outage.end() && !outage.end())
+    }
+
+    @Test("After as many tries as an operator allows a notification is given up, the others are not")
+    func retries() async throws {
+        let clock = AdvancedClock()
+        let listening = try await ListeningCloud(clock: clock) { $0.notifications.retriesMax = 1 }
+        _ = try await listening.heard()
+        _ = try await listening.cloud.server()
+        let before = await listening.bus.messages.count
+        var outage = Outage()
+        await listening.bus.fail(2)
+        for _ in 0..<3 {
+            await listening.relay.attempt(&outage)
+            clock.advance(by: .seconds(60))
+        }
+        let events = await listening.bus.messages.dropFirst(before).map { $0.notification["event_type"]?.string }
+        #expect(
+            events == ["scheduler.select_destinations.end", "instance.create.start", "instance.create.end"])
+    }
+
     @Test("Nothing is written for nobody")
     func off() async throws {
         let cloud = try await ComputeCloud()

@@ -16,10 +16,21 @@ package struct NotificationRelay: Sendable {
     /// Runs until cancelled; not at all unless an operator asked for notifications.
     package func run() async {
         guard room.options.notifications.isOn else { return }
-        await room.clock.every(.seconds(1)) {
-            do throws(Fault) { try await pass() } catch {
-                room.log.warning("notifications wait", ["error": error.description])
+        var outage = Outage()
+        await room.clock.every(.seconds(1)) { await attempt(&outage) }
+    }
+
+    /// One pass, unless the bus was away a moment ago.
+    package func attempt(_ outage: inout Outage) async {
+        guard outage.isOver(room.clock.now()) else { return }
+        do throws(Fault) {
+            try await pass()
+            if outage.end() { room.log.info("notifications are taken again") }
+        } catch {
+            if outage.goesOn(room.clock.now()) {
+                room.log.warning("notifications wait for the bus", ["error": error.description])
             }
+            if let most = room.options.notifications.retriesMax, outage.failures > most { await giveUp(error) }
         }
     }
 
@@ -41,9 +52,45 @@ package struct NotificationRelay: Sendable {
         }
     }
 
+    /// The log has what the bus has: a line for each, once.
     private func tell(_ notice: Notice) async throws(Fault) {
         let message = try notice.message()
+        if let bus {
+            for topic in room.options.notifications.topics { try await bus.publish(message, topic: topic) }
+        }
+        guard room.options.notifications.drivers.isLogged else { return }
         room.log.info("notification", ["event_type": notice.event, "notification": message.text()])
-        for topic in room.options.notifications.topics { try await bus?.publish(message, topic: topic) }
+    }
+
+    /// Drops the oldest, which an operator said is not worth more tries.
+    private func giveUp(_ reason: Fault) async {
+        let oldest = try? await room.database.first(Notice.self, "1 = 1 ORDER BY number")
+        guard let oldest else { return }
+        room.log.error("a notification is given up", ["event_type": oldest.event, "error": reason.description])
+        _ = try? await room.database.delete(Notice.self, "number = \(oldest.number)")
+    }
+}
+
+/// How long something has not worked, and when to try again: after one second, two, four, up to half a minute.
+package struct Outage: Sendable {
+    package private(set) var failures = 0
+    private var next = Timestamp(microseconds: 0)
+    private static let pauseMax = 30
+
+    package init() {}
+
+    package func isOver(_ now: Timestamp) -> Bool { failures == 0 || now >= next }
+
+    /// Whether it has only begun.
+    package mutating func goesOn(_ now: Timestamp) -> Bool {
+        failures += 1
+        next = now + .seconds(min(1 << min(failures - 1, 10), Self.pauseMax))
+        return failures == 1
+    }
+
+    /// Whether there was one.
+    package mutating func end() -> Bool {
+        defer { failures = 0 }
+        return failures > 0
     }
 }

@@ -26,8 +26,18 @@ struct Notice: Record {
         return [
             "message_id": .string(id), "publisher_id": .string(publisher), "event_type": .string(event),
             "priority": .string(priority.rawValue), "payload": body,
-            "timestamp": .string(createdAt.iso8601Naive.replacing("T", with: " ")),
+            "timestamp": .string(createdAt.iso8601Naive.replacing("T", with: " ")), "context": context(body),
         ]
+    }
+
+    /// Who is behind it, as far as it is known.
+    private func context(_ body: JSON) -> JSON {
+        let about = body["nova_object.data"]
+        var context = JSONObject()
+        context["request_id"] = about?["request_id"] ?? .null
+        context["user_id"] = about?["action_initiator_user"] ?? .null
+        context["project_id"] = about?["action_initiator_project"] ?? .null
+        return .object(context)
     }
 }
 

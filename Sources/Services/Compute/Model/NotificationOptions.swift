@@ -15,6 +15,9 @@ package struct NotificationOptions: Options {
     /// Of upstream's two forms only the newer is spoken; the older one, its default, tells nothing here.
     package var isOn = false
     package var topics = ["versioned_notifications"]
+    package var drivers = NotificationDrivers()
+    /// How often a notification is tried again before it is given up; nil is for ever.
+    package var retriesMax: Int?
     package var stateChanges = StateChanges.none
     /// Whether volumes are told of with every server.
     package var hasDevices = false
@@ -39,7 +42,7 @@ package struct NotificationOptions: Options {
         let form = read.choice(
             "notification_format", of: ["both", "versioned", "unversioned"], default: "unversioned",
             help: "Which notifications are sent: only the versioned ones exist, so 'unversioned' sends none.")
-        isOn = form != "unversioned"
+        let isWanted = form != "unversioned"
         topics = read.list(
             "versioned_notifications_topics", default: topics, help: "Where versioned notifications are sent to.")
         let changes = read.choice(
@@ -48,5 +51,12 @@ package struct NotificationOptions: Options {
         stateChanges = StateChanges(rawValue: changes) ?? .none
         hasDevices = read.bool(
             "bdms_in_notifications", default: hasDevices, help: "Whether volumes are told of with every server.")
+        drivers = NotificationDrivers(&read)
+        isOn = isWanted && (drivers.isLogged || drivers.isSent)
+        let retries = read.int(
+            "retry", default: -1, in: -1...Int.max,
+            help: "How often a notification that the bus does not take is tried again before it is given up; -1 is for "
+                + "ever.")
+        retriesMax = retries < 0 ? nil : retries
     }
 }

@@ -6,6 +6,19 @@ package protocol NotificationBus: Sendable {
     func publish(_ notification: JSON, topic: String) async throws(Fault)
 }
 
+/// A bus that holds other services' messages as well: Compute's are in the exchange of its name.
+package struct SharedNotificationBus: NotificationBus {
+    private let bus: any MessageBus
+
+    package init(_ bus: any MessageBus) { self.bus = bus }
+
+    /// Listeners choose topics by their urgency, too.
+    package func publish(_ notification: JSON, topic: String) async throws(Fault) {
+        let priority = (notification["priority"]?.string ?? "info").lowercased()
+        try await bus.send(notification, exchange: "nova", topic: topic + "." + priority)
+    }
+}
+
 /// A bus that only remembers.
 package actor FakeNotificationBus: NotificationBus {
     package private(set) var messages: [(topic: String, notification: JSON)] = []

@@ -7,7 +7,9 @@ struct Auditor: Sendable {
     let options: NotificationOptions
 
     func tell(_ event: AuditEvent, _ call: EndedCall) async {
-        guard options.driver != .noop, !options.silenced.contains(event.topic) else { return }
+        guard options.drivers.isLogged || options.drivers.isSent, !options.silenced.contains(event.topic) else {
+            return
+        }
         let request = call.request
         let payload: JSON
         switch options.form {

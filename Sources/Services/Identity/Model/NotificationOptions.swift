@@ -4,12 +4,12 @@ package import Kernel
 /// What others are told of changes and logins.
 package struct NotificationOptions: Sendable {
     package enum Form: String, CaseIterable, Sendable { case basic, cadf }
-    package enum Driver: String, CaseIterable, Sendable { case log, noop }
 
     package var form = Form.cadf
     /// Event types that nobody is told of; authentication's end with their outcome.
     package var silenced = ["identity.authenticate.success", "identity.authenticate.pending"]
-    package var driver = Driver.log
+    package var drivers = NotificationDrivers()
+    package var topics = ["notifications"]
 
     package init() {}
 
@@ -23,8 +23,8 @@ package struct NotificationOptions: Sendable {
             "notification_opt_out", default: silenced,
             help: "Events that are not notified: identity.user.created, identity.authenticate.success. Empty, every "
                 + "login is told of too.")
-        read.section("oslo_messaging_notifications")
-        driver = read.choice(
-            "driver", default: driver, help: "Where Identity's notifications go: log/audit.log in the cloud's folder.")
+        drivers = NotificationDrivers(&read)
+        topics = read.list(
+            "topics", default: topics, help: "Where Identity's notifications are sent to; the log is log/audit.log.")
     }
 }

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What a stranger hears of a cloud: oslo.messaging's own listener on a real RabbitMQ, also after the broker was away.
+. "$(dirname "$0")/harness.sh"
+scenario notifications
+
+server=/usr/lib/rabbitmq/bin/rabbitmq-server
+[ -x "$server" ] || skip "RabbitMQ is not there: apt-get install rabbitmq-server"
+"$venv/bin/python" -c 'import oslo_messaging' 2> /dev/null || skip "oslo.messaging is not there: scripts/setup clients"
+
+offset=$(free_offset)
+port=$((3567 + offset)) distribution=$((3568 + offset)) mapper=$((3569 + offset))
+url=rabbit://guest:guest@127.0.0.1:$port/
+mkdir -p "$dir/mnesia" "$dir/rabbit-log"
+# A broker that finds no port mapper starts one that outlives it.
+epmd -address 127.0.0.1 -port "$mapper" < /dev/null > "$dir/epmd.log" 2>&1 &
+clouds+=("$!")
+
+start_broker() {
+    setsid env -i PATH="$PATH" LANG=C.UTF-8 HOME="$dir" RABBITMQ_CONF_ENV_FILE=/dev/null \
+        RABBITMQ_CONFIG_FILE="$dir/none" RABBITMQ_MNESIA_BASE="$dir/mnesia" RABBITMQ_LOG_BASE="$dir/rabbit-log" \
+        RABBITMQ_NODENAME="apus$port@localhost" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$port" \
+        RABBITMQ_DIST_PORT="$distribution" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$mapper" \
+        RABBITMQ_PID_FILE="$dir/rabbit.pid" RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +S 1" "$server" < /dev/null >> "$dir/rabbit.log" 2>&1 &
+    broker=$!
+    clouds+=("$broker")
+    eventually "the broker answers" bash -c "exec 3<> /dev/tcp/127.0.0.1/$port"
+}
+
+# listen EXCHANGE TOPIC: a listener; what it hears is in $dir/TOPIC.heard
+listen() {
+    "$venv/bin/python" "$top/Tests/Scenarios/notification-listener.py" "$url" "$1" "$2" \
+        < /dev/null >> "$dir/$2.heard" 2>> "$dir/listener.log" &
+    listener=$!
+    clouds+=("$listener")
+    eventually "somebody listens to $1" grep -q '"listening"' "$dir/$2.heard"
+}
+
+# hears SENTENCE TOPIC FILTER: within a minute a message came for which jq's filter holds
+hears() {
+    if wait_until "$limit" jq -es "any($3)" "$dir/$2.heard"; then
+        pass "$1"
+    else
+        miss "$1" "$(jq -c .event "$dir/$2.heard" | tail -n 20)"
+    fi
+}
+
+start_broker
+mkdir -p "$dir/cloud"
+cat > "$dir/cloud/apus.conf" << CONFIGURATION
+[notifications]
+notification_format = versioned
+[oslo_messaging_notifications]
+driver = log,messagingv2
+transport_url = $url
+CONFIGURATION
+start_cloud "$dir/cloud" "$offset" --hosts 2 || finish
+use_cloud "$dir/cloud"
+check "a flavor" openstack flavor create --ram 64 --disk 1 small -f json
+check "an image" openstack image create --disk-format raw --container-format bare --file /etc/hostname tiny -f json
+# Nobody listens yet: the queue keeps it.
+listen nova versioned_notifications
+listen keystone notifications
+hears "what nobody listened to is heard later" versioned_notifications '.event == "flavor.create"'
+check "a project is made" openstack project create ship -f json
+hears "Identity tells of it" notifications '.event == "identity.project.created" and
+    .payload.action == "created.project" and .publisher == "identity.apus"'
+
+check "a server is made" openstack server create web --flavor small --image tiny --nic none --wait -f json
+server_id=$(value .id)
+hears "instance.create.end is heard" versioned_notifications \
+    ".event == \"instance.create.end\" and .payload[\"nova_object.data\"].uuid == \"$server_id\""
+hears "in upstream's words" versioned_notifications \
+    '.event == "instance.create.end" and .payload["nova_object.name"] == "InstanceCreatePayload" and
+     (.publisher | startswith("nova-compute:")) and (.metadata.message_id | length == 36) and
+     (.context.request_id | startswith("req-")) and (.context.project_id | length > 0)'
+
+kill -9 "$broker"
+wait_until 20 sh -c "! kill -0 $broker"
+for child in $(pgrep -s "$broker"); do kill -9 "$child" 2> /dev/null; done
+check "without the broker the API answers as ever" openstack server stop web
+check "again" openstack server set --name net web
+eventually "and the server stops" sh -c "openstack server show net -f value -c status | grep -q SHUTOFF"
+eventually "the log says that notifications wait" grep -rq 'notifications wait for the bus' "$dir/cloud.out" "$dir/cloud/log"
+answer=$(cat "$dir/cloud.out" "$dir"/cloud/log/*.log 2> /dev/null | grep -c 'notifications wait for the bus')
+expect "once" '. == 1'
+start_broker
+hears "what happened meanwhile is heard when it is back" versioned_notifications '.event == "instance.power_off.end"'
+answer=$(jq -cs '[.[].event | select(startswith("instance.power_off"))]' "$dir/versioned_notifications.heard")
+expect "in its order" 'unique == ["instance.power_off.end", "instance.power_off.start"] and
+    .[0] == "instance.power_off.start"'
+stop_cloud "$cloud"
+finish
