@@ -91,7 +91,9 @@ struct Rooms: Sendable {
         meter = Rooms.meter(ground, ovn)
         names = try Rooms.names(ground)
         bandwidths = PlacementReporter(network, over: ground.transport, as: Rooms.caller("neutron"))
-        libvirt = Rooms.libvirt(ground)
+        let secrets = SealedSecrets(
+            database, key: try ground.directory.sealingKey(ids), clock: clock, chance: ids)
+        libvirt = Rooms.libvirt(ground, secrets)
         let hosts =
             libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) }
             ?? Rooms.fakes(ground.settings.up.hosts, ground.settings.configuration[HostPartition.self])
@@ -99,7 +101,7 @@ struct Rooms: Sendable {
         computing.consoleURL = ground.settings.url(Cloud.consolePort)
         compute = ComputeService(
             database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
-            caller: Rooms.caller("nova"), hosts: hosts, options: computing,
+            caller: Rooms.caller("nova"), hosts: hosts, options: computing, secrets: secrets,
             certificates: { [certificates = image.ports.certificates] id async throws(Fault) in
                 try await certificates.certificate(id)
             })
@@ -245,7 +247,7 @@ struct Rooms: Sendable {
         return HypervisorHosts(hosts)
     }
 
-    private static func libvirt(_ ground: Ground) -> LibvirtHypervisor? {
+    private static func libvirt(_ ground: Ground, _ secrets: any SecretStore) -> LibvirtHypervisor? {
         guard ground.settings.hypervisor == .libvirt, let engines = ground.engines else { return nil }
         let options = ground.settings.configuration[LibvirtOptions.self]
         var settings = options.settings(
@@ -274,7 +276,8 @@ struct Rooms: Sendable {
             database: String(engines.paths.switchDatabase.dropFirst("unix:".count)), pool: ground.pool)
         let pool = BlockingPool(name: "libvirt", threads: 8, queue: 1024)
         return LibvirtHypervisor(
-            settings, plug: plug, pool: pool, log: ground.log, probe: options.virtType == .auto ? probe : nil)
+            settings, plug: plug, pool: pool, log: ground.log, secrets: secrets,
+            probe: options.virtType == .auto ? probe : nil)
     }
 
     /// Opens the rooms for requests, each under its policy.

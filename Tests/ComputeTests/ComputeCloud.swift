@@ -14,6 +14,7 @@ struct ComputeCloud {
     let network: FakeNetwork
     let images: FakeImages
     let hosts: [String: FakeHypervisor]
+    let secrets: FakeSecretStore
     /// Nil in a cloud without Block storage.
     let storage: FakeBlockStorage?
 
@@ -35,6 +36,8 @@ struct ComputeCloud {
         }
         let other: any Service = storage.map { $0 as any Service } ?? neighbour ?? FakeNowhere()
         let (hosts, network, images, held) = (drivers, FakeNetwork(), FakeImages(), Held())
+        let secrets = FakeSecretStore()
+        self.secrets = secrets
         cloud = try await TestCloud(
             clock: clock, ids: ids, log: Log(sink: .stderr, level: .error, clock: MachineClock()),
             rooms: { _ in images }, { _ in network }, { _ in other },
@@ -44,7 +47,7 @@ struct ComputeCloud {
                     database: parts.database, clock: parts.clock, ids: parts.ids, log: parts.log,
                     queue: OperationQueue(database: parts.database, clock: parts.clock, ids: parts.ids),
                     transport: InProcess(parts.front), caller: .service(), hosts: HypervisorHosts(hosts),
-                    options: options,
+                    options: options, secrets: secrets,
                     certificates: { id async throws(Fault) in
                         guard let bytes = certificates[id] else { return try await ComputeService.noCertificate(id) }
                         return bytes

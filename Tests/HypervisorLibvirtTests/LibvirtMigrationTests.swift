@@ -170,7 +170,7 @@ struct LibvirtMigrationTests {
         }
     }
 
-    private func cable(_ first: PrivateLibvirt, _ second: PrivateLibvirt) throws {
+    func cable(_ first: PrivateLibvirt, _ second: PrivateLibvirt) throws {
         let (one, two) = (first.namespace.name, second.namespace.name)
         try Subprocess.check(
             ["ip", "-n", one, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", two])

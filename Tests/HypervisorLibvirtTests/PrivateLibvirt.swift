@@ -118,14 +118,16 @@ final class PrivateLibvirt: Sendable {
     /// A driver for this host: a new value is what a restarted process has.
     /// - Parameter address: where other hosts reach this one.
     func hypervisor(
-        address: String = "127.0.0.1", _ change: (inout LibvirtSettings) -> Void = { _ in }
+        address: String = "127.0.0.1", secrets: (any SecretStore)? = nil,
+        _ change: (inout LibvirtSettings) -> Void = { _ in }
     ) -> LibvirtHypervisor {
         var settings = LibvirtSettings(uri: uri, dataDirectory: data, accelerator: .tcg, hostName: "test")
         settings.hostIP = address
         change(&settings)
         return LibvirtHypervisor(
             settings,
-            plug: OpenVSwitchPlug(namespace: namespace.name, database: switchSocket, pool: pool), pool: pool)
+            plug: OpenVSwitchPlug(namespace: namespace.name, database: switchSocket, pool: pool), pool: pool,
+            secrets: secrets)
     }
 
     func vsctl(_ words: String...) -> [String] {

@@ -62,6 +62,8 @@ struct GuestDisk: Hashable {
     let path: String
     /// `qcow2` or `raw`, always stated: a format that is guessed from a guest's data is a way out of the guest.
     let format: String
+    /// The secret it is encrypted with, by id.
+    var key: String?
     /// How a rescue wants its disk.
     var rescue: GuestRescueDisk?
 
@@ -78,10 +80,23 @@ struct GuestDisk: Hashable {
                     "discard": isCDROM || style.discard == "none" ? nil : style.discard,
                     "iommu": style.isEncryptedMemory && bus == "virtio" ? "on" : nil,
                 ])
-            xml.element("source", ["file": path])
+            if let key {
+                xml.element("source", ["file": path]) { xml in xml.encryption(key) }
+            } else {
+                xml.element("source", ["file": path])
+            }
             xml.element("target", ["dev": target, "bus": bus])
             if isCDROM { xml.element("readonly") } else { style.limits.write(to: &xml) }
             if rescue?.isStable ?? false { xml.element("boot", ["order": "1"]) }
+        }
+    }
+}
+
+extension XMLWriter {
+    /// That a disk is encrypted, and with which secret of libvirt's.
+    mutating func encryption(_ key: String) {
+        element("encryption", ["format": "luks"]) { xml in
+            xml.element("secret", ["type": "passphrase", "uuid": key])
         }
     }
 }

@@ -6,7 +6,10 @@ internal import Kernel
 /// Disks that change hosts or sizes. Everything here blocks and runs on the pool.
 extension GuestFiles {
     /// The names of a guest's disk files, which are the same on every host.
-    private static let names: Set = ["disk", "disk.eph0", "disk.swap", "disk.iso", "disk.config"]
+    private static let names: Set = [
+        "disk", "disk.eph0", "disk.eph1", "disk.eph2", "disk.swap", "disk.iso", "disk.config", "disk.config.vfat",
+        "disk.eph0.luks", "disk.eph1.luks", "disk.eph2.luks", "disk.swap.luks",
+    ]
 
     /// A guest's disks by their files' names, with the size that the guest sees.
     static func named(in folder: GuestFolder) throws(Fault) -> [(name: String, disk: GuestDisk, size: Int64)] {
@@ -30,8 +33,12 @@ extension GuestFiles {
     }
 
     /// Writes a disk whole, without the image it stands on: the other host need not have that.
-    static func copy(_ disk: GuestDisk, to path: String) throws(Fault) {
-        if disk.format == "qcow2" {
+    static func copy(
+        _ disk: GuestDisk, to path: String, _ passphrase: EncryptedDisk.Passphrase?
+    ) throws(Fault) {
+        if let passphrase {
+            try EncryptedDisk.copy(disk.path, passphrase, to: path, passphrase)
+        } else if disk.format == "qcow2" {
             try Subprocess.check(
                 ["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", disk.path, path], timeout: .seconds(7200))
         } else {
@@ -40,8 +47,11 @@ extension GuestFiles {
     }
 
     /// An empty disk for what a guest that comes running brings with it.
-    static func await(_ name: String, bytes: Int64, at path: String) throws(Fault) {
+    static func await(
+        _ name: String, bytes: Int64, at path: String, _ passphrase: EncryptedDisk.Passphrase?
+    ) throws(Fault) {
         if FileSystem.exists(path) { return }
+        if let passphrase { return try EncryptedDisk.create(path, bytes: bytes, passphrase) }
         guard name == "disk" else { return try blank(path, bytes: bytes) }
         try Subprocess.check(["qemu-img", "create", "-q", "-f", "qcow2", path, "\(bytes)"], timeout: .seconds(60))
     }

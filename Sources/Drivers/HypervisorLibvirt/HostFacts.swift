@@ -8,8 +8,10 @@ package import Kernel
 // MARK: - What the host has
 
 extension LibvirtHypervisor {
+    private static let encryptionTraits = ["COMPUTE_EPHEMERAL_ENCRYPTION", "COMPUTE_EPHEMERAL_ENCRYPTION_LUKS"]
+
     package func resources() async throws(Fault) -> HostResources {
-        let settings = settings
+        let (settings, encrypts) = (settings, secrets != nil)
         let abilities = try await abilities.find(session, settings)
         return try await session.call { connection throws(Fault) in
             var node = virNodeInfo()
@@ -24,7 +26,7 @@ extension LibvirtHypervisor {
                 cpu: Self.cpu(capabilities, node), vcpus: Int(node.cpus), memoryMiB: Int(node.memory / 1024),
                 diskGiB: disk.totalGiB)
             host.cpu.features = abilities.features
-            host.traits = abilities.traits
+            host.traits = abilities.traits + (encrypts ? Self.encryptionTraits : [])
             host.numaCells = HostCells.read(capabilities, settings)
             host.pciDevices = settings.devices.devices()
             host.mediatedSources = settings.mediated.sources()

@@ -34,6 +34,8 @@ struct ImageCache: Sendable {
     }
 
     func base(for image: ImageSource) async throws(Fault) -> BaseImage {
+        // What is encrypted stays so: it is decrypted nowhere but in a guest.
+        let forcesRaw = forcesRaw && image.key == nil
         let format = !forcesRaw && (image.format == .qcow2 || image.format.isConverted) ? "qcow2" : "raw"
         let name = Self.fileName(image.id) + "_" + Self.fileName(image.checksum) + "." + format
         let path = "\(directory)/\(name)"
@@ -88,7 +90,7 @@ struct ImageCache: Sendable {
         // A raw image is what the guest sees, whatever its first bytes say, and is only ever opened as raw.
         if image.format != .raw && image.format != .iso { try DiskHeader.read(part).refuseReferences(image: image.id) }
         var finished = part
-        if image.format.isConverted || forcesRaw && image.format == .qcow2 {
+        if image.format.isConverted || forcesRaw && image.format == .qcow2 && image.key == nil {
             let format = forcesRaw ? "raw" : "qcow2"
             finished = part + "." + format
             defer { FileSystem.remove(part) }

@@ -17,6 +17,8 @@ package final class LibvirtHypervisor: Hypervisor {
     let images: ImageCache
     let relay = EventRelay()
     let abilities = HostAbilities()
+    /// Where the passphrases of encrypted disks are; nil on a host that encrypts none.
+    let secrets: (any SecretStore)?
     /// One change at a time per guest.
     let turnstile = Turnstile()
     private let probe: AcceleratorFinder?
@@ -26,8 +28,9 @@ package final class LibvirtHypervisor: Hypervisor {
     ///   nothing else should wait for. Nil takes what the settings say.
     package init(
         _ settings: LibvirtSettings, plug: any NetworkPlug, pool: BlockingPool, clock: any WallClock = MachineClock(),
-        log: Log = .silent, probe: AcceleratorFinder? = nil
+        log: Log = .silent, secrets: (any SecretStore)? = nil, probe: AcceleratorFinder? = nil
     ) {
+        self.secrets = secrets
         self.settings = settings
         self.probe = probe
         self.plug = plug
@@ -77,12 +80,13 @@ package final class LibvirtHypervisor: Hypervisor {
     ) async throws(Fault) {
         var base: BaseImage?
         if let image { base = try await self.base(for: image) }
+        let passphrases = try await passphrases(guest.diskKeys, image: image)
         let (settings, source) = (settings, base)
         try await pool.run { () throws(Fault) in
             for sockets in ["vnc", "serial", "spice"] {
                 try FileSystem.makeDirectory("\(settings.dataDirectory)/\(sockets)", mode: 0o700)
             }
-            try GuestFiles.make(guest, in: folder, on: source, keepsEphemeral: keepsEphemeral)
+            try GuestFiles.make(guest, in: folder, on: source, keepsEphemeral: keepsEphemeral, passphrases)
         }
         try await define(guest, in: folder)
     }
@@ -120,7 +124,7 @@ package final class LibvirtHypervisor: Hypervisor {
         let settings = probed
         return try await pool.run { () throws(Fault) in
             let cache = GuestFiles.canBypassCache(in: folder.path) ? "none" : "writeback"
-            let disks = GuestFiles.disks(in: folder, rescue: rescue)
+            let disks = GuestFiles.disks(in: folder, rescue: rescue, keys: guest.diskKeys)
             return try DomainXML(spec: guest, folder: folder, settings: settings, disks: disks, diskCache: cache).text()
         }
     }
@@ -131,6 +135,7 @@ package final class LibvirtHypervisor: Hypervisor {
             // The domain goes last but for its files: until then it tells a second attempt which ports are to be
             // removed.
             let outputs = settings.outputDirectory
+            let keys = try await diskKeys(of: server)
             let (nics, volumes) = try await session.call { connection throws(Fault) in
                 guard let domain = try Domain(server, on: connection) else { return ([GuestNIC](), [String]()) }
                 guard domain.isOurs else { throw .guestNotOurs(server) }
@@ -154,6 +159,7 @@ package final class LibvirtHypervisor: Hypervisor {
             }
             for volume in volumes { try await forgetSecret(of: volume) }
             let mediated = settings.mediated
+            try await lock(keys.values)
             try await pool.run { () throws(Fault) in
                 mediated.remove(MediatedDevices.noted(in: folder))
                 FileSystem.remove(folder.path)

@@ -9,8 +9,21 @@ extension LibvirtHypervisor: GuestImaging {
         try await snapshot(server, to: path, freeze: .none)
     }
 
-    func snapshot(_ server: String, to path: String, freeze: GuestFreeze) async throws(Fault) {
+    /// - Parameter key: the secret that the copy is encrypted with; an encrypted disk is not copied without one.
+    func snapshot(
+        _ server: String, to path: String, freeze: GuestFreeze, key: String? = nil
+    ) async throws(Fault) {
         let folder = try folder(of: server)
+        let own = try await diskKeys(of: server)["root"]
+        guard (own == nil) == (key == nil) else {
+            throw .conflict("The disk of \(server) is encrypted, and its copy would not be, or the other way round.")
+        }
+        var phrases: (own: EncryptedDisk.Passphrase, copy: EncryptedDisk.Passphrase)?
+        if let own, let key {
+            phrases = (try await passphrase(own), try await passphrase(key))
+            try await unlock([key])
+        }
+        let passphrases = phrases
         try await turnstile.pass(server) { () async throws(Fault) in
             let isRunning = try await session.call { connection throws(Fault) in
                 let domain = try Domain.ours(server, on: connection)
@@ -23,13 +36,18 @@ extension LibvirtHypervisor: GuestImaging {
                     return true
                 }
                 FileSystem.remove(path)
+                var flags: UInt32 = 0
+                if let passphrases, case .qcow2(let size, _, _) = try DiskHeader.read(folder.root) {
+                    try EncryptedDisk.create(path, bytes: size, passphrases.copy)
+                    flags = VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL.rawValue
+                }
                 let isFrozen = try domain.freeze(freeze)
                 defer { if isFrozen { domain.thaw() } }
-                let xml = Self.backup(of: disks, root: folder.root, to: path)
-                try domain.check(virDomainBackupBegin(domain.raw, xml, nil, 0), "begin to copy the disk of")
+                let xml = Self.backup(of: disks, root: folder.root, to: path, key: key)
+                try domain.check(virDomainBackupBegin(domain.raw, xml, nil, flags), "begin to copy the disk of")
                 return true
             }
-            guard isRunning else { return try await copyStopped(folder, to: path) }
+            guard isRunning else { return try await copyStopped(folder, to: path, passphrases) }
             do throws(Fault) { try await waitForCopy(of: server) } catch {
                 _ = try? await session.call { connection throws(Fault) in
                     _ = virDomainAbortJob(try Domain.ours(server, on: connection).raw)
@@ -39,9 +57,15 @@ extension LibvirtHypervisor: GuestImaging {
         }
     }
 
-    private func copyStopped(_ folder: GuestFolder, to path: String) async throws(Fault) {
+    private func copyStopped(
+        _ folder: GuestFolder, to path: String,
+        _ passphrases: (own: EncryptedDisk.Passphrase, copy: EncryptedDisk.Passphrase)?
+    ) async throws(Fault) {
         try await pool.run { () throws(Fault) in
             FileSystem.remove(path)
+            if let passphrases {
+                return try EncryptedDisk.copy(folder.root, passphrases.own, to: path, passphrases.copy)
+            }
             _ = try Subprocess.check(
                 ["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", folder.root, path],
                 timeout: .seconds(3600))
@@ -81,7 +105,9 @@ extension LibvirtHypervisor: GuestImaging {
         return UInt32(bitPattern: facts.type) == VIR_DOMAIN_JOB_NONE.rawValue ? nil : facts.type
     }
 
-    private static func backup(of disks: [XMLElement], root: String, to path: String) -> String {
+    private static func backup(
+        of disks: [XMLElement], root: String, to path: String, key: String?
+    ) -> String {
         var xml = XMLWriter()
         xml.element("domainbackup", ["mode": "push"]) { xml in
             xml.element("disks") { xml in
@@ -95,7 +121,7 @@ extension LibvirtHypervisor: GuestImaging {
                     }
                     xml.element("disk", ["name": name, "backup": "yes", "type": "file"]) { xml in
                         xml.element("driver", ["type": "qcow2"])
-                        xml.element("target", ["file": path])
+                        xml.element("target", ["file": path]) { xml in if let key { xml.encryption(key) } }
                     }
                 }
             }
@@ -135,9 +161,8 @@ extension LibvirtHypervisor: GuestResizing {
             var resized = guest
             // The domain knows which ports the guest has; the description knows their addresses.
             resized.nics = nics.map { nic in guest.nics.first { $0.portID == nic.portID } ?? nic }
-            try await pool.run { () throws(Fault) in
-                try GuestFiles.grow(folder, to: guest)
-            }
+            let passphrases = try await passphrases(guest.diskKeys)
+            try await pool.run { () throws(Fault) in try GuestFiles.grow(folder, to: guest, passphrases) }
             try await define(resized, in: folder)
         }
     }

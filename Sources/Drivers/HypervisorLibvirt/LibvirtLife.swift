@@ -36,7 +36,10 @@ extension LibvirtHypervisor: GuestRescue {
             var base: BaseImage?
             if let image { base = try await self.base(for: image) }
             let source = base
-            try await pool.run { () throws(Fault) in try GuestFiles.makeRescue(guest, in: folder, on: source) }
+            let passphrases = try await passphrases(guest.diskKeys, image: image)
+            try await pool.run { () throws(Fault) in
+                try GuestFiles.makeRescue(guest, in: folder, on: source, passphrases)
+            }
             var rescued = guest
             rescued.nics = try await nics(of: guest)
             try await define(rescued, in: folder, rescue: disk)
@@ -88,13 +91,20 @@ extension LibvirtHypervisor: GuestSnapshots {
     }
 
     package func takeSnapshot(_ name: String, of server: String, freeze: GuestFreeze) async throws(Fault) {
+        try await takeSnapshot(name, of: server, freeze: freeze, as: nil)
+    }
+
+    /// - Parameter key: the secret that the copy of an encrypted disk is encrypted with.
+    func takeSnapshot(
+        _ name: String, of server: String, freeze: GuestFreeze, as key: String?
+    ) async throws(Fault) {
         let (path, folder) = (try path(of: name), settings.dataDirectory + "/snapshots")
         let isThere = try await pool.run { () throws(Fault) in
             try FileSystem.makeDirectory(folder, mode: 0o700)
             return FileSystem.exists(path)
         }
         guard !isThere else { return }
-        try await snapshot(server, to: path + ".part", freeze: freeze)
+        try await snapshot(server, to: path + ".part", freeze: freeze, key: key)
         try await pool.run { () throws(Fault) in
             guard rename(path + ".part", path) == 0 else { throw SystemError.fault("Cannot rename \(path).part") }
         }

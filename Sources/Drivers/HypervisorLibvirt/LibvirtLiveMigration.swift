@@ -25,6 +25,9 @@ extension LibvirtHypervisor: GuestLiveMigration {
                 try FileSystem.makeDirectory(settings.dataDirectory + "/vnc", mode: 0o700)
                 try FileSystem.makeDirectory(folder.path, mode: 0o700)
             }
+            let passphrases = try await passphrases(guest.diskKeys)
+            try await unlock(
+                disks.compactMap { GuestFiles.keyName(ofFile: $0.name) }.compactMap { guest.diskKeys[$0] })
             for disk in disks {
                 guard let path = GuestFiles.place(disk.name, in: folder) else {
                     throw .internalError("The disk '\(disk.name)' of \(guest.server) is of no kind that is known here.")
@@ -34,8 +37,9 @@ extension LibvirtHypervisor: GuestLiveMigration {
                     let isThere = try await pool.run { () throws(Fault) in FileSystem.exists(path) }
                     if !isThere { try await disk.fetch(path) }
                 } else {
+                    let passphrase = GuestFiles.keyName(ofFile: disk.name).flatMap { passphrases.disks[$0] }
                     try await pool.run { () throws(Fault) in
-                        try GuestFiles.await(disk.name, bytes: disk.size, at: path)
+                        try GuestFiles.await(disk.name, bytes: disk.size, at: path, passphrase)
                     }
                 }
             }

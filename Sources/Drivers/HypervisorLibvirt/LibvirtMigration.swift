@@ -7,10 +7,14 @@ extension LibvirtHypervisor: GuestMigration {
     package func disks(of server: String) async throws(Fault) -> [MovingDisk] {
         let (folder, pool) = (try folder(of: server), pool)
         try await session.call { connection throws(Fault) in _ = try Domain.ours(server, on: connection) }
+        let keys = try await diskKeys(of: server)
+        let passphrases = try await passphrases(keys)
         let named = try await pool.run { () throws(Fault) in try GuestFiles.named(in: folder) }
         return named.map { name, disk, size in
-            MovingDisk(name: name, size: size) { path async throws(Fault) in
-                try await pool.run { () throws(Fault) in try GuestFiles.copy(disk, to: path) }
+            // There it is encrypted with what it is encrypted with here.
+            let passphrase = GuestFiles.keyName(ofFile: name).flatMap { passphrases.disks[$0] }
+            return MovingDisk(name: name, size: size) { path async throws(Fault) in
+                try await pool.run { () throws(Fault) in try GuestFiles.copy(disk, to: path, passphrase) }
             }
         }
     }

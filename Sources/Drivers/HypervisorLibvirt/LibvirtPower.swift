@@ -85,6 +85,7 @@ extension LibvirtHypervisor {
         for nic in nics { try await plug.plug(nic) }
         let (mediated, folder) = (settings.mediated, try folder(of: server))
         try await pool.run { () throws(Fault) in try mediated.make(MediatedDevices.noted(in: folder)) }
+        try await unlock(try await diskKeys(of: server).values)
         try await onDomain(server) { domain throws(Fault) in
             guard !domain.isActive else { return }
             try domain.check(virDomainCreate(domain.raw), "start")

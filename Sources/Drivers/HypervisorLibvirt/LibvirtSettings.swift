@@ -104,7 +104,8 @@ struct GuestFolder: Sendable, Hashable {
     }
 
     var root: String { path + "/disk" }
-    var ephemeral: String { path + "/disk.eph0" }
+    var ephemeral: String { ephemeral(0) }
+    func ephemeral(_ number: Int) -> String { path + "/disk.eph\(number)" }
     var swap: String { path + "/disk.swap" }
     var installer: String { path + "/disk.iso" }
     var configDrive: String { path + "/disk.config" }

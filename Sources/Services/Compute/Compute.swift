@@ -21,7 +21,7 @@ package final class ComputeService: Service {
             ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
             OldConsoles.self, VolumeProxy.self, AggregateImages.self,
-            AssistedSnapshots.self, Notice.self,
+            AssistedSnapshots.self, Notice.self, DiskKey.self,
             ServerRebuild.self, ServerRescue.self, ServerImages.self, ServerShelving.self, DeferredDelete.self,
             ServerMigration.self, ServerMoves.self, ServerEvacuations.self, LiveMigrations.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,
@@ -52,6 +52,8 @@ package final class ComputeService: Service {
     /// The machines of this process by name; the ones elsewhere are reached through their agents.
     package let hosts: HypervisorHosts
 
+    /// What servers' disks are encrypted with.
+    let secrets: any SecretStore
     /// Certificates by id, as a key manager has them: images' signatures are verified by them.
     let certificates: @Sendable (_ id: String) async throws(Fault) -> [UInt8]
 
@@ -63,6 +65,7 @@ package final class ComputeService: Service {
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, queue: OperationQueue,
         transport: any Transport, caller: Caller, hosts: HypervisorHosts, options: ComputeOptions,
+        secrets: any SecretStore = FakeSecretStore(),
         certificates: @escaping @Sendable (_ id: String) async throws(Fault) -> [UInt8] = ComputeService.noCertificate
     ) {
         self.database = database
@@ -73,6 +76,7 @@ package final class ComputeService: Service {
         self.options = options
         self.hosts = hosts
         self.certificates = certificates
+        self.secrets = secrets
         self.caller = caller
         vendorServices = HTTPClient(threads: 2, queue: 64, authorities: options.metadata.vendorAuthorities)
         images = ImageClient(over: transport, as: caller)

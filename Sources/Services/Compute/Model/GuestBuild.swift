@@ -21,6 +21,7 @@ extension ComputeService {
         guest.origin.imageID = server.imageID ?? ""
         guest.origin.createdAt = server.createdAt
         try await addDisks(of: server, to: &guest)
+        try await addKeys(to: &guest)
         if server.hasConfigDrive || options.metadata.forcesDrive
             || server.imageProperties["img_config_drive"] == "mandatory"
         {

@@ -32,7 +32,6 @@ package struct GuestFeatures: Sendable, Hashable {
     package let randomness: Randomness?
     package let videoMiB: Int
     package let isHypervisorHidden: Bool
-    package let isLocalDiskEncrypted: Bool
 
     /// - Parameter machine: the machine type that the host gives when the image does not say.
     package init(_ wishes: GuestWishes, machine: String? = nil) throws(Fault) {
@@ -53,7 +52,6 @@ package struct GuestFeatures: Sendable, Hashable {
         isHypervisorHidden =
             GuestWishes.isTrue(wishes.spec("hide_hypervisor_id") ?? wishes.spec("hw:hide_hypervisor_id") ?? "")
             || GuestWishes.isTrue(wishes.property("img_hide_hypervisor_id") ?? "")
-        isLocalDiskEncrypted = try wishes.agreedTruth("ephemeral_encryption") ?? false
     }
 
     /// What the API refuses before anything is made, in upstream's order (`_validate_flavor_image_nostatus`).
@@ -72,6 +70,7 @@ package struct GuestFeatures: Sendable, Hashable {
         _ = try GuestNUMA(wishes)
         _ = try tpm(wishes)
         _ = try GuestFirmware(wishes, machine: nil)
+        try DiskEncryption.check(wishes)
     }
 }
 

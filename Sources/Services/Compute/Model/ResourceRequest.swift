@@ -180,6 +180,8 @@ extension ResourceRequest {
         }
         if isTrue(wish("hw:ephemeral_encryption", "hw_ephemeral_encryption")) {
             rootRequired.insert("COMPUTE_EPHEMERAL_ENCRYPTION")
+            let format = wish("hw:ephemeral_encryption_format", "hw_ephemeral_encryption_format")
+            if !format.isEmpty { rootRequired.insert("COMPUTE_EPHEMERAL_ENCRYPTION_" + format.uppercased()) }
         }
     }
 

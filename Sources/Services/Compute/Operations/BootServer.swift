@@ -163,14 +163,16 @@ extension ComputeSite {
     /// The server's image, fetched through Image's API when the host does not have it yet.
     func imageSource(_ server: Server) async throws(Fault) -> ImageSource? {
         guard let id = server.imageID, !server.isVolumeBacked else { return nil }
-        return try await imageSource(of: id, isVerified: true, trusted: server.trustedCertificates)
+        return try await imageSource(
+            of: id, for: server.projectID, isVerified: true, trusted: server.trustedCertificates)
     }
 
     /// - Parameters:
+    ///   - project: whose server reads it; nil when it is only fetched.
     ///   - isVerified: whether it must be signed where the operator wants it, which images of our own making are not.
     ///   - trusted: the certificates that its signature must lead to.
     func imageSource(
-        of id: String, isVerified: Bool = false, trusted: [String]? = nil
+        of id: String, for project: String?, isVerified: Bool = false, trusted: [String]? = nil
     ) async throws(Fault) -> ImageSource {
         guard let image = try await room.images.find(id, requestID: requestID) else {
             throw .notFound("Image \(id) could not be found.")
@@ -194,6 +196,10 @@ extension ComputeSite {
             try await images.download(id, requestID: requestID) { bytes async throws(Fault) in try file.append(bytes) }
             try file.finish()
         }
+        source.key =
+            if let project {
+                try await room.secret(of: image, for: project)
+            } else { image.guestProperties[DiskEncryption.secretProperty] }
         if let proof {
             source.prove = { () async throws(Fault) in try await proof.read(id, images, requestID: requestID) }
         }

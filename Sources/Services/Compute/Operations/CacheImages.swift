@@ -22,7 +22,7 @@ struct CacheImages: Operation {
                 continue
             }
             do throws(Fault) {
-                try await keeper.keep(try await site.imageSource(of: image, isVerified: true))
+                try await keeper.keep(try await site.imageSource(of: image, for: nil, isVerified: true))
                 cached.append(image)
             } catch {
                 site.room.log.warning(

@@ -71,10 +71,12 @@ struct DeleteServer: Operation {
         try await site.room.placement.release(server, requestID: site.requestID)
     }
 
-    /// A shelved server's disk is an image that nobody needs any more.
+    /// A shelved server's disk is an image that nobody needs any more; nor does anybody need what its disks were
+    /// encrypted with.
     private func forgetImage(_ site: ComputeSite) async throws(Fault) {
+        try await site.room.forgetKeys(of: server)
         guard let image = try await site.server(server).shelvedImage else { return }
-        try await site.room.images.delete(image, requestID: site.requestID)
+        try await site.room.deleteImage(image, requestID: site.requestID)
     }
 
     private func forget(_ site: ComputeSite) async throws(Fault) {

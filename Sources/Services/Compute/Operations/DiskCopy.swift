@@ -15,8 +15,19 @@ struct DiskCopy: Sendable {
         await site.context.report(0.1, "copying the disk")
         try await site.mark(server, copying)
         let row = try await site.server(server)
-        let host = try site.ability((any GuestSnapshots).self, of: row, to: "snapshot")
-        try await host.takeSnapshot(image, of: server, freeze: GuestFreeze(properties: row.imageProperties))
+        let freeze = GuestFreeze(properties: row.imageProperties)
+        guard let key = try await site.room.imageKey(for: image, of: row) else {
+            let host = try site.ability((any GuestSnapshots).self, of: row, to: "snapshot")
+            return try await host.takeSnapshot(image, of: server, freeze: freeze)
+        }
+        // What the image is must stand in it before it is whole.
+        let about = [
+            "hw_ephemeral_encryption": "True", "hw_ephemeral_encryption_format": "luks",
+            DiskEncryption.secretProperty: key,
+        ]
+        try await site.room.images.set(about, of: image, requestID: site.requestID)
+        let host = try site.ability((any EncryptedDisks).self, of: row, to: "snapshot")
+        try await host.takeSnapshot(image, of: server, freeze: freeze, key: key)
     }
 
     /// Streams the copy into the image, unless a run before this one has.
@@ -47,6 +58,6 @@ struct DiskCopy: Sendable {
 
     /// Deletes the image, whole or not.
     func discard(_ site: ComputeSite) async throws(Fault) {
-        try await site.room.images.delete(image, requestID: site.requestID)
+        try await site.room.deleteImage(image, requestID: site.requestID)
     }
 }

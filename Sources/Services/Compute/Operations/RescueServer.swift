@@ -35,7 +35,7 @@ struct RescueServer: Operation {
             let found = try await site.room.images.find(image, requestID: site.requestID)
             guest.properties = found?.guestProperties ?? [:]
             source = try await site.imageSource(
-                of: image, isVerified: true, trusted: row.trustedCertificates)
+                of: image, for: row.projectID, isVerified: true, trusted: row.trustedCertificates)
         }
         let disk = GuestRescueDisk(properties: guest.properties)
         // With the guest's own disks where they were, its own image says how they are attached.

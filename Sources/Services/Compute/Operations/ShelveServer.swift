@@ -55,7 +55,7 @@ struct ShelveServer: Operation {
     func succeeded(_ site: ComputeSite) async throws(Fault) {
         // One of before, of a server that an administrator declared to be active, would be nobody's.
         if let old = try await site.server(server).shelvedImage, old != image {
-            try await site.room.images.delete(old, requestID: site.requestID)
+            try await site.room.deleteImage(old, requestID: site.requestID)
         }
         let (id, queue, requestID, now) = (server, site.room.queue, site.requestID, site.clock.now())
         let leaves = leavesHost

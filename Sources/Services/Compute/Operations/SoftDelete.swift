@@ -65,7 +65,7 @@ struct RestoreServer: Operation {
     /// It may have been shelved when it was deleted: it comes back running, and its image serves no purpose.
     private func forgetImage(_ site: ComputeSite) async throws(Fault) {
         guard let image = try await site.server(server).shelvedImage else { return }
-        try await site.room.images.delete(image, requestID: site.requestID)
+        try await site.room.deleteImage(image, requestID: site.requestID)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

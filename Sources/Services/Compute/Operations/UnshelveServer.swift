@@ -84,7 +84,7 @@ struct UnshelveServer: Operation {
         try await site.mark(server, .spawning)
         let row = try await site.server(server)
         var image: ImageSource?
-        if let id = row.shelvedImage { image = try await site.imageSource(of: id) }
+        if let id = row.shelvedImage { image = try await site.imageSource(of: id, for: row.projectID) }
         let host = try site.hypervisor(of: row)
         try await ServerVolumes(site).connect(row)
         try await site.bringKernel(of: row, to: host)
@@ -111,7 +111,7 @@ struct UnshelveServer: Operation {
     /// The disk is the server's own again; its image served its purpose.
     private func forgetImage(_ site: ComputeSite) async throws(Fault) {
         guard let image = try await site.server(server).shelvedImage else { return }
-        try await site.room.images.delete(image, requestID: site.requestID)
+        try await site.room.deleteImage(image, requestID: site.requestID)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

@@ -37,7 +37,7 @@ extension FakeHypervisor: GuestRescue {
     package func rescueDisk(of server: String) -> GuestRescueDisk? { guestsByID[server]?.rescue }
 }
 
-extension FakeHypervisor: GuestSnapshots {
+extension FakeHypervisor: EncryptedDisks {
     package func takeSnapshot(_ name: String, of server: String, freeze: GuestFreeze) async throws(Fault) {
         try await change { () throws(Fault) in
             guard snapshots[name] == nil else { return }
@@ -48,6 +48,13 @@ extension FakeHypervisor: GuestSnapshots {
             }
             snapshots[name] = Self.emptyDisk(bytes: max(1, guest.spec.rootDiskGiB) << 30)
         }
+    }
+
+    package func takeSnapshot(
+        _ name: String, of server: String, freeze: GuestFreeze, key: String
+    ) async throws(Fault) {
+        try await takeSnapshot(name, of: server, freeze: freeze)
+        snapshotKeys[name] = key
     }
 
     package func readSnapshot(_ name: String) throws(Fault) -> GuestSnapshot {

@@ -41,6 +41,10 @@ package actor FakeHypervisor: Hypervisor {
     var guestsByID: [String: Guest] = [:]
     /// Copies of disks by name.
     var snapshots: [String: [UInt8]] = [:]
+    /// The secrets of those that are encrypted, by id.
+    package internal(set) var snapshotKeys: [String: String] = [:]
+    /// What the guests booted last was encrypted with, by image.
+    package private(set) var imageKeys: [String: String] = [:]
     /// Guests as they were before they were resized.
     var kept: [String: Guest] = [:]
     var departures: [String: Departure] = [:]
@@ -82,6 +86,7 @@ package actor FakeHypervisor: Hypervisor {
 
     package func boot(_ spec: GuestSpec, image: ImageSource?) async throws(Fault) {
         try await image?.prove?()
+        if let image { imageKeys[image.id] = image.key }
         try await change { () throws(Fault) in
             if let guest = guestsByID[spec.server] {
                 guard guest.isOurs else { throw Fault.guestNotOurs(spec.server) }
@@ -361,9 +366,11 @@ extension HostResources {
     package static func fake(
         _ name: String = "fake", vcpus: Int = 64, memoryMiB: Int = 262_144, diskGiB: Int = 4096
     ) -> HostResources {
-        HostResources(
+        var host = HostResources(
             hostName: name, hypervisorType: "fake", hypervisorVersion: 1_000_000, hostIP: "127.0.0.1",
             cpu: CPU(vendor: "Apus", model: "fake", cores: vcpus), vcpus: vcpus, memoryMiB: memoryMiB, diskGiB: diskGiB)
+        host.traits = ["COMPUTE_EPHEMERAL_ENCRYPTION", "COMPUTE_EPHEMERAL_ENCRYPTION_LUKS"]
+        return host
     }
 }
 

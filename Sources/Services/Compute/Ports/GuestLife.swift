@@ -54,6 +54,12 @@ package protocol GuestSnapshots: Sendable {
     func dropSnapshot(_ name: String) async throws(Fault)
 }
 
+/// The ability to encrypt guests' local disks, and copies of them, with secrets that are known by their ids.
+package protocol EncryptedDisks: GuestSnapshots {
+    /// Copies an encrypted root disk as `takeSnapshot` copies a plain one; the copy has a secret of its own.
+    func takeSnapshot(_ name: String, of server: String, freeze: GuestFreeze, key: String) async throws(Fault)
+}
+
 /// How much a snapshot wants of the guest's agent.
 package enum GuestFreeze: String, Sendable, Hashable, Codable {
     case none, wished, needed

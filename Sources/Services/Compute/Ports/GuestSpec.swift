@@ -31,6 +31,9 @@ package struct GuestSpec: Sendable, Hashable, Codable {
     package var numa: GuestNUMA?
     /// Devices of the host that the guest has for itself.
     package var hostDevices: [HostDevice] = []
+    /// The secrets that local disks are encrypted with, by id, under the disks' names: `root`, `ephemeral0`, `swap`,
+    /// `rescue`. Empty of a guest whose disks are plain.
+    package var diskKeys: [String: String] = [:]
     package var origin = GuestOrigin()
 
     package init(
@@ -133,6 +136,8 @@ package struct ImageSource: Sendable {
     package let format: Format
     /// The size in bytes that a complete download has, when it is known.
     package let size: Int?
+    /// The secret that the bytes are encrypted with (LUKS in qcow2), by id.
+    package var key: String?
     /// Writes the image's bytes to a file that does not exist yet.
     package let fetch: @Sendable (_ path: String) async throws(Fault) -> Void
     /// Reads all bytes and throws when they are not as they were signed, for hosts that keep none: `fetch` does the

@@ -35,6 +35,7 @@ extension ServerMoves {
         guard flavor.id != server.flavor.id || flavor != server.flavor else {
             throw .badRequest("When resizing, instances must change flavor!")
         }
+        try DiskEncryption.checkChange(of: server, to: flavor)
         if let imageID = server.imageID, !server.isVolumeBacked,
             let image = try await request.compute.images.find(imageID, requestID: request.id)
         {
