@@ -33,6 +33,8 @@ struct Rooms: Sendable {
     let ovn: OVNNetworkBackend?
     /// What counts traffic under metering labels; nil with the made-up network.
     let meter: OVNTrafficMeter?
+    /// What ends the connections of addresses that moved; nil with the made-up network.
+    let sweep: ConnectionSweep?
     /// Where names of the world outside are told; nil unless the operator says so.
     let names: (any ExternalNames)?
     /// What tells Placement of hosts' bandwidths.
@@ -89,6 +91,7 @@ struct Rooms: Sendable {
             caller: Rooms.caller("neutron"), backend: backend, options: options[NetworkOptions.self])
         advertiser = Rooms.advertiser(ground)
         meter = Rooms.meter(ground, ovn)
+        sweep = Rooms.sweep(ground, ovn)
         names = try Rooms.names(ground)
         bandwidths = PlacementReporter(network, over: ground.transport, as: Rooms.caller("neutron"))
         let secrets = SealedSecrets(
@@ -181,14 +184,14 @@ struct Rooms: Sendable {
     }
 
     /// Some of the made-up hosts as networks see them, enough to list and to lose.
-    private static func chassis(_ count: Int, _ bandwidths: [String]) -> [ChassisFact] {
+    private static func chassis(_ count: Int, _ promises: [String]) -> [ChassisFact] {
         (1...min(count, 16)).map { number in
             var fact = ChassisFact(
                 id: "fake-\(number)", hostname: "fake-\(number)", tunnelAddresses: ["192.0.2.\(number)"],
                 physicalNetworks: ["external"], isGateway: true)
             fact.bandwidths = DeviceBandwidth.read(
-                ["resource_provider_bandwidths=" + bandwidths.joined(separator: ";")],
-                bridges: [("external", "br-ex")], host: fact.hostname)
+                promises, bridges: [("external", "br-ex")], host: fact.hostname)
+            fact.packetRates = PacketRate.read(promises, host: fact.hostname)
             return fact
         }
     }
@@ -196,7 +199,7 @@ struct Rooms: Sendable {
     private static func backend(_ ground: Ground) throws(Fault) -> any NetworkBackend {
         guard ground.settings.network == .ovn, let engines = ground.engines else {
             return FakeNetworkBackend(
-                hosts: Rooms.chassis(ground.settings.up.hosts, ground.settings.engines.bandwidths))
+                hosts: Rooms.chassis(ground.settings.up.hosts, ground.settings.engines.promises))
         }
         var options = ground.settings.configuration[OVNOptions.self]
         options.dnsDomain = ground.settings.configuration[NetworkOptions.self].dnsDomain
@@ -208,11 +211,21 @@ struct Rooms: Sendable {
             log: ground.log)
     }
 
+    /// The switches that can be asked: this host's and those that are named.
+    private static func switches(_ ground: Ground, _ engines: Engines) -> [String] {
+        [engines.paths.integrationControl] + ground.settings.configuration[OVNOptions.self].meterSwitches
+    }
+
     private static func meter(_ ground: Ground, _ backend: OVNNetworkBackend?) -> OVNTrafficMeter? {
         guard let backend, let engines = ground.engines else { return nil }
-        let others = ground.settings.configuration[OVNOptions.self].meterSwitches
         return OVNTrafficMeter(
-            backend, switches: [engines.paths.integrationControl] + others, pool: ground.pool, log: ground.log)
+            backend, switches: switches(ground, engines), pool: ground.pool, log: ground.log)
+    }
+
+    private static func sweep(_ ground: Ground, _ backend: OVNNetworkBackend?) -> ConnectionSweep? {
+        guard let backend, let engines = ground.engines else { return nil }
+        return ConnectionSweep(
+            backend, switches: switches(ground, engines), pool: ground.pool, clock: ground.clock, log: ground.log)
     }
 
     /// Designate, asked as it is configured, or as this cloud's own administrator.
@@ -305,6 +318,7 @@ struct Rooms: Sendable {
             group.addTask { await RouteAnnouncer(network, advertiser).run() }
             group.addTask { await bandwidths.run() }
             if let names { group.addTask { await NamePublisher(network, names).run() } }
+            if let sweep { group.addTask { await sweep.run() } }
             if let meter {
                 group.addTask { await TrafficMetering(network, meter, metrics, host: advertiser.host).run() }
             }

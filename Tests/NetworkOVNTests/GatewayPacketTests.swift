@@ -16,13 +16,8 @@ struct GatewayPacketTests {
     func farewell() async throws {
         try await ManyHosts.run(3) { ground in
             let guest = World.guest(1, 1)
-            _ = try await ground.backend.synchronize(
-                World.topology([guest], World.router(floating: [World.floating(guest)])))
-            let carrier = try #require(await ground.backend.gatewayHosts(of: "gw").first)
-            let home = try #require(ground.hosts.first { $0 != carrier })
-            let one = try PlacedGuest(guest, on: home, ground)
-            try await ground.backend.settle()
-            try one.configure(gateway: "10.1.0.1")
+            let (one, carrier) = try await ground.placeApart(
+                World.topology([guest], World.router(floating: [World.floating(guest)])), guest)
             #expect(PlacedGuest.reachesInTheEnd("203.0.113.1", from: one.spot))
             try ground.lose(carrier)
             try await ground.backend.forget(host: carrier)
@@ -57,12 +52,8 @@ struct GatewayPacketTests {
             var whole = World.topology([guest])
             for network in [inner, outer] { whole.put(network) }
             for port in [interface, gateway] { whole.put(port) }
-            _ = try await ground.backend.synchronize(whole)
-            // Another host than the gateway's, so that the tunnel is in the way.
-            let carrier = try #require(await ground.backend.gatewayHosts(of: "gw").first)
-            let one = try PlacedGuest(guest, on: ground.hosts.first { $0 != carrier } ?? carrier, ground)
-            try await ground.backend.settle()
-            try one.configure(gateway: "10.1.0.1")
+            // The tunnel is in the way.
+            let (one, _) = try await ground.placeApart(whole, guest)
             try ground.ip("g11", "addr add 2001:db8:1::11/64 dev eth0 nodad\n")
             try ground.ip("g11", "route add default via 2001:db8:1::1\n")
             // Outside, the guests' block is taken to be on the wire: nobody routes to it.
@@ -70,12 +61,10 @@ struct GatewayPacketTests {
             #expect(!PlacedGuest.ping("2001:db8:1::11", from: ground.outside), "nobody answers for it")
             var router = World.router(2)
             router.ndpProxies = [IPAddress("2001:db8:1::11")!]
-            try await ground.backend.apply(TopologyChange(put: [.router(router)]))
-            try await ground.backend.settle()
+            try await ground.put(.router(router))
             #expect(PlacedGuest.reachesInTheEnd("2001:db8:1::11", from: ground.outside), "the gateway does")
             #expect(one.reaches("2001:db8:ffff::1"), "and what the guest sends leaves unchanged")
-            try await ground.backend.apply(TopologyChange(put: [.router(World.router(3))]))
-            try await ground.backend.settle()
+            try await ground.put(.router(World.router(3)))
             try ground.ip("out", "neigh flush dev br0\n")
             #expect(!PlacedGuest.ping("2001:db8:1::11", from: ground.outside), "and then no more")
         }

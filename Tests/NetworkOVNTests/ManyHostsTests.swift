@@ -21,15 +21,10 @@ struct ManyHostsTests {
                 id: "pf", floatingID: "f30", address: .v4(203, 0, 113, 30), ipProtocol: "tcp", externals: 8080...8081,
                 fixedAddress: far.addresses[0].address, internals: 80...81)
             let router = World.router(floating: [World.floating(near)], forwardings: [forwarding])
-            _ = try await ground.backend.synchronize(World.topology([near, far, other, alone], router))
-            let one = try PlacedGuest(near, on: "h1", ground)
-            let two = try PlacedGuest(far, on: "h2", ground)
-            let three = try PlacedGuest(other, on: "h2", ground)
-            let four = try PlacedGuest(alone, on: "h1", ground)
-            try await ground.backend.settle()
-            for (guest, net) in [(one, 1), (two, 1), (three, 2), (four, 3)] {
-                try guest.configure(gateway: "10.\(net).0.1")
-            }
+            let guests = try await ground.place(
+                World.topology([near, far, other, alone], router),
+                [(near, "h1"), (far, "h2"), (other, "h2"), (alone, "h1")])
+            let (one, two, three, four) = (guests[0], guests[1], guests[2], guests[3])
             #expect(one.reaches("10.1.0.12"), "the same network, another host")
             #expect(one.reaches("10.2.0.11"), "another network, another host")
             #expect(!four.reaches("10.1.0.11"), "a network without a way")
@@ -45,43 +40,13 @@ struct ManyHostsTests {
         }
     }
 
-    @Test("A floating address moves: what is new reaches the new guest, and the old guest is left alone")
-    func moves() async throws {
-        try await ManyHosts.run(2) { ground in
-            let (a, b) = (World.guest(1, 1), World.guest(2, 1))
-            _ = try await ground.backend.synchronize(
-                World.topology([a, b], World.router(floating: [World.floating(a)])))
-            let one = try PlacedGuest(a, on: "h1", ground)
-            let two = try PlacedGuest(b, on: "h2", ground)
-            try await ground.backend.settle()
-            try one.configure(gateway: "10.1.0.1")
-            try two.configure(gateway: "10.2.0.1")
-            let echo = try one.echo(port: 7)
-            let servers = [echo, try one.serve("one", port: 80), try two.serve("two", port: 80)]
-            #expect(PlacedGuest.ask("203.0.113.21", port: 80, from: ground.outside) == "one")
-            let held = try HeldConnection(from: ground.space("out"), to: "203.0.113.21", port: 7)
-            #expect(held.echoes("before"))
-            let moved = World.router(2, floating: [World.floating(b)])
-            try await ground.backend.apply(TopologyChange(put: [.router(moved)]))
-            try await ground.backend.settle()
-            #expect(PlacedGuest.ask("203.0.113.21", port: 80, from: ground.outside) == "two")
-            #expect(one.reaches("203.0.113.1"), "the guest that lost it goes out through SNAT")
-            for server in servers { server.signal(9) }
-        }
-    }
-
     @Test("A gateway whose host is lost goes on at another host")
     func failover() async throws {
         try await ManyHosts.run(3) { ground in
             let guest = World.guest(1, 1)
-            _ = try await ground.backend.synchronize(
-                World.topology([guest], World.router(floating: [World.floating(guest)])))
-            // The guest lives on a host that does not carry the gateway, so that only the gateway falls.
-            let carrier = try #require(await ground.backend.gatewayHosts(of: "gw").first)
-            let home = try #require(ground.hosts.first { $0 != carrier })
-            let one = try PlacedGuest(guest, on: home, ground)
-            try await ground.backend.settle()
-            try one.configure(gateway: "10.1.0.1")
+            // Only the gateway falls.
+            let (one, carrier) = try await ground.placeApart(
+                World.topology([guest], World.router(floating: [World.floating(guest)])), guest)
             #expect(PlacedGuest.reachesInTheEnd("203.0.113.1", from: one.spot), "once the hosts watch each other")
             #expect(PlacedGuest.ping("203.0.113.21", from: ground.outside))
             try ground.lose(carrier)
@@ -95,12 +60,7 @@ struct ManyHostsTests {
         try await ManyHosts.run(2) { ground in
             let (a, b) = (World.guest(1, 1), World.guest(1, 2))
             let whole = World.topology([a, b], World.router(floating: [World.floating(a)]))
-            _ = try await ground.backend.synchronize(whole)
-            let one = try PlacedGuest(a, on: "h1", ground)
-            let two = try PlacedGuest(b, on: "h2", ground)
-            try await ground.backend.settle()
-            try one.configure(gateway: "10.1.0.1")
-            try two.configure(gateway: "10.1.0.1")
+            let (one, _) = try await ground.place(whole, a, b)
             let echo = try one.echo(port: 7)
             let inner = try HeldConnection(from: ground.space("g12"), to: "10.1.0.11", port: 7)
             let outer = try HeldConnection(from: ground.space("out"), to: "203.0.113.21", port: 7)

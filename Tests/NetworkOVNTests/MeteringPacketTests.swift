@@ -26,12 +26,7 @@ struct MeteringPacketTests {
             ]
             whole.put(MeteringSpec(id: "p", regions: Set(regions.prefix(2).compactMap(\.self))))
             whole.put(MeteringSpec(id: "*", regions: Set(regions.suffix(1).compactMap(\.self))))
-            _ = try await ground.backend.synchronize(whole)
-            let one = try PlacedGuest(a, on: "h1", ground)
-            let two = try PlacedGuest(b, on: "h2", ground)
-            try await ground.backend.settle()
-            try one.configure(gateway: "10.1.0.1")
-            try two.configure(gateway: "10.2.0.1")
+            let (one, two) = try await ground.place(whole, a, b)
             let meter = OVNTrafficMeter(
                 ground.backend, switches: ground.hosts.map { "unix:\(ground.folder)/\($0)/br-int.mgmt" },
                 pool: BlockingPool(name: "meter", threads: 1, queue: 8))

@@ -3,6 +3,8 @@ import Base
 import Glibc
 import Kernel
 import Network
+import NetworkOVN
+import Testing
 
 /// A namespace on a cable to the switch of one of several hosts.
 final class PlacedGuest: Sendable {
@@ -77,7 +79,9 @@ final class PlacedGuest: Sendable {
     }
 
     /// Says everything back that it is told; listens when this returns.
-    func echo(port: Int) throws -> ChildProcess {
+    func echo(port: Int) throws -> ChildProcess { try PlacedGuest.echo(port: port, in: spot) }
+
+    static func echo(port: Int, in spot: Spot) throws -> ChildProcess {
         let server = try Subprocess.spawn(["socat", "TCP-LISTEN:\(port),fork,reuseaddr", "EXEC:cat"], in: spot)
         let knock = ["socat", "-u", "OPEN:/dev/null", "TCP:127.0.0.1:\(port),retry=100,interval=0.1"]
         try Subprocess.check(knock, in: spot)
@@ -101,6 +105,44 @@ final class PlacedGuest: Sendable {
     func exchange(_ message: [UInt8], _ address: String) throws -> [UInt8] {
         let argv = ["socat", "-T", "2", "-t", "2", "-", address]
         return try Subprocess.runBlocking(argv, input: message, timeout: .seconds(10), in: spot).stdout
+    }
+}
+
+extension ManyHosts {
+    /// Makes the topology real and puts guests on hosts, with their addresses and a way out by their network's router.
+    func place(_ whole: Topology, _ places: [(port: PortSpec, host: String)]) async throws -> [PlacedGuest] {
+        _ = try await backend.synchronize(whole)
+        let guests = try places.map { try PlacedGuest($0.port, on: $0.host, self) }
+        try await backend.settle()
+        for guest in guests { try guest.configure(gateway: "10.\(guest.port.networkID.dropFirst()).0.1") }
+        return guests
+    }
+
+    /// One guest each on the first and the second host.
+    func place(_ whole: Topology, _ first: PortSpec, _ second: PortSpec) async throws -> (PlacedGuest, PlacedGuest) {
+        let guests = try await place(whole, [(first, "h1"), (second, "h2")])
+        return (guests[0], guests[1])
+    }
+
+    /// A guest whose host does not carry the gateway, and the host that does.
+    func placeApart(_ whole: Topology, _ port: PortSpec) async throws -> (guest: PlacedGuest, carrier: String) {
+        _ = try await backend.synchronize(whole)
+        let carrier = try #require(await backend.gatewayHosts(of: "gw").first)
+        let home = try #require(hosts.first { $0 != carrier })
+        return (try await place(whole, [(port, home)])[0], carrier)
+    }
+
+    /// Changes what should be, and returns once the hosts follow.
+    func put(_ objects: TopologyObject...) async throws {
+        try await backend.apply(TopologyChange(put: objects))
+        try await backend.settle()
+    }
+
+    /// What has switches forget what ended.
+    var sweep: ConnectionSweep {
+        ConnectionSweep(
+            backend, switches: hosts.map { "unix:\(folder)/\($0)/br-int.mgmt" },
+            pool: BlockingPool(name: "sweep", threads: 1, queue: 8), clock: MachineClock())
     }
 }
 

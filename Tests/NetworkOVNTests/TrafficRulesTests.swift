@@ -31,11 +31,6 @@ struct TrafficRulesTests {
         return .securityGroup(SecurityGroupSpec(id: id, generation: generation, stateful: stateful, rules: own))
     }
 
-    private func put(_ ground: ManyHosts, _ objects: TopologyObject...) async throws {
-        try await ground.backend.apply(TopologyChange(put: objects))
-        try await ground.backend.settle()
-    }
-
     @Test("Rules open one kind of traffic from one kind of peer each: everybody, a group's members, a set of blocks")
     func rules() async throws {
         try await ManyHosts.run(2) { ground in
@@ -54,19 +49,19 @@ struct TrafficRulesTests {
             for guest in [one, two, three] { try guest.configure() }
             #expect(!one.reaches("10.1.0.13"), "nothing comes in that no rule names")
             let ping = SecurityRuleSpec(id: "ping", direction: .ingress, ipProtocol: "icmp", remote: .group("friends"))
-            try await put(ground, Self.group("locked", 2, [Self.out, ping]))
+            try await ground.put(Self.group("locked", 2, [Self.out, ping]))
             #expect(one.reaches("10.1.0.13"), "a member of the group that the rule names")
             #expect(!two.reaches("10.1.0.13"), "no member of it")
             var web = SecurityRuleSpec(id: "web", direction: .ingress, ipProtocol: "tcp", portMin: 80, portMax: 80)
             web.remote = .addressGroup("offices")
             let offices = AddressGroupSpec(id: "offices", generation: 1, addresses: [World.block("10.1.0.12/32")])
-            try await put(ground, Self.group("locked", 3, [Self.out, ping, web]), TopologyObject(offices))
+            try await ground.put(Self.group("locked", 3, [Self.out, ping, web]), TopologyObject(offices))
             let servers = [try three.serve("open", port: 80), try three.serve("shut", port: 81)]
             #expect(PlacedGuest.ask("10.1.0.13", port: 80, from: two.spot) == "open", "an address of the set")
             #expect(PlacedGuest.ask("10.1.0.13", port: 80, from: one.spot, tries: 1) == nil, "an address not in it")
             #expect(PlacedGuest.ask("10.1.0.13", port: 81, from: two.spot, tries: 1) == nil, "another port")
             let moved = AddressGroupSpec(id: "offices", generation: 2, addresses: [World.block("10.1.0.11/32")])
-            try await put(ground, TopologyObject(moved))
+            try await ground.put(TopologyObject(moved))
             #expect(PlacedGuest.ask("10.1.0.13", port: 80, from: one.spot) == "open", "the set has changed")
             #expect(PlacedGuest.ask("10.1.0.13", port: 80, from: two.spot, tries: 1) == nil, "for everybody")
             for server in servers { server.signal(9) }
@@ -87,7 +82,7 @@ struct TrafficRulesTests {
             try two.configure(also: ["10.1.0.99/24"])
             #expect(!one.reaches("10.1.0.12"), "the answer is let in by no rule")
             let answers = SecurityRuleSpec(id: "in", direction: .ingress, ipProtocol: "icmp")
-            try await put(ground, Self.group("stateless", 2, [Self.out, answers], stateful: false))
+            try await ground.put(Self.group("stateless", 2, [Self.out, answers], stateful: false))
             #expect(one.reaches("10.1.0.12"), "now it is")
             let argv = ["ping", "-I", "10.1.0.99", "-c", "5", "-i", "0.2", "-W", "1", "-q", "10.1.0.11"]
             func pings() throws -> Bool {
@@ -97,7 +92,7 @@ struct TrafficRulesTests {
             var paired = peer
             paired.generation = 1
             paired.allowedPairs = [AddressPair(addresses: World.block("10.1.0.99/32"))]
-            try await put(ground, .port(paired))
+            try await ground.put(.port(paired))
             #expect(try pings(), "an address that the port is paired with")
         }
     }
@@ -148,7 +143,7 @@ struct TrafficRulesTests {
             var limited = receiver
             limited.generation = 1
             limited.qosPolicyID = "q"
-            try await put(ground, TopologyObject(policy), .port(limited))
+            try await ground.put(TopologyObject(policy), .port(limited))
             let held = try #require(try rate(one, "10.1.0.12"))
             #expect(free > 3000, "\(free) kbit/s without a limit")
             #expect((1600...2400).contains(held), "\(held) kbit/s under a limit of 2000")

@@ -155,4 +155,38 @@ struct MeteringTests {
         let fresh = try await cloud.cloud.database.rows("SELECT SUM(fresh_packets) FROM network_metering_totals")
         #expect(fresh.first?[0].int == 0)
     }
+
+    @Test("Told apart, what two labels count of one router is the router's twice and each label's once, as upstream")
+    func shares() async throws {
+        var options = NetworkOptions()
+        options.isMeterGranular = true
+        let cloud = try await NetworkCloud(options: options)
+        let router = try await cloud.make("router", "/routers", ["name": "edge"]).id
+        let project = Caller.member().projectID ?? ""
+        let own = try await Self.label(cloud, ["tenant_id": .string(project)])
+        let everybody = try await Self.label(cloud, ["shared": true])
+        for label in [own, everybody] {
+            let rule = Self.rule(label, "egress", ["source_ip_prefix": "10.0.0.0/16"])
+            #expect(await cloud.call("POST", Self.rules, rule, as: .admin()).status == 201)
+        }
+        let meter = FakeTrafficMeter()
+        let agent = TrafficMetering(cloud.service, meter, Metrics(), host: "h")
+        let region = try #require(MeterRegion("egress 10.0.0.0/16 0.0.0.0/0"))
+        await meter.set([
+            MeterReading(place: "fake", counter: "c", routerID: router, region: region, packets: 5, bytes: 500)
+        ])
+        try await agent.measure()
+        func packets(_ resource: String) async throws -> Int? {
+            try await cloud.cloud.database.rows(
+                "SELECT packets FROM network_metering_shares WHERE resource_id = \(resource)"
+            ).first?[0].int
+        }
+        #expect(try await packets("label-\(own)") == 5)
+        #expect(try await packets("router-\(router)-label-\(own)") == 5)
+        #expect(try await packets("project-\(project)-label-\(everybody)") == 5)
+        #expect(try await packets("router-\(router)") == 10)
+        #expect(try await packets("project-\(project)") == 10)
+        try await agent.report()
+        #expect(try await packets("router-\(router)") == 0, "told")
+    }
 }

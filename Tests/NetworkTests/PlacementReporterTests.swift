@@ -16,14 +16,19 @@ struct PlacementReporterTests {
 
     private static func fact(_ options: [String]) -> ChassisFact {
         var fact = ChassisFact(id: "c1", hostname: "rack-1", physicalNetworks: ["ext"])
+        fact.packetRates = PacketRate.read(options, host: "rack-1")
         fact.bandwidths = DeviceBandwidth.read(options, bridges: [("ext", "br-ex")], host: "rack-1")
         return fact
     }
 
-    @Test("Bridges are providers below their host, with traits and inventories, and go when they promise nothing more")
-    func reported() async throws {
-        let (backend, held) = (FakeNetworkBackend(), Held())
-        let cloud = try await TestCloud(
+    /// Bandwidth and packets of one host.
+    private static let both =
+        "resources1=NET_BW_IGR_KILOBIT_PER_SEC:100&required1=CUSTOM_PHYSNET_EXT"
+        + "&resources2=NET_PACKET_RATE_KILOPACKET_PER_SEC:10&required2=CUSTOM_VNIC_TYPE_NORMAL"
+        + "&same_subtree=1,2&group_policy=none"
+
+    private static func ground(_ held: Held, _ backend: FakeNetworkBackend) async throws -> TestCloud {
+        try await TestCloud(
             rooms: { PlacementService(database: $0.database, clock: $0.clock, ids: $0.ids, log: $0.log) },
             { parts in
                 let service = NetworkService(
@@ -33,6 +38,12 @@ struct PlacementReporterTests {
                 held.front.withLock { $0 = parts.front }
                 return service
             })
+    }
+
+    @Test("Bridges are providers below their host, with traits and inventories, and go when they promise nothing more")
+    func reported() async throws {
+        let (backend, held) = (FakeNetworkBackend(), Held())
+        let cloud = try await Self.ground(held, backend)
         let service = try #require(held.service.withLock { $0 })
         let front = try #require(held.front.withLock { $0 })
         let reporter = PlacementReporter(service, over: InProcess(front), as: .service("neutron"))
@@ -43,6 +54,7 @@ struct PlacementReporterTests {
             Self.fact([
                 "resource_provider_bandwidths=br-ex:2000:1000;rp_tunnelled:300:;br-lost:1:1",
                 "resource_provider_inventory_defaults=allocation_ratio:1.5;min_unit:10",
+                "resource_provider_packet_processing_without_direction=:700",
             ])
         ])
         // Compute has not reported the host yet: nothing is below nothing, and it is tried again.
@@ -69,6 +81,9 @@ struct PlacementReporterTests {
         #expect(inventory["NET_BW_IGR_KILOBIT_PER_SEC"]?["allocation_ratio"] == 1.5)
         let traits = await ask("/resource_providers/\(bridge)/traits")["traits"].array?.compactMap(\.string) ?? []
         #expect(traits.contains("CUSTOM_PHYSNET_EXT") && traits.contains("CUSTOM_VNIC_TYPE_NORMAL"))
+        let packets = await ask("/resource_providers/\(names[agent] ?? "")/inventories")["inventories"]
+        #expect(packets["NET_PACKET_RATE_KILOPACKET_PER_SEC"]?["total"] == 700)
+        #expect(await ask("/allocation_candidates", query: Self.both)["allocation_requests"].array?.count == 1)
         let found = await ask(
             "/allocation_candidates",
             query: "resources1=NET_BW_IGR_KILOBIT_PER_SEC:100&required1=CUSTOM_PHYSNET_EXT,CUSTOM_VNIC_TYPE_NORMAL")
@@ -78,5 +93,7 @@ struct PlacementReporterTests {
         told = try await reporter.report(told)
         let left = await ask("/resource_providers", query: "in_tree=\(root)")["resource_providers"].array ?? []
         #expect(Set(left.map { $0.text("name") }) == ["rack-1", agent, "\(agent):rp_tunnelled"])
+        let none = await ask("/resource_providers/\(names[agent] ?? "")/inventories")["inventories"]
+        #expect(none.object?.isEmpty == true, "packets are promised no more")
     }
 }

@@ -114,4 +114,32 @@ struct PortAllocationsTests {
         #expect(await become(.string(small)).status == 200)
         #expect(await held(cloud) == 300)
     }
+
+    @Test("Another policy of the network takes for the ports that have none of their own, or is refused as a whole")
+    func networks() async throws {
+        let cloud = try await cloud()
+        let (small, large) = (await policy(cloud, 300), await policy(cloud, 900))
+        let huge = await policy(cloud, 1001)
+        let port = try await ground(cloud, small)
+        let network = await ask(cloud, "GET", "/ports/\(port)")["port"]["network_id"]?.string ?? ""
+        func become(_ policy: JSON) async -> TestCloud.Answer {
+            await ask(cloud, "PUT", "/networks/\(network)", ["network": ["qos_policy_id": policy]])
+        }
+        #expect(await become(.string(large)).status == 200)
+        #expect(await held(cloud) == 300, "the port has a policy of its own")
+        #expect(await become(.string(small)).status == 200)
+        #expect(await ask(cloud, "PUT", "/ports/\(port)", ["port": ["qos_policy_id": .null]]).status == 200)
+        #expect(await held(cloud) == 300, "the network's promises as much")
+        #expect(await become(.string(large)).status == 200)
+        #expect(await held(cloud) == 900)
+        let shown = await ask(cloud, "GET", "/ports/\(port)")["port"]
+        let group = shown["resource_request"]?["request_groups"]?[0]?["id"]?.string ?? ""
+        #expect(shown["binding:profile"]?["allocation"]?[group]?.string == Self.part, "under its new name")
+        #expect(await become(.string(huge)).status == 409)
+        #expect(await held(cloud) == 900)
+        let rule = await ask(
+            cloud, "POST", "/qos/policies/\(large)/minimum_bandwidth_rules",
+            ["minimum_bandwidth_rule": ["min_kbps": 10, "direction": "egress"]])
+        #expect(rule.status == 501 && rule.message.contains("backed by resources tracked in Placement"))
+    }
 }

@@ -93,8 +93,7 @@ struct Chassis {
             "ovn-remote": options.southbound ?? paths.southbound,
             "ovn-encap-type": "geneve", "ovn-encap-ip": String(tunnel), "ovn-bridge-datapath-type": kind,
             "ovn-bridge-mappings": "\(options.physicalNetwork):br-ex",
-            "ovn-cms-options": options.bandwidths.isEmpty
-                ? "" : "resource_provider_bandwidths=" + options.bandwidths.joined(separator: ";"),
+            "ovn-cms-options": options.promises.joined(separator: ","),
         ].filter { !$0.value.isEmpty }.map { "external-ids:\($0)=\"\($1)\"" }
         // Without files of its own OVN's controller takes these.
         if options.southboundFiles.count == 3 { argv += ["--", "set-ssl"] + options.southboundFiles }

@@ -36,6 +36,9 @@ package struct EngineOptions: Options, Hashable {
     package var datapath = Datapath.automatic
     /// What bridges may promise, as `ovn-cms-options` has it: `br-ex:1000000:1000000`, several parted by commas.
     package var bandwidths: [String] = []
+    /// What the switch may promise: `HOST:RATE`, or `HOST:EGRESS:INGRESS`; one of the two.
+    package var packetRates: [String] = []
+    package var directedPacketRates: [String] = []
     /// The southbound database of a cloud that runs elsewhere, which this machine joins as one more chassis
     /// (`unix:PATH`, `ssl:ADDRESS:PORT`); nil runs OVN's centre here.
     package var southbound: String?
@@ -79,6 +82,46 @@ package struct EngineOptions: Options, Hashable {
 // MARK: - As an operator sets them
 
 extension EngineOptions {
+    /// What networks and Placement are told of this host, as `ovn-cms-options` has it.
+    package var promises: [String] {
+        [
+            ("resource_provider_bandwidths", bandwidths),
+            ("resource_provider_packet_processing_without_direction", packetRates),
+            ("resource_provider_packet_processing_with_direction", directedPacketRates),
+        ].filter { !$0.1.isEmpty }.map { "\($0)=\($1.joined(separator: ";"))" }
+    }
+
+    private mutating func readPromises(_ read: inout OptionReader) {
+        bandwidths = read.list(
+            "resource_provider_bandwidths",
+            help:
+                "How many kilobits a second this host's bridges may promise, out and in: br-ex:EGRESS:INGRESS."
+        )
+        for text in bandwidths where text.split(separator: ":").count != 3 {
+            read.refuse("resource_provider_bandwidths: '\(text)' is no bridge with two numbers.")
+        }
+        packetRates = read.list(
+            "resource_provider_packet_processing_without_direction",
+            help:
+                "How many thousand packets a second this host's switch may promise: HOST:RATE; no host is this one."
+        )
+        directedPacketRates = read.list(
+            "resource_provider_packet_processing_with_direction",
+            help: "The same for a switch that tells the two ways apart: HOST:EGRESS:INGRESS."
+        )
+        for (name, texts, parts) in [
+            ("without", packetRates, 2), ("with", directedPacketRates, 3),
+        ] {
+            for text in texts where text.split(separator: ":", omittingEmptySubsequences: false).count != parts {
+                read.refuse("resource_provider_packet_processing_\(name)_direction: '\(text)' is no host with rates.")
+            }
+        }
+        if !packetRates.isEmpty, !directedPacketRates.isEmpty {
+            read.refuse(
+                "resource_provider_packet_processing_with_direction and ..._without_direction exclude each other.")
+        }
+    }
+
     package init(_ read: inout OptionReader) {
         self.init()
         func text(_ name: String, _ form: String, _ standard: String, _ help: String, _ fits: (String) -> Bool)
@@ -119,14 +162,7 @@ extension EngineOptions {
         underlay = read.string(
             "underlay",
             help: "The link that carries tunnels to other hosts, lent to the cloud while it runs. Unset: none.")
-        bandwidths = read.list(
-            "resource_provider_bandwidths",
-            help:
-                "How many kilobits a second this host's bridges may promise, out and in: br-ex:EGRESS:INGRESS."
-        )
-        for text in bandwidths where text.split(separator: ":").count != 3 {
-            read.refuse("resource_provider_bandwidths: '\(text)' is no bridge with two numbers.")
-        }
+        readPromises(&read)
         read.section("ovn")
         southbound = read.string(
             "ovn_sb_connection",

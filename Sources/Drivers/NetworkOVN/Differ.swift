@@ -6,6 +6,8 @@ package import OVSDB
 package struct Plan: Sendable {
     package var operations: [OVSDBOperation] = []
     package var drift = DriftReport()
+    /// Outer addresses that somebody loses.
+    var ends: Set<TranslationEnd> = []
     package var isEmpty: Bool { operations.isEmpty }
 }
 
@@ -91,6 +93,7 @@ package struct Differ {
         }
         linkWanted()
         unlink(stale)
+        plan.ends = ends()
         for (key, row) in gone.sorted(by: { $0.key < $1.key }) {
             plan.drift.deleted.append(key.description)
             if Northbound.roots.contains(key.table) {
@@ -98,6 +101,21 @@ package struct Differ {
             }
         }
         return plan
+    }
+
+    private func ends() -> Set<TranslationEnd> {
+        var ended = EndedTranslations(replica)
+        for (key, row) in present where Translations.tables[key.table] != nil {
+            guard let next = desired[key] else { continue }
+            let devices = next.links.compactMap { link in
+                gone[link.parent] == nil ? replica.indexed(link.parent.table, link.parent.id)?.uuid : nil
+            }
+            ended.note(key.table, row, next: (next, Set(devices)))
+        }
+        for (key, row) in gone where Translations.tables[key.table] != nil { ended.note(key.table, row, next: nil) }
+        // What goes with a router or switch ends with it.
+        let left = Set(gone.values.map(\.uuid))
+        return ended.ends.filter { !left.contains($0.device) }
     }
 
     /// A reference to a row, whether it exists or is on its way.
@@ -124,14 +142,15 @@ package struct Differ {
     private mutating func update(_ key: NBKey, _ current: OVSDBRow) {
         guard let row = desired[key] else { return }
         var changed = row.columns.filter { column, value in
+            let held = Differ.held(current, column, row)
             // An empty set and an empty map look alike in a literal.
-            current[column] != value && !(current[column].isEmpty && value.isEmpty)
+            return held != value && !(held.isEmpty && value.isEmpty)
         }
         for (column, reference) in row.references {
             let value = value(reference)
             if current[column] != value { changed[column] = value }
         }
-        if let records = changed.removeValue(forKey: "records") { amend(key, current, "records", to: records) }
+        if let records = changed.removeValue(forKey: "records") { amend(key, row, current, "records", to: records) }
         guard !changed.isEmpty else { return }
         changed = changed.mapValues { $0.isEmpty ? .empty : $0 }
         for (column, value) in changed where value.isEmpty && Differ.maps.contains(column) {
@@ -141,9 +160,19 @@ package struct Differ {
         plan.drift.updated.append(key.description)
     }
 
+    /// What a row has in a column, as far as the desired one speaks of it.
+    private static func held(_ current: OVSDBRow, _ column: String, _ row: NBRow) -> OVSDBValue {
+        guard let keys = row.parts[column], case .map(let pairs) = current[column] else { return current[column] }
+        var held: [OVSDBAtom: OVSDBAtom] = [:]
+        for key in keys { held[.string(key)] = pairs[.string(key)] }
+        return .map(held)
+    }
+
     /// Sends only the entries of a map that differ: a network's names are thousands, and one comes or goes.
-    private mutating func amend(_ key: NBKey, _ current: OVSDBRow, _ column: String, to value: OVSDBValue) {
-        guard case .map(let old) = current[column], case .map(let new) = value else { return }
+    private mutating func amend(
+        _ key: NBKey, _ row: NBRow, _ current: OVSDBRow, _ column: String, to value: OVSDBValue
+    ) {
+        guard case .map(let old) = Differ.held(current, column, row), case .map(let new) = value else { return }
         // Inserting never replaces (RFC 7047 section 5.1), so an entry that changes leaves first.
         let leaving = old.filter { new[$0.key] != $0.value }.keys
         let coming = new.filter { old[$0.key] != $0.value }

@@ -32,6 +32,8 @@ package struct NBRow: Sendable, Hashable {
     package var columns: [String: OVSDBValue]
     /// Columns that hold at most one reference.
     package var references: [String: NBKey?] = [:]
+    /// Of columns that are maps and of which only a part is known: the keys of that part, with a value or without.
+    var parts: [String: Set<String>] = [:]
     /// The set-valued columns of other rows that this row is in.
     package var parents: [(NBKey, String)] {
         get { links.map { ($0.parent, $0.column) } }
@@ -99,5 +101,5 @@ package enum Northbound {
     package static let monitors: [OVSDBMonitor] =
         tables.sorted { $0.key < $1.key }.map { table, columns in
             OVSDBMonitor(table, columns: columns + ["external_ids"], index: NBKey.column)
-        } + [OVSDBMonitor("NB_Global", columns: ["nb_cfg", "sb_cfg", "hv_cfg"])]
+        } + [OVSDBMonitor("NB_Global", columns: ["nb_cfg", "sb_cfg", "hv_cfg", "external_ids"])]
 }

@@ -17,6 +17,7 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
     /// The ports that are known to be up, and where.
     private var carried: [String: String] = [:]
     private var isBusy = false
+    private var lastMark = 0
     private var queue: [CheckedContinuation<Void, Never>] = []
 
     package init(
@@ -141,6 +142,24 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
             for: portID, physicalNetwork: network.provider.physicalNetwork, zones: zones)
     }
 
+    /// Marks what the switches are to forget in the transaction that ends it. A mark that is set anew is another one.
+    private func notes(of ends: Set<TranslationEnd>) -> [OVSDBOperation] {
+        guard !ends.isEmpty else { return [] }
+        lastMark += 1
+        let mark = "\(northbound.replica.rows("NB_Global").first?["nb_cfg"].integer ?? 0).\(lastMark)"
+        let (keys, all) = (ends.map(\.description), [OVSDBCondition("nb_cfg", .greaterOrEqual, 0)])
+        return [
+            .mutate(
+                table: "NB_Global", where: all,
+                [
+                    OVSDBMutation("external_ids", .delete, .strings(keys)),
+                    OVSDBMutation(
+                        "external_ids", .insert,
+                        .strings(Dictionary(uniqueKeysWithValues: keys.map { ($0, mark) }))),
+                ])
+        ]
+    }
+
     /// Returns once every host has put into effect what has been applied so far.
     package func settle(within limit: Duration = .seconds(30)) async throws(Fault) {
         let global = [OVSDBCondition("nb_cfg", .greaterOrEqual, 0)]
@@ -160,7 +179,7 @@ package actor OVNNetworkBackend: NetworkBackend, GatewayPlacement, HostWatch {
 
     private func make(_ plan: Plan, within limit: Duration) async throws(Fault) {
         guard !plan.isEmpty else { return }
-        try await northbound.transact(plan.operations + [.comment("apus")], within: limit)
+        try await northbound.transact(plan.operations + notes(of: plan.ends) + [.comment("apus")], within: limit)
     }
 
     /// Places gateways anew when the hosts have changed.

@@ -55,7 +55,8 @@ package struct OVNOptions: Options, Hashable {
         read.section("metering")
         meterSwitches = read.list(
             "switches",
-            help: "Where the integration bridges of other hosts are managed (tcp:ADDRESS:PORT), to read their counters."
+            help: "Where the integration bridges of other hosts are managed (tcp:ADDRESS:PORT), to read their counters "
+                + "and to end connections."
         )
         read.section("network_log")
         logRate = read.int(

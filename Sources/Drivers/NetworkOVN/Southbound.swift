@@ -28,6 +28,7 @@ package enum Southbound {
             fact.bandwidths = DeviceBandwidth.read(
                 choices, bridges: bridges.filter { $0.count > 1 }.map { (String($0[0]), String($0[1])) },
                 host: fact.hostname)
+            fact.packetRates = PacketRate.read(choices, host: fact.hostname)
             return fact
         }
         .sorted { $0.id < $1.id }

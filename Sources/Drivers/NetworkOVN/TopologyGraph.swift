@@ -9,6 +9,9 @@ package struct TopologyGraph: Sendable {
     /// Who asks of an object only whether it is there.
     private var watchers: [TopologyReference: Set<TopologyReference>] = [:]
 
+    /// Named ports by network and what they are found by.
+    private var named: [String: [Piece.NameKey: Set<String>]] = [:]
+
     package init() {}
 
     package init(_ whole: Topology) {
@@ -59,7 +62,30 @@ package struct TopologyGraph: Sendable {
 
     func ports(on networkID: String) -> [PortSpec] { users(PortSpec.self, of: .network(networkID)) }
 
+    func hasNames(_ networkID: String) -> Bool { named[networkID] != nil }
+    func nameKeys(on networkID: String) -> Set<Piece.NameKey> { Set((named[networkID] ?? [:]).keys) }
+
+    /// The ports with a name or an address, in order.
+    func ports(named key: Piece.NameKey, on networkID: String) -> [PortSpec] {
+        (named[networkID]?[key] ?? []).sorted().compactMap { topology.ports[$0] }
+    }
+
+    private mutating func indexNames(_ port: PortSpec, inserting: Bool) {
+        for key in port.nameKeys {
+            if inserting {
+                named[port.networkID, default: [:]][key, default: []].insert(port.id)
+            } else {
+                named[port.networkID]?[key]?.remove(port.id)
+                if named[port.networkID]?[key]?.isEmpty == true { named[port.networkID]?[key] = nil }
+            }
+        }
+        if named[port.networkID]?.isEmpty == true { named[port.networkID] = nil }
+    }
+
     private mutating func index(_ reference: TopologyReference, inserting: Bool) {
+        if reference.kind == PortSpec.kind, let port = topology.ports[reference.id] {
+            indexNames(port, inserting: inserting)
+        }
         for use in translated(reference)?.uses ?? [] {
             if use.presenceOnly {
                 TopologyGraph.set(reference, in: &watchers, at: use.reference, inserting)

@@ -28,12 +28,22 @@ struct Use: Sendable, Hashable {
 
 /// A piece of the translation: the rows that are derived together.
 package struct Piece: Sendable, Hashable {
-    package enum Part: String, Sendable, Hashable {
+    package enum Part: Sendable, Hashable {
         case whole
         /// A network's DNS records, which come from its ports.
         case names
+        /// Of those, what one name or one address has: thousands are in one row, and one of them comes or goes.
+        case name(NameKey)
         /// Who hears whom in a private network, which follows from its ports' places.
         case privacy
+    }
+
+    /// What a record is looked up by.
+    package enum NameKey: Sendable, Hashable {
+        case host(String)
+        /// A host in a domain of its own.
+        case full(String)
+        case address(IPAddress)
     }
 
     package let reference: TopologyReference

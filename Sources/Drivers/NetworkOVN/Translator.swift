@@ -17,7 +17,7 @@ package struct Translator: Sendable {
     var topology: Topology { graph.topology }
 
     package func rows(_ pieces: some Sequence<Piece>) -> [NBRow] {
-        dropRows + meterRows + pieces.flatMap { rows($0) }
+        dropRows + meterRows + pieces.flatMap { rows($0) } + nameRows(pieces)
     }
 
     package func everything() -> [NBRow] { rows(graph.pieces) }
@@ -36,6 +36,7 @@ extension SwitchSpec: Translated {
     func rows(_ part: Piece.Part, _ translator: Translator) -> [NBRow] {
         switch part {
         case .names: translator.nameRows(self)
+        case .name: []
         case .privacy: translator.privateRows(self)
         case .whole: translator.networkRows(self)
         }
@@ -91,27 +92,10 @@ extension Translator {
     }
 
     func domain(_ network: SwitchSpec) -> String {
-        let domain = network.dnsDomain.isEmpty ? options.dnsDomain : network.dnsDomain
+        // A domain with keywords is another for every port.
+        let isEach = network.dnsDomain.contains("<")
+        let domain = network.dnsDomain.isEmpty || isEach ? options.dnsDomain : network.dnsDomain
         return (domain.hasSuffix(".") ? String(domain.dropLast()) : domain).lowercased()
-    }
-
-    /// OVN answers for these names itself, whichever server the guest asks. It looks them up in lower case.
-    fileprivate func nameRows(_ network: SwitchSpec) -> [NBRow] {
-        let domain = domain(network)
-        var records: [String: [String]] = [:]
-        for port in graph.ports(on: network.id) where !port.dnsName.isEmpty && !port.addresses.isEmpty {
-            let host = port.dnsName.lowercased()
-            let full = domain.isEmpty ? host : "\(host).\(domain)"
-            let addresses = port.addresses.map(\.address).sorted()
-            for name in Set([host, full]) { records[name, default: []] += addresses.map(\.description) }
-            for address in addresses { records[address.reverseName] = [full] }
-        }
-        guard !records.isEmpty else { return [] }
-        return [
-            NBRow(
-                "DNS", network.id, ["records": .strings(records.mapValues { $0.joined(separator: " ") })],
-                ids: ["ls_name": OVNNames.device(network.id)], in: [(OVNNames.switch(network.id), "dns_records")])
-        ]
     }
 }
 

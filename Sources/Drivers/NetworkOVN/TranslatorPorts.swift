@@ -8,8 +8,23 @@ extension PortSpec: Translated {
             + Use.qos(qosPolicyID)
             + Set(securityGroupIDs).map { Use(reference: .securityGroup($0), presenceOnly: true) }
     }
+    /// The keys of its records.
+    var nameKeys: [Piece.NameKey] {
+        guard !dnsName.isEmpty, !addresses.isEmpty else { return [] }
+        var keys = [Piece.NameKey.host(dnsName.lowercased())]
+        if let name = ownFullName { keys.append(.full(name)) }
+        return keys + addresses.map { .address($0.address) }
+    }
+
+    /// Its name in a domain that is not its network's.
+    var ownFullName: String? {
+        dnsDomain.map { domain in
+            "\(dnsName).\(domain.hasSuffix(".") ? String(domain.dropLast()) : domain)".lowercased()
+        }
+    }
+
     func feeds(_ graph: TopologyGraph) -> [Piece] {
-        (dnsName.isEmpty ? [] : [Piece(.network(networkID), .names)])
+        nameKeys.map { Piece(.network(networkID), .name($0)) }
             + (place == nil ? [] : [Piece(.network(networkID), .privacy)])
     }
 

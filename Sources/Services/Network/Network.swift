@@ -23,7 +23,9 @@ package final class NetworkService: Service {
             RBACPolicy.self, Quotas.self, NetworkAgent.self, AvailabilityZones.self, NetworkIPAvailability.self,
             ServiceProviders.self, Extensions.self, DirtyObject.self,
             BGPSpeaker.self, BGPPeer.self, BGPAssociations.self, BGPAgent.self, TapMirror.self,
-            MeteringLabel.self, MeteringLabelRule.self, MeterTotal.self, ToldName.self, NDPProxy.self,
+            MeteringLabel.self, MeteringLabelRule.self, MeterTotal.self, TrafficShare.self, ToldName.self,
+            ResolvedDomain.self,
+            NDPProxy.self,
         ])
 
     package let database: Database

@@ -88,6 +88,7 @@ struct ServerWiring {
         guard let known = try await room.network.port(port, requestID: requestID), known.deviceID == server.id else {
             return
         }
+        try await release(known, of: server)
         try await room.network.updatePort(port, ServerWiring.freed(known), requestID: requestID)
     }
 
@@ -96,6 +97,10 @@ struct ServerWiring {
         let port: NetworkClient.Port
         if let id = wish.portID {
             port = try await room.network.updatePort(id, binding(server), requestID: requestID)
+            do throws(Fault) { try await claim(port, for: server) } catch {
+                try await room.network.updatePort(id, ServerWiring.freed(port), requestID: requestID)
+                throw error
+            }
         } else {
             port = try await create(wish, server, [])
         }

@@ -17,7 +17,8 @@ extension NetworkService {
 
     private func resolve(_ question: NameQuestion, _ network: String) async throws(Fault) -> NameQuestion.Answer {
         guard let network = try await database.first(Network.self, "id = \(network)") else { return .refused }
-        let named = (network.dnsDomain.isEmpty ? options.dnsDomain : network.dnsDomain).lowercased()
+        let isEach = ResolvedDomain.hasKeywords(network.dnsDomain)
+        let named = (network.dnsDomain.isEmpty || isEach ? options.dnsDomain : network.dnsDomain).lowercased()
         let domain = named.hasSuffix(".") ? String(named.dropLast()) : named
         if let address = question.reversed { return try await name(of: address, network.id, domain) }
         var host = question.name

@@ -172,7 +172,8 @@ package struct NetworkSync: Sendable {
                     physicalNetworks: fact.physicalNetworks, heartbeat: heard,
                     isAlive: heard + NetworkAgent.patience > now, adminStateUp: before?.adminStateUp ?? true,
                     description: before?.description ?? "", createdAt: before?.createdAt ?? now,
-                    zones: fact.zones.joined(separator: ":"), progress: fact.progress ?? 0)
+                    zones: fact.zones.joined(separator: ":"), progress: fact.progress ?? 0,
+                    promisesPackets: !fact.packetRates.isEmpty)
                 try transaction.delete(NetworkAgent.self, "id = \(fact.id)")
                 try transaction.insert(agent)
             }

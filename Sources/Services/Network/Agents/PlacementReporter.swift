@@ -38,14 +38,17 @@ package struct PlacementReporter: Sendable {
         let before = Dictionary(told.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         var known: [ChassisFact] = []
         for fact in facts {
-            if let old = before[fact.id], old.bandwidths == fact.bandwidths {
+            let old = before[fact.id]
+            if let old, old.bandwidths == fact.bandwidths, old.packetRates == fact.packetRates {
                 known.append(fact)
                 continue
             }
-            guard !fact.bandwidths.isEmpty || before[fact.id]?.bandwidths.isEmpty == false else { continue }
+            let hosts = [fact, old].compactMap(\.self).reduce(into: Set<String>()) { hosts, fact in
+                hosts.formUnion(fact.bandwidths.map(\.hypervisor) + fact.packetRates.map(\.hypervisor))
+            }
+            guard !hosts.isEmpty else { continue }
             let requestID = "req-" + service.ids.uuid()
             var isWhole = true
-            let hosts = Set((fact.bandwidths + (before[fact.id]?.bandwidths ?? [])).map(\.hypervisor))
             for hypervisor in hosts.sorted() {
                 // A host that Compute has not reported yet is tried again.
                 guard let root = try await placement.provider(named: hypervisor, requestID: requestID) else {
@@ -53,10 +56,24 @@ package struct PlacementReporter: Sendable {
                     continue
                 }
                 try await report(fact.bandwidths.filter { $0.hypervisor == hypervisor }, hypervisor, root, requestID)
+                try await report(fact.packetRates.first { $0.hypervisor == hypervisor }, hypervisor, requestID)
             }
             if isWhole { known.append(fact) }
         }
         return known
+    }
+
+    private static var kindTraits: Set<String> { Set(kinds.map { ResourceRequests.custom("VNIC_TYPE_\($0)") }) }
+
+    /// Packets are the agent's own, whichever bridge they go through.
+    private func report(_ rate: PacketRate?, _ host: String, _ requestID: String) async throws(Fault) {
+        let agent = ResourceRequests.stableUUID(in: PlacementReporter.space, host)
+        if rate != nil {
+            let traits = PlacementReporter.kindTraits
+            try await placement.defineTraits(traits, requestID: requestID)
+            try await placement.setTraits(agent, traits, isOwn: { _ in false }, requestID: requestID)
+        }
+        try await placement.replaceInventory(agent, rate?.inventory ?? [:], requestID: requestID)
     }
 
     private func report(
@@ -71,7 +88,7 @@ package struct PlacementReporter: Sendable {
             kept.insert(id)
             try await placement.ensureProvider(
                 id, name: "\(agentName):\(device.device)", under: agent, requestID: requestID)
-            var traits = Set(PlacementReporter.kinds.map { ResourceRequests.custom("VNIC_TYPE_\($0)") })
+            var traits = PlacementReporter.kindTraits
             if let physical = device.physicalNetwork { traits.insert(ResourceRequests.custom("PHYSNET_\(physical)")) }
             if device.carriesTunnels { traits.insert(ResourceRequests.tunnelTrait) }
             try await placement.defineTraits(traits, requestID: requestID)
@@ -92,10 +109,27 @@ package struct PlacementReporter: Sendable {
 extension DeviceBandwidth {
     /// As Placement is told of it.
     fileprivate var inventory: [String: JSONObject] {
+        PlacementReporter.inventory(
+            [("NET_BW_EGR_KILOBIT_PER_SEC", egress), ("NET_BW_IGR_KILOBIT_PER_SEC", ingress)], defaults)
+    }
+}
+
+extension PacketRate {
+    fileprivate var inventory: [String: JSONObject] {
+        PlacementReporter.inventory(
+            [
+                ("NET_PACKET_RATE_KILOPACKET_PER_SEC", any), ("NET_PACKET_RATE_EGR_KILOPACKET_PER_SEC", egress),
+                ("NET_PACKET_RATE_IGR_KILOPACKET_PER_SEC", ingress),
+            ], defaults)
+    }
+}
+
+extension PlacementReporter {
+    fileprivate static func inventory(
+        _ totals: [(String, Int?)], _ defaults: [String: Double]
+    ) -> [String: JSONObject] {
         var classes: [String: JSONObject] = [:]
-        for (name, total) in [
-            ("NET_BW_EGR_KILOBIT_PER_SEC", egress), ("NET_BW_IGR_KILOBIT_PER_SEC", ingress),
-        ] {
+        for (name, total) in totals {
             guard let total, total > 0 else { continue }
             var members: JSONObject = ["total": .integer(Int64(total))]
             for (member, number) in defaults {

@@ -145,11 +145,13 @@ extension PortSpec: TopologySource {
         let moving = try await PortBinding.moves(reader.database, ids)
         let policies = try await QoSBinding.policies(reader.database, of: ports.map(\.id))
         let inside = try await Subport.specs(reader.database, ids)
+        let domains = try await ResolvedDomain.all(reader.database, ports)
         return ports.map { port in
             var spec = port.spec
             spec.subport = inside[port.id]
             spec.place = port.extras.place
             spec.qosPolicyID = policies[port.id]
+            spec.dnsDomain = domains[port.id]
             spec.movingTo = spec.host == nil ? nil : port.profile["migrating_to"]?.string ?? moving[port.id]
             return spec
         }

@@ -48,8 +48,12 @@ package struct TrafficMetering: Sendable {
                 }, uniquingKeysWith: { $1 })
             var totals: [String: MeterTotal] = [:]
             for reading in grown {
-                for label in metered.labels(of: projects[reading.routerID] ?? "", reading.region) {
-                    totals[label.id, default: MeterTotal(label, now)].add(reading)
+                let project = projects[reading.routerID] ?? ""
+                let labels = metered.labels(of: project, reading.region)
+                for label in labels { totals[label.id, default: MeterTotal(label, now)].add(reading) }
+                guard service.options.isMeterGranular else { continue }
+                for share in TrafficShare.all(reading, under: labels, project: project, now) {
+                    try share.write(transaction)
                 }
             }
             for total in totals.values { try total.write(transaction) }
@@ -98,6 +102,7 @@ package struct TrafficMetering: Sendable {
     /// Tells what came under each label since it was last told: a sample `l3.meter`, with upstream's members.
     package func report() async throws(Fault) {
         let now = service.clock.now()
+        if service.options.isMeterGranular { return try await reportShares(now) }
         let samples = try await service.database.transaction { transaction throws(Fault) in
             let totals = try transaction.all(MeterTotal.self, "1 = 1 ORDER BY label_id")
             try transaction.update(
@@ -105,19 +110,51 @@ package struct TrafficMetering: Sendable {
             return totals
         }
         for total in samples {
-            func seconds(_ moment: Timestamp) -> Int { Int(moment.microseconds / 1_000_000) }
-            let numbers: [(String, Int)] = [
-                ("pkts", total.freshPackets), ("bytes", total.freshBytes),
-                ("time", max(0, seconds(now) - seconds(total.toldAt))), ("first_update", seconds(total.firstUpdate)),
-                ("last_update", seconds(total.lastUpdate)),
-            ]
-            var sample = JSONObject(numbers.map { ($0, .integer(Int64($1))) })
-            sample["host"] = .string(host)
+            var sample = sample(
+                total.freshPackets, total.freshBytes, from: total.firstUpdate, to: total.lastUpdate,
+                after: total.toldAt, now)
             sample["label_id"] = .string(total.labelID)
             sample["project_id"] = .string(total.projectID)
             service.log.info(
                 "notification",
                 ["event_type": "l3.meter", "label": total.labelID, "message": JSON.object(sample).text()])
+        }
+    }
+
+    private func sample(
+        _ packets: Int, _ bytes: Int, from first: Timestamp, to last: Timestamp, after told: Timestamp, _ now: Timestamp
+    ) -> JSONObject {
+        func seconds(_ moment: Timestamp) -> Int { Int(moment.microseconds / 1_000_000) }
+        let numbers: [(String, Int)] = [
+            ("pkts", packets), ("bytes", bytes), ("time", max(0, seconds(now) - seconds(told))),
+            ("first_update", seconds(first)), ("last_update", seconds(last)),
+        ]
+        var sample = JSONObject(numbers.map { ($0, .integer(Int64($1))) })
+        sample["host"] = .string(host)
+        return sample
+    }
+
+    /// As `report`, by label, router, project and pairs of them.
+    private func reportShares(_ now: Timestamp) async throws(Fault) {
+        let (shares, labels) = try await service.database.transaction { transaction throws(Fault) in
+            let shares = try transaction.all(TrafficShare.self, "1 = 1 ORDER BY resource_id")
+            let labels = try transaction.all(MeteringLabel.self)
+            try transaction.update(
+                TrafficShare.self, set: "packets = 0, bytes = 0, told_at = \(now)", where: "1 = 1")
+            try transaction.update(
+                MeterTotal.self, set: "fresh_packets = 0, fresh_bytes = 0, told_at = \(now)", where: "1 = 1")
+            return (shares, Dictionary(labels.map { ($0.id, $0) }, uniquingKeysWith: { $1 }))
+        }
+        for share in shares {
+            var sample = sample(
+                share.packets, share.bytes, from: share.firstUpdate, to: share.lastUpdate, after: share.toldAt, now)
+            share.describe(&sample, labels)
+            service.log.info(
+                "notification",
+                [
+                    "event_type": "l3.meter.\(share.granularity)", "resource": share.resourceID,
+                    "message": JSON.object(sample).text(),
+                ])
         }
     }
 }

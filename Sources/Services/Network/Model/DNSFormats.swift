@@ -8,7 +8,7 @@ extension Format where Value == String {
         Format<String>.string().map { text throws(Misfit) in
             guard !text.isEmpty else { return text }
             guard text.hasSuffix(".") else { throw Misfit("'\(text)' is not a FQDN") }
-            try DNSLabels.check(text.lowercased())
+            try DNSLabels.check(text.lowercased(), words: ResolvedDomain.keywords)
             guard text.utf8.count <= 253 else {
                 throw Misfit(
                     "'\(text)' contains \(text.utf8.count) characters. Adding a sub-domain will cause it to exceed the "
@@ -38,7 +38,7 @@ extension Format where Value == String {
 
 /// What names are made of (RFC 1123 section 2.1).
 private enum DNSLabels {
-    static func check(_ text: String) throws(Misfit) {
+    static func check(_ text: String, words: [String] = []) throws(Misfit) {
         func refuse(_ reason: String) -> Misfit { Misfit("'\(text)' not a valid PQDN or FQDN. Reason: \(reason)") }
         let trimmed = text.hasSuffix(".") ? text.dropLast() : text[...]
         let labels = trimmed.split(separator: ".", omittingEmptySubsequences: false)
@@ -47,6 +47,7 @@ private enum DNSLabels {
             guard !label.hasPrefix("-"), !label.hasSuffix("-") else {
                 throw refuse("Name '\(label)' must not start or end with a hyphen")
             }
+            if words.contains(where: { label == "<\($0)>" }) { continue }
             let isPlain = label.utf8.allSatisfy { byte in
                 (97...122).contains(byte) || (48...57).contains(byte) || byte == 45
             }

@@ -21,6 +21,8 @@ package struct NetworkOptions: Options {
     /// How often routers' counters are read, and how often is told what they counted.
     package var meterInterval: Duration = .seconds(30)
     package var meterReport: Duration = .seconds(300)
+    /// Whether that is told apart by router and project as well.
+    package var isMeterGranular = false
     /// How many things one body may ask for.
     package var bulkMaximum = 2000
     /// The largest answer to a list; 0 is no bound.
@@ -98,6 +100,9 @@ package struct NetworkOptions: Options {
             read.int(
                 "report_interval", default: 300, in: 1...86_400,
                 help: "How often, in seconds, it is told what was measured (l3.meter)."))
+        isMeterGranular = read.bool(
+            "granular_traffic_data", default: isMeterGranular,
+            help: "Whether it is told by label, router, project and pairs of them (l3.meter.label_router and so on).")
     }
 
     private static func range(_ text: String) -> ClosedRange<Int>? {

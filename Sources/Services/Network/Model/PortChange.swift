@@ -39,6 +39,9 @@ struct PortChange {
         let network = try transaction.one(
             Network.self, "id = \(port.networkID)", or: Network.notFound(port.networkID))
         try members.privacy.apply(to: &port, on: network)
+        if members.dnsName != nil || members.dnsDomain != nil {
+            try ResolvedDomain.note(port, on: network, transaction, request)
+        }
         try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
         try transaction.touch(.port, port.id, request)
     }

@@ -19,6 +19,20 @@ struct QoSBinding: Record {
     /// What can be enforced; other rules are written down, and policies with them fit nothing.
     static let enforced: Set<QoSRule.Kind> = [.bandwidthLimit, .dscpMarking, .minimumBandwidth]
 
+    /// Packet rates are a matter of Placement alone, as upstream: they fit when a host promises any.
+    static func kept(_ transaction: Transaction) throws(Fault) -> Set<QoSRule.Kind> {
+        kept(try transaction.count(NetworkAgent.self, promising))
+    }
+
+    static func kept(_ database: Database) async throws(Fault) -> Set<QoSRule.Kind> {
+        kept(try await database.count(NetworkAgent.self, promising))
+    }
+
+    private static let promising: SQL = "promises_packets = 1"
+    private static func kept(_ hosts: Int) -> Set<QoSRule.Kind> {
+        hosts > 0 ? enforced.union([.minimumPacketRate]) : enforced
+    }
+
     /// Puts an object under the policy asked for; nil says nothing, and `.some(nil)` takes it away.
     static func set(
         _ transaction: Transaction, _ type: String, _ id: String, to asked: String??, _ request: Request
@@ -29,7 +43,9 @@ struct QoSBinding: Record {
         let visible: SQL = request.seesAll ? "1 = 1" : QoSPolicy.scope(request.project)
         _ = try transaction.one(
             QoSPolicy.self, "id = \(policy) AND (\(sql: visible))", or: QoSPolicy.notFound(policy))
-        for rule in try transaction.all(QoSRule.self, "policy_id = \(policy)") where !enforced.contains(rule.type) {
+        let rules = try transaction.all(QoSRule.self, "policy_id = \(policy)")
+        let kept = rules.isEmpty ? [] : try kept(transaction)
+        for rule in rules where !kept.contains(rule.type) {
             switch type {
             case "network":
                 throw .neutron(
@@ -102,8 +118,13 @@ extension QoSRule {
 extension QoSPolicy {
     /// Takes note that a rule of it came, changed or went.
     func touch(_ transaction: Transaction, after kind: QoSRule.Kind, _ request: Request) throws(Fault) {
-        let under: SQL = "id IN (SELECT object_id FROM network_qos_bindings WHERE policy_id = \(id))"
-        if !QoSBinding.enforced.contains(kind),
+        // Ports of a network that is under it are, too, unless they have a policy of their own.
+        let bound: SQL = "(SELECT object_id FROM network_qos_bindings WHERE policy_id = \(id))"
+        let under: SQL = """
+            (id IN \(sql: bound) OR network_id IN \(sql: bound) \
+            AND id NOT IN (SELECT object_id FROM network_qos_bindings))
+            """
+        if try !QoSBinding.kept(transaction).contains(kind),
             try !transaction.all(QoSRule.self, "policy_id = \(id) AND type = \(kind)").isEmpty,
             let port = try transaction.first(Port.self, under)
         {

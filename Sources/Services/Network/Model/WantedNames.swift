@@ -13,6 +13,7 @@ struct WantedNames: Sendable {
 
     func all() async throws(Fault) -> [String: PublishedName] {
         let ports = try await database.all(Port.self, "dns_name <> ''")
+        let domains = try await ResolvedDomain.all(database, ports)
         let floating = try await database.all(FloatingIP.self, "dns_name <> '' OR port_id IS NOT NULL")
         var networks: [String: Network] = [:]
         for network in try await database.all(Network.self, "id", in: Array(Set(ports.map(\.networkID)))) {
@@ -20,11 +21,12 @@ struct WantedNames: Sendable {
         }
         var wanted: [String: PublishedName] = [:]
         if !hasDefaultDomain {
-            for (id, name) in try await ofPorts(ports, networks) { wanted[id] = name }
+            for (id, name) in try await ofPorts(ports, networks, domains) { wanted[id] = name }
         }
         let named = Dictionary(ports.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-        for address in floating { wanted[address.id] = ofFloating(address, named, networks) }
-        return wanted
+        for address in floating { wanted[address.id] = ofFloating(address, named, networks, domains) }
+        // Keywords that meant nothing when the name was written are no domain.
+        return wanted.filter { !ResolvedDomain.hasKeywords($0.value.domain) }
     }
 
     /// Upstream leaves names of ports alone until its `dns_domain` is given.
@@ -36,7 +38,7 @@ struct WantedNames: Sendable {
 
     /// Its own name, or that of the port it leads to, in the domain of the port's network.
     private func ofFloating(
-        _ floating: FloatingIP, _ ports: [String: Port], _ networks: [String: Network]
+        _ floating: FloatingIP, _ ports: [String: Port], _ networks: [String: Network], _ domains: [String: String]
     ) -> PublishedName? {
         guard let address = IPAddress(floating.floatingIPAddress) else { return nil }
         var (name, domain) = (floating.dnsName, floating.dnsDomain)
@@ -44,7 +46,8 @@ struct WantedNames: Sendable {
             guard let port = floating.portID.flatMap({ ports[$0] }), let network = networks[port.networkID] else {
                 return nil
             }
-            (name, domain) = (port.dnsName, network.dnsDomain)
+            let isOwn = ResolvedDomain.hasKeywords(network.dnsDomain)
+            (name, domain) = (port.dnsName, isOwn ? domains[port.id] ?? network.dnsDomain : network.dnsDomain)
         }
         guard !name.isEmpty, !domain.isEmpty else { return nil }
         return PublishedName(domain: domain, name: name, addresses: [address], projectID: floating.projectID)
@@ -53,7 +56,7 @@ struct WantedNames: Sendable {
     // MARK: Ports
 
     private func ofPorts(
-        _ ports: [Port], _ networks: [String: Network]
+        _ ports: [Port], _ networks: [String: Network], _ domains: [String: String]
     ) async throws(Fault) -> [String: PublishedName] {
         let ids = Array(networks.keys)
         let published = Set(
@@ -65,7 +68,7 @@ struct WantedNames: Sendable {
         var wanted: [String: PublishedName] = [:]
         for port in ports {
             guard let network = networks[port.networkID] else { continue }
-            let domain = port.dnsDomain.isEmpty ? network.dnsDomain : port.dnsDomain
+            let domain = domains[port.id] ?? (port.dnsDomain.isEmpty ? network.dnsDomain : port.dnsDomain)
             let chosen = port.fixedIPs.entries.filter { published.contains("\(network.id) \($0.subnetID)") }
             let isAsked = published.contains { $0.hasPrefix(network.id) }
             guard !domain.isEmpty,

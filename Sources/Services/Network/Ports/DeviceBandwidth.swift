@@ -38,22 +38,11 @@ package struct DeviceBandwidth: Sendable, Hashable {
     package static func read(
         _ options: [String], bridges: [(network: String, bridge: String)], host: String
     ) -> [DeviceBandwidth] {
-        func parts(_ name: String) -> [[String]] {
-            guard let option = options.first(where: { $0.hasPrefix(name + "=") }) else { return [] }
-            return option.dropFirst(name.count + 1).split(separator: ";").map {
-                $0.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-            }
-        }
+        let parts = HostOptions(options)
         var owners: [String: String] = [:]
-        for pair in parts("resource_provider_hypervisors") where pair.count == 2 { owners[pair[0]] = pair[1] }
-        var defaults: [String: Double] = [:]
-        for pair in parts("resource_provider_inventory_defaults") where pair.count == 2 {
-            guard ["allocation_ratio", "reserved", "min_unit", "max_unit", "step_size"].contains(pair[0]) else {
-                continue
-            }
-            defaults[pair[0]] = Double(pair[1])
-        }
-        return parts("resource_provider_bandwidths").compactMap { words in
+        for pair in parts["resource_provider_hypervisors"] where pair.count == 2 { owners[pair[0]] = pair[1] }
+        let defaults = parts.defaults("resource_provider_inventory_defaults")
+        return parts["resource_provider_bandwidths"].compactMap { words in
             guard words.count == 3, !words[0].isEmpty else { return nil }
             let network = bridges.first { $0.bridge == words[0] }?.network
             guard network != nil || words[0] == tunnels else { return nil }

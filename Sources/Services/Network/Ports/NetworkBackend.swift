@@ -63,6 +63,8 @@ package struct ChassisFact: Sendable, Hashable {
     package var progress: Int?
     /// What its bridges may promise.
     package var bandwidths: [DeviceBandwidth] = []
+    /// What its switch may promise.
+    package var packetRates: [PacketRate] = []
 
     package init(
         id: String, hostname: String, tunnelAddresses: [String] = [], physicalNetworks: [String] = [],

@@ -202,6 +202,8 @@ package struct PortSpec: TopologySpec {
     /// Where its server is moving to; both hosts claim it meanwhile.
     package var movingTo: String?
     package var dnsName: String
+    /// The domain of the name where the network's is another for every port.
+    package var dnsDomain: String?
     package var dhcpExtras: [DHCPExtra]
     package var deviceID: String
     package var deviceOwner: String

@@ -92,14 +92,14 @@ extension AddressGroup {
                 id: request.ids.uuid(), projectID: try body.takeProject(request),
                 name: try body.take("name", .string()) ?? "",
                 description: try body.take("description", .string(1024)) ?? "",
-                addresses: try blocks(&body) ?? [], shared: false, tags: [], createdAt: request.now,
+                addresses: try blocks(&body, .looseCIDR) ?? [], shared: false, tags: [], createdAt: request.now,
                 updatedAt: request.now, revisionNumber: 0)
         }
     }
 
-    /// The blocks in a body, each once.
-    private static func blocks(_ body: inout Body) throws(Fault) -> [String]? {
-        guard let blocks = try body.option("addresses", .list(.block)) else { return nil }
+    /// The blocks in a body, each once. Only those that are added later may be bare addresses.
+    private static func blocks(_ body: inout Body, _ format: Format<CIDR> = .block) throws(Fault) -> [String]? {
+        guard let blocks = try body.option("addresses", .list(format)) else { return nil }
         var texts: [String] = []
         for text in blocks.map(\.description) where !texts.contains(text) { texts.append(text) }
         return texts

@@ -80,6 +80,10 @@ package enum Extensions: Resource {
             "Provides ability to mark and use a subnetpool as the default.", "2016-02-18T18:00:00-00:00"),
         Entry("dns-integration", "DNS Integration", "Provides integration with DNS.", "2015-08-15T18:00:00-00:00"),
         Entry(
+            "dns-integration-domain-keywords", "DNS domain names with keywords allowed",
+            "Allows to use keywords like <project_id>, <project_name>, <user_id> and <user_name> as DNS domain name",
+            "2020-06-15T18:00:00-00:00"),
+        Entry(
             "dns-domain-ports", "dns_domain for ports", "Allows the DNS domain to be specified for a network port.",
             "2017-06-25T18:00:00-00:00"),
         Entry(

@@ -23,6 +23,8 @@ package struct NetworkAgent: Noun {
     var kind = ""
     /// How far the host's controller had come when it was last seen to come further.
     var progress = 0
+    /// Whether its switch promises packets in Placement.
+    var promisesPackets = false
 
     static let bgp = "bgp"
     /// Who is silent so long is taken for dead (upstream's `agent_down_time`).
@@ -46,7 +48,7 @@ package struct NetworkAgent: Noun {
 
     private enum CodingKeys: String, CodingKey {
         case id, host, isGateway, tunnelAddresses, physicalNetworks, heartbeat, isAlive, adminStateUp, description,
-            createdAt, zones, kind, progress
+            createdAt, zones, kind, progress, promisesPackets
     }
 }
 
@@ -79,6 +81,10 @@ extension NetworkAgent: Resource {
         2026-11-30 network agents of several kinds
         ALTER TABLE network_agents ADD COLUMN kind VARCHAR(16) NOT NULL DEFAULT '';
         ALTER TABLE network_agents ADD COLUMN progress BIGINT NOT NULL DEFAULT 0
+        """,
+        """
+        2026-11-30 network agents that promise packets
+        ALTER TABLE network_agents ADD COLUMN promises_packets INTEGER NOT NULL DEFAULT 0
         """,
     ]
 

@@ -139,13 +139,25 @@ extension Network {
     }
 
     static func update(_ request: Request, _ found: Network) async throws(Fault) -> Reply {
-        let network = try await change(request, found.id) { transaction, network throws(Fault) in
-            var body = try request.body("network")
-            try network.apply(&body, request, transaction)
-            try body.end()
-            try transaction.touch(.network, network.id, request)
+        let allocations = try await PortAllocation.all(request, found)
+        var taken: [PortAllocation] = []
+        do throws(Fault) {
+            for allocation in allocations {
+                try await allocation.take()
+                taken.append(allocation)
+            }
+            let network = try await change(request, found.id) { transaction, network throws(Fault) in
+                var body = try request.body("network")
+                try network.apply(&body, request, transaction)
+                try body.end()
+                for allocation in allocations { try allocation.note(transaction) }
+                try transaction.touch(.network, network.id, request)
+            }
+            return try await network.reply(request)
+        } catch {
+            for allocation in taken { await allocation.giveBack() }
+            throw error
         }
-        return try await network.reply(request)
     }
 
     private mutating func apply(_ body: inout Body, _ request: Request, _ transaction: Transaction) throws(Fault) {

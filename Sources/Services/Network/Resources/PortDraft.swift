@@ -91,6 +91,8 @@ extension Port.Draft {
         try members.privacy.apply(to: &port, on: network)
         try port.insert(transaction, request)
         try QoSBinding.set(transaction, "port", port.id, to: members.qosPolicy, request)
+        let domain = port.dnsDomain.isEmpty ? network.dnsDomain : port.dnsDomain
+        if ResolvedDomain.hasKeywords(domain) { try ResolvedDomain.note(port, on: network, transaction, request) }
         return port
     }
 }
@@ -156,6 +158,7 @@ extension Port {
         try transaction.delete(PortBinding.self, "port_id = \(id)")
         try transaction.execute("DELETE FROM network_port_groups WHERE port_id = \(id)")
         if !tags.isEmpty { try Tag.set(transaction, id, []) }
+        if !dnsName.isEmpty { try ResolvedDomain.forget(self, transaction) }
         try transaction.delete(Port.self, "id = \(id)")
         try transaction.touch(.port, id, request)
     }

@@ -195,7 +195,7 @@ extension Port {
             let port = try await change(request, found.id) { transaction, port throws(Fault) in
                 var change = try PortChange(request, port)
                 try change.apply(to: &port, transaction)
-                if let allocation { port.profile["allocation"] = .object(allocation.allocation) }
+                allocation?.note(in: &port)
             }
             return try await port.reply(request)
         } catch {

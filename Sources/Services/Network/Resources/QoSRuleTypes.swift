@@ -14,7 +14,8 @@ package enum QoSRuleTypes: Resource {
 
     private static func list(_ request: Request, _ anything: Anything) async throws(Fault) -> Reply {
         let all = request.query("all_rules").flatMap { Format<Bool>.truth($0) } ?? false
-        let kinds = QoSRule.Kind.allCases.filter { all || QoSBinding.enforced.contains($0) }
+        let kept = try await QoSBinding.kept(request.database)
+        let kinds = QoSRule.Kind.allCases.filter { all || kept.contains($0) }
         let wanted = request.queryAll("type")
         return .list(
             "rule_types",
@@ -29,9 +30,10 @@ package enum QoSRuleTypes: Resource {
         guard let kind = QoSRule.Kind(rawValue: name) else {
             throw .httpBadRequest("Invalid input for rule_type. Reason: '\(name)' is no type of QoS rule.")
         }
+        let kept = try await QoSBinding.kept(request.database)
         return .object("rule_type") { view in
             view.put("type", name)
-            view.list("drivers", QoSBinding.enforced.contains(kind) ? ["ovn"] : []) { view, driver in
+            view.list("drivers", kept.contains(kind) ? ["ovn"] : []) { view, driver in
                 view.put("name", driver)
                 view.list("supported_parameters", kind.parameters) { $1.write(&$0) }
             }
@@ -72,7 +74,12 @@ extension QoSRule.Kind {
                     ])
             ]
         case .minimumBandwidth: [QoSRuleTypes.Parameter(name: "min_kbps"), directions]
-        case .packetRateLimit, .minimumPacketRate: []
+        case .minimumPacketRate:
+            [
+                QoSRuleTypes.Parameter(name: "min_kpps"),
+                QoSRuleTypes.Parameter(name: "direction", choices: ["ingress", "egress", "any"]),
+            ]
+        case .packetRateLimit: []
         }
     }
 }

@@ -102,6 +102,23 @@ extension RBACPolicy: Resource {
     }
 }
 
+extension RBACPolicy.Draft {
+    /// Whoever gets a subnet pool must have its address scope as well.
+    fileprivate func checkAddressScope(_ transaction: Transaction) throws(Fault) {
+        guard type == "subnetpool",
+            let scope = try transaction.first(SubnetPool.self, "id = \(object)")?.addressScopeID
+        else { return }
+        let granted = try transaction.count(
+            RBACPolicy.self,
+            "object_type = 'address_scope' AND object_id = \(scope) AND target_project IN \([target, "*"])")
+        guard granted == 0 else { return }
+        throw .neutron(
+            400, "RbacPolicyInitError",
+            "Failed to create RBAC policy on object \(object) because target project doesn't have access to associated "
+                + "address scope..")
+    }
+}
+
 extension RBACPolicy {
     private static func judge(_ request: Request, _ deed: String, _ target: some PolicyTarget) throws(Fault) {
         let rule = "\(deed):target_project"
@@ -152,6 +169,7 @@ extension RBACPolicy {
                 guard isAdmin || owner == request.project else {
                     throw .invalidInput("Only admins can manipulate policies on objects they do not own")
                 }
+                try draft.checkAddressScope(transaction)
                 let policy = RBACPolicy(
                     id: request.ids.uuid(), projectID: draft.projectID, objectType: draft.type, objectID: draft.object,
                     action: draft.action, targetProject: draft.target, description: "", tags: [],
@@ -228,7 +246,8 @@ extension RBACPolicy {
             targetProject == "*"
             ? "project_id <> '' AND project_id <> \(sql: owner) AND project_id NOT IN (\(sql: named))"
             : "project_id = \(targetProject) AND project_id <> \(sql: owner)"
-        let others: SQL = other.map { "project_id <> \($0)" } ?? "1 = 1"
+        // Of networks the one who is let in instead may stay; of everything else that is not looked at.
+        let others: SQL = objectType == "network" ? other.map { "project_id <> \($0)" } ?? "1 = 1" : "1 = 1"
         let uses: [SQL] =
             switch (objectType, action) {
             case ("network", "access_as_external"):
