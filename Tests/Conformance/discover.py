@@ -105,12 +105,16 @@ def networks(a, conn, types, v):
 
 
 def bandwidths(a, conn, types, v):
-    """A physical network that hosts promise bandwidth on, as Placement's traits name it."""
-    found = []
+    """A physical network that hosts promise bandwidth on, as Placement's traits name it, and whether packets, too."""
+    found, packets = [], []
     if 'placement' in types:
         found = attempt('traits', lambda: conn.session.get(
             '/traits?name=startswith:CUSTOM_PHYSNET_&associated=true',
             endpoint_filter={'service_type': 'placement'}, microversion='1.6').json()['traits'], [])
+        packets = attempt('packet rates', lambda: conn.session.get(
+            '/resource_providers?resources=NET_PACKET_RATE_KILOPACKET_PER_SEC:1',
+            endpoint_filter={'service_type': 'placement'}, microversion='1.14').json()['resource_providers'], [])
+    v['PACKET_RATES'] = str(bool(found and packets)).lower()
     v['PHYSICAL_NETWORK'] = found[0][len('CUSTOM_PHYSNET_'):].lower() if found else ''
 
 
