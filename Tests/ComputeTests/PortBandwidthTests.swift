@@ -150,6 +150,33 @@ struct PortBandwidthTests {
         let part = parts[other == "host-1" ? 0 : 1]
         #expect(await held(cloud, id)[part]?["resources"]?[Self.class_] == 600)
         #expect(profile(cloud)["allocation"]?[Self.group]?.string == part)
+    }
+
+    @Test(
+        "A port that is plugged in later takes of the server's own host, is refused where that has none, and gives back"
+    )
+    func plugged() async throws {
+        let cloud = try await ComputeCloud(hosts: 1)
+        await cloud.flavor()
+        let part = "66666666-6666-4666-8666-666666666666"
+        await offer(cloud, host: "host-1", part, kilobits: 1000)
+        let id = try await cloud.server(["networks": "none"], at: "2.72")
+        plug(cloud, kilobits: 1001)
+        let path = "/servers/\(id)/os-interface"
+        let wish: JSON = ["interfaceAttachment": ["port_id": .string(Self.port)]]
+        let refused = await cloud.call("POST", path, wish, at: "2.72")
+        #expect(refused.status == 400)
+        #expect(refused.message == "Failed to allocate additional resources to \(id) during interface attach")
+        #expect(profile(cloud) == ["kept": "yes"])
+        plug(cloud, kilobits: 600)
+        #expect(await cloud.call("POST", path, wish, at: "2.72").status == 200)
+        try await cloud.work()
+        #expect(await held(cloud, id)[part]?["resources"]?[Self.class_] == 600)
+        #expect(profile(cloud)["allocation"]?[Self.group]?.string == part)
+        #expect(await cloud.call("DELETE", "\(path)/\(Self.port)", at: "2.72").status == 202)
+        try await cloud.work()
+        #expect(await held(cloud, id)[part] == nil)
+        #expect(profile(cloud) == ["kept": "yes"])
         #expect(try await Auditor(cloud.room).audit().isEmpty)
     }
 }

@@ -116,6 +116,35 @@ struct NamePublisherTests {
         #expect(await dns.names.count == 1)
     }
 
+    @Test("Keywords in a domain mean whoever writes the name, and what means nothing is no domain")
+    func keywords() async throws {
+        let cloud = try await Self.cloud()
+        let dns = FakeExternalNames(zones: ["a.example.", "b.example."])
+        let publisher = NamePublisher(cloud.service, dns)
+        let network = try await cloud.network(
+            [
+                "name": "flat", "dns_domain": "<project_id>.<user_name>.example.", "provider:network_type": "flat",
+                "provider:physical_network": "p", "shared": true,
+            ], as: .admin())
+        _ = try await cloud.subnet(network, as: .admin())
+        #expect(await cloud.call("GET", "/networks/\(network)")["network"]["dns_domain"]?.string?.first == "<")
+        let port = try await cloud.port(network, ["dns_name": "vm"])
+        let spec = try await TopologyReader(cloud.cloud.database).everything().ports[port.id]
+        let domain = try #require(spec?.dnsDomain)
+        #expect(!domain.contains("<") && domain.hasSuffix(".example."), "\(domain)")
+        await dns.add(zone: domain)
+        try await publisher.publish()
+        #expect(await dns.names.keys.sorted() == ["vm.\(domain)"])
+        _ = await cloud.call("PUT", "/ports/\(port.id)", ["port": ["dns_domain": "a.example."]])
+        try await publisher.publish()
+        #expect(await dns.names.keys.sorted() == ["vm.a.example."], "the port's own")
+        #expect(await cloud.call("DELETE", "/ports/\(port.id)").status == 204)
+        let left = try await cloud.cloud.database.rows("SELECT COUNT(*) FROM network_resolved_domains")
+        #expect(left.first?[0].int == 0)
+        let odd = await cloud.call("POST", "/networks", ["network": ["dns_domain": "<region>.example."]])
+        #expect(odd.status == 400)
+    }
+
     @Test(
         "Domains end with a dot and are made of labels",
         arguments: [

@@ -103,14 +103,23 @@ package struct Differ {
         return plan
     }
 
+    /// The rows that a row will be held by, as far as they exist.
+    private func devices(_ row: NBRow) -> Set<String> {
+        Set(
+            row.links.compactMap { link in
+                gone[link.parent] == nil ? replica.indexed(link.parent.table, link.parent.id)?.uuid : nil
+            })
+    }
+
     private func ends() -> Set<TranslationEnd> {
-        var ended = EndedTranslations(replica)
+        var sources: Set<[String]> = []
+        for row in desired.values where row.key.table == "NAT" && row.columns["type"]?.string == "snat" {
+            for device in devices(row) { sources.insert([device, row.columns["external_ip"]?.string ?? ""]) }
+        }
+        var ended = EndedTranslations(replica, sources: sources)
         for (key, row) in present where Translations.tables[key.table] != nil {
             guard let next = desired[key] else { continue }
-            let devices = next.links.compactMap { link in
-                gone[link.parent] == nil ? replica.indexed(link.parent.table, link.parent.id)?.uuid : nil
-            }
-            ended.note(key.table, row, next: (next, Set(devices)))
+            ended.note(key.table, row, next: (next, devices(next)))
         }
         for (key, row) in gone where Translations.tables[key.table] != nil { ended.note(key.table, row, next: nil) }
         // What goes with a router or switch ends with it.

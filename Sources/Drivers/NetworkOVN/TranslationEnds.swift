@@ -76,22 +76,34 @@ struct EndedTranslations {
     private var holders: [String: [String: [String]]] = [:]
     private(set) var ends: Set<TranslationEnd> = []
 
-    init(_ replica: OVSDBReplica) { self.replica = replica }
+    /// Which device still has blocks that go out under which address.
+    private let sources: Set<[String]>
+
+    init(_ replica: OVSDBReplica, sources: Set<[String]>) {
+        self.replica = replica
+        self.sources = sources
+    }
 
     /// - Parameter next: the row as it will be, and the UUIDs of the devices that will hold it; nil when it goes.
     mutating func note(_ table: String, _ row: OVSDBRow, next: (row: NBRow, devices: Set<String>)?) {
         let before = Translations(table) { row[$0] }
         let after = next.map { next in Translations(table) { next.row.columns[$0] ?? .empty } }
         let isAlike = after?.pairs == before.pairs
-        if isAlike, let next, next.devices.isSuperset(of: devices(table, row.uuid)) { return }
+        if isAlike, let next, !next.devices.isEmpty, next.devices.allSatisfy({ holds($0, table, row.uuid) }) { return }
         for device in devices(table, row.uuid) {
             for (outer, inner) in before.pairs {
                 let stays = next?.devices.contains(device) == true && after?.pairs[outer] == inner
                 guard !stays, let end = before.end(outer, at: device) else { continue }
                 // Many blocks go out under one address: it ends with the last of them.
-                if before.isSource, isShared(outer, device, but: row.uuid) { continue }
+                if before.isSource, sources.contains([device, outer]) { continue }
                 ends.insert(end)
             }
+        }
+    }
+
+    private func holds(_ device: String, _ table: String, _ uuid: String) -> Bool {
+        (Translations.tables[table] ?? []).contains { parent in
+            replica.row(parent, device)?[Translations.columns[table] ?? ""].atoms.contains(.uuid(uuid)) == true
         }
     }
 
@@ -108,13 +120,5 @@ struct EndedTranslations {
             holders[table] = found
         }
         return holders[table]?[uuid] ?? []
-    }
-
-    private func isShared(_ outer: String, _ device: String, but uuid: String) -> Bool {
-        guard let router = replica.row("Logical_Router", device) else { return false }
-        return router["nat"].uuids.contains { other in
-            guard other != uuid, let row = replica.row("NAT", other) else { return false }
-            return row["type"].string == "snat" && row["external_ip"].string == outer
-        }
     }
 }
