@@ -180,4 +180,34 @@ struct OVNBalancersTests {
             try await ground.provider.remove(spec.id)
         }
     }
+
+    @Test("Members get connections by their weights, and none without one")
+    func weights() async throws {
+        try await OVNGround.with(Ground.members + [Ground.client]) { ground in
+            for member in Ground.members { try ground.serve(member) }
+            let weighed = { (first: Int, second: Int) in
+                Ground.balancer(Ground.members) { spec in
+                    for at in spec.pools[0].members.indices {
+                        spec.pools[0].members[at].weight = spec.pools[0].members[at].id.contains("m0") ? first : second
+                    }
+                }
+            }
+            let here = ground.spot(Ground.client)
+            let door = OVNGround.tcp("10.0.0.5")
+            for (first, second) in [(3, 1), (1, 3)] {
+                try await ground.provider.put(weighed(first, second))
+                try await ground.backend.settle()
+                #expect(try OVNGround.reached(["m0", "m1"], by: door, here))
+                let answers = try (0..<200).map { _ in try OVNGround.ask(door, here) }
+                let heavy = answers.filter { $0 == (first > second ? "m0" : "m1") }.count
+                // 150 are expected: five standard deviations (of 6) are allowed; 100 would be no weights at all.
+                #expect((120...180).contains(heavy), "\(heavy) of 200")
+                #expect(!answers.contains(nil))
+            }
+            try await ground.provider.put(weighed(0, 1))
+            try await ground.backend.settle()
+            #expect(try OVNGround.reached(["m1"], by: door, here))
+            try await ground.provider.remove(Ground.id)
+        }
+    }
 }

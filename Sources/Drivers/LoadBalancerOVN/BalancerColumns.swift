@@ -21,14 +21,19 @@ struct BalancerColumns {
         return pool.members.filter { $0.enabled && $0.weight > 0 }
     }
 
-    /// OVN knows no weights, but takes a member several times.
+    /// OVN knows no weights, but takes a member several times: exactly as often as its weight says while that is at most
+    /// ten times, else about.
     private func weighted(_ members: [MemberSpec]) -> [MemberSpec] {
         guard let first = members.first?.weight, members.contains(where: { $0.weight != first }) else { return members }
-        let most = members.map(\.weight).max() ?? 1
+        let (most, shared) = (members.map(\.weight).max() ?? 1, members.reduce(0) { divisor($0, $1.weight) })
         return members.flatMap { member in
-            let times = max(1, (member.weight * 10 + most / 2) / most)
-            return Array(repeating: member, count: times)
+            let about = max(1, (member.weight * 10 + most / 2) / most)
+            return Array(repeating: member, count: most / shared <= 10 ? member.weight / shared : about)
         }
+    }
+
+    private func divisor(_ one: Int, _ other: Int) -> Int {
+        other == 0 ? one : divisor(other, one % other)
     }
 
     /// Where a member is looked for, or why it is not.
