@@ -142,9 +142,7 @@ struct Rooms: Sendable {
         let plain = OVNBalancers(
             northbound: options.northbound ?? ownNorth, southbound: options.southbound ?? ownSouth, log: ground.log)
         return BalancerProviders(
-            haproxy: SplitProvider(streams: HAProxyBalancers(settings, pool: ground.pool), datagrams: plain),
-            ovn: plain,
-            host: engines.options.chassisName)
+            haproxy: HAProxyBalancers(settings, pool: ground.pool), ovn: plain, host: engines.options.chassisName)
     }
 
     private static func certificates(_ ground: Ground) -> any CertificateStore {

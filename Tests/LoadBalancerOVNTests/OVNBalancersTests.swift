@@ -59,27 +59,6 @@ struct OVNBalancersTests {
         }
     }
 
-    @Test("Datagrams of HAProxy's balancers are spread by OVN under the same address")
-    func split() async throws {
-        try await OVNGround.with(Ground.members + [Ground.client]) { ground in
-            for member in Ground.members { try ground.serve(member) }
-            var port = Ground.balancerPort
-            (port.kind, port.portSecurity) = (.guest, false)
-            try await ground.backend.apply(TopologyChange(put: [.port(port)]))
-            let provider = SplitProvider(streams: ground.haproxy, datagrams: ground.provider)
-            try await provider.put(Ground.balancer(Ground.members))
-            try await ground.backend.settle()
-            let here = ground.spot(Ground.client)
-            for address in ["10.0.0.5", "fd00::5"] {
-                #expect(try OVNGround.reached(["m0", "m1"], by: OVNGround.tcp(address), here))
-                #expect(try OVNGround.reached(["m0", "m1"], by: OVNGround.udp(address), here))
-            }
-            #expect(try await provider.report(Ground.id) != nil)
-            try await provider.remove(Ground.id)
-            #expect(try await provider.present().isEmpty)
-        }
-    }
-
     @Test(
         "Routers and floating addresses that come later are followed: clients elsewhere, members elsewhere, the world")
     func routed() async throws {

@@ -148,4 +148,33 @@ struct PoolsTests {
         #expect(pool.fault.hasSuffix("OVN provider does not support ROUND_ROBIN algorithm"))
         #expect(await cloud.call("PUT", "/lbaas/loadbalancers/\(balancer.id)/failover", as: .admin()).status == 501)
     }
+
+    @Test("Pools of datagrams are watched as others are, and refuse members of the other family and LEAST_CONNECTIONS")
+    func datagrams() async throws {
+        let cloud = try await BalancerCloud()
+        let balancer = try await cloud.balancer()
+        let listener = try await cloud.listener(balancer.id, ["protocol": "UDP"])
+        let pool = try await cloud.pool(balancer.id, ["protocol": "UDP", "listener_id": .string(listener.id)])
+        _ = try await cloud.member(pool.id)
+        let mixed = await cloud.call(
+            "POST", "/lbaas/pools/\(pool.id)/members", ["member": ["address": "fd00::50", "protocol_port": 53]])
+        #expect(mixed.status == 501)
+        #expect(mixed.fault.contains("mixing IPv4 and IPv6 addresses for its VIP and members in UDP load balancers."))
+        let counting = await cloud.call(
+            "POST", "/lbaas/pools",
+            [
+                "pool": [
+                    "protocol": "UDP", "lb_algorithm": "LEAST_CONNECTIONS", "loadbalancer_id": .string(balancer.id),
+                ]
+            ])
+        #expect(counting.status == 501)
+        _ = try await cloud.make(
+            "healthmonitor", "/lbaas/healthmonitors",
+            ["pool_id": .string(pool.id), "type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 2])
+        try await cloud.sync()
+        // Its own legs look: no port is made for that.
+        let ports = await cloud.cloud.call(
+            "network", "GET", "/v2.0/ports", as: .admin(), query: "device_owner=ovn-lb-hm:distributed")
+        #expect(ports["ports"].array?.isEmpty == true)
+    }
 }

@@ -92,6 +92,7 @@ package struct Doctor: Sendable {
     /// What only some features need: a cloud runs without.
     static let optionalPackages: [(program: String, package: String, need: String)] = [
         ("bird", "bird2", "BGP speakers"), ("haproxy", "haproxy", "load balancers of the provider haproxy"),
+        ("nft", "nftables", "UDP listeners of those"),
         ("swtpm", "swtpm-tools", "trusted platform modules of guests"), ("mformat", "mtools", "config drives in FAT"),
     ]
 

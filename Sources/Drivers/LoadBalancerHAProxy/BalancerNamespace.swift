@@ -21,7 +21,7 @@ struct BalancerNamespace: Sendable {
             guard let gateway = address.gateway else { continue }
             try ip("\(gateway.contains(":") ? "-6 " : "")route replace default via \(gateway) dev eth0")
         }
-        try setUp(spec)
+        try setUp()
         let legs = spec.legs.map { ($0, BalancerNamespace.device($0.portID)) }
         for (leg, device) in legs { try plug(leg, device) }
         let wanted = Set(legs.map(\.1))
@@ -30,38 +30,22 @@ struct BalancerNamespace: Sendable {
         }
     }
 
-    /// Datagrams that the switch has turned to a member still come to this MAC: they are sent back to where they came
-    /// from, and nowhere else, for this is not a router between the networks of members.
-    private func setUp(_ spec: BalancerSpec) throws(Fault) {
-        let settings = [
-            "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0",
-            "net.ipv4.conf.eth0.forwarding=1", "net.ipv6.conf.all.forwarding=1",
-            // Checks ping as nobody does, without privileges.
-            "net.ipv4.ping_group_range=0 2147483647",
-        ]
-        try Subprocess.check(["sysctl", "-q", "-w"] + settings, in: Surroundings(network: namespace))
+    private func setUp() throws(Fault) {
+        try Subprocess.check(
+            [
+                "sysctl", "-q", "-w", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0",
+                // Checks ping as nobody does, without privileges.
+                "net.ipv4.ping_group_range=0 2147483647",
+            ], in: Surroundings(network: namespace))
+        // Until OVN's part in datagrams ended, its packets were turned back by a table of their own.
         for family in ["-4", "-6"] {
             let known = try Subprocess.check(["ip", "-n", namespace.name, family, "rule", "list"])
-            if !known.contains("lookup \(Self.back)") {
-                try ip("\(family) rule add pref 10 iif eth0 lookup \(Self.back)")
-                try ip("\(family) rule add pref 11 iif eth0 prohibit")
+            for line in known.split(separator: "\n") where line.hasPrefix("10:") || line.hasPrefix("11:") {
+                try ip("\(family) rule del pref \(line.prefix(2))")
             }
-        }
-        for address in spec.addresses {
-            let family = address.address.contains(":") ? "-6" : "-4"
-            try ip("\(family) route replace \(address.cidr) dev eth0 table \(Self.back)")
-            guard let gateway = address.gateway else { continue }
-            try ip("\(family) route replace default via \(gateway) dev eth0 table \(Self.back)")
-        }
-        for leg in spec.legs {
-            let known = try Subprocess.check(["ip", "-n", namespace.name, "-6", "rule", "list"])
-            let device = BalancerNamespace.device(leg.portID)
-            if !known.contains("iif \(device) ") { try ip("-6 rule add pref 11 iif \(device) prohibit") }
         }
     }
 
-    /// The table of what comes in at the balancer's own port and is for somebody else.
-    private static let back = 77
     private static func device(_ port: String) -> String { "leg" + port.prefix(8) }
     /// The chassis' end of a cable.
     private static func tap(_ port: String) -> String { "lb" + port.prefix(11) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 package import LoadBalancer
+internal import Synchronization
 
 /// Balancers as HAProxy processes, each in a namespace of its own. A change is a new process that takes the listening
 /// sockets over from the old one, which goes on with the connections it has: none is lost. Processes outlive ours, and
@@ -9,6 +10,8 @@ package struct HAProxyBalancers: LoadBalancerProvider {
     package var abilities: ProviderAbilities { .haproxy }
     private let settings: HAProxySettings
     private let pool: BlockingPool
+    /// Balancers as they were put last: datagrams are sent around members that were found down since.
+    private let latest = LatestSpecs()
 
     package init(_ settings: HAProxySettings, pool: BlockingPool) {
         self.settings = settings
@@ -20,6 +23,9 @@ package struct HAProxyBalancers: LoadBalancerProvider {
             let place = BalancerNamespace(settings, balancer.id)
             try place.plug(balancer)
             try apply(balancer, place)
+            let path = DatagramPath(files: BalancerFiles(settings, balancer.id), namespace: place.namespace)
+            try path.apply(balancer, down: path.down)
+            latest.all.withLock { $0[balancer.id] = balancer }
         }
     }
 
@@ -34,10 +40,8 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         {
             return
         }
-        if balancer.pools.contains(where: { $0.monitor?.kind == .ping }) {
-            // Arguments: address and port of the proxy, address and port of the member.
-            try FileSystem.write(
-                "#!/bin/sh\nexec ping -q -n -c 1 -W 5 \"$3\" > /dev/null 2>&1\n", to: settings.pingScript, mode: 0o755)
+        for script in Set(balancer.pools.compactMap { settings.script($0.monitor) }) {
+            try FileSystem.write(settings.scripts[script] ?? "", to: script, mode: 0o755)
         }
         for (path, text) in wanted.files { try FileSystem.write(text, to: path) }
         let next = files.configuration + ".next"
@@ -75,7 +79,8 @@ package struct HAProxyBalancers: LoadBalancerProvider {
             }
             try place.unplug()
             FileSystem.remove(files.folder)
-            if FileSystem.list(settings.folder).isEmpty { FileSystem.remove(settings.pingScript) }
+            latest.all.withLock { $0[balancer] = nil }
+            if FileSystem.list(settings.folder).isEmpty { settings.scripts.keys.forEach(FileSystem.remove) }
         }
     }
 
@@ -93,7 +98,22 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         let place = BalancerNamespace(settings, balancer)
         let running = try await pool.run { () throws(Fault) in process(files, place) }
         guard let running else { return nil }
-        return HAProxyStatistics(try await ask("show stat", files.socket)).report(run: "\(running.pid)")
+        let statistics = HAProxyStatistics(try await ask("show stat", files.socket))
+        var report = statistics.report(run: "\(running.pid)")
+        let path = DatagramPath(files: files, namespace: place.namespace)
+        let figures = try await pool.run { () throws(Fault) in
+            if let spec = latest.all.withLock({ $0[balancer] }) {
+                try path.apply(spec, down: statistics.down(spec, before: path.down))
+            }
+            return try path.figures()
+        }
+        // The kernel counts as long as the namespace is there, whatever process serves.
+        let life = "kernel-\(place.namespace.identity ?? 0)"
+        for (listener, counted) in figures {
+            report.listeners[listener] = counted
+            report.runs[listener] = life
+        }
+        return report
     }
 
     /// Says one command to a process and gives its whole answer.
@@ -105,4 +125,8 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         while let chunk = try await connection.read(), answer.count < 64 << 20 { answer += chunk }
         return String(decoding: answer, as: UTF8.self)
     }
+}
+
+private final class LatestSpecs: Sendable {
+    let all = Mutex<[String: BalancerSpec]>([:])
 }

@@ -9,20 +9,22 @@ struct HAProxyConfiguration {
     private(set) var files: [String: String] = [:]
     private let spec: BalancerSpec
     private let place: BalancerFiles
-    private let pingScript: String
+    private let settings: HAProxySettings
 
     init(_ spec: BalancerSpec, _ settings: HAProxySettings) {
         self.spec = spec
         place = BalancerFiles(settings, spec.id)
-        pingScript = settings.pingScript
-        writeGlobal(settings)
+        self.settings = settings
+        writeGlobal()
         let shown = spec.enabled ? spec.listeners.filter(\.enabled) : []
         for listener in shown where listener.protocol.transport == .tcp { writeFrontend(listener) }
         for listener in shown where listener.protocol.transport == .tcp {
             for pool in pools(of: listener) { writeBackend(pool, listener) }
         }
-        let served = Set(spec.listeners.flatMap { pools(of: $0) }.map(\.id))
-        for pool in spec.pools where !served.contains(pool.id) && !pool.protocol.isDatagram { writeBackend(pool, nil) }
+        // Members that nothing is sent to from here are looked at all the same; so are those of datagrams.
+        let streams = spec.listeners.filter { $0.protocol.transport == .tcp }
+        let served = Set(streams.flatMap { pools(of: $0) }.map(\.id))
+        for pool in spec.pools where !served.contains(pool.id) { writeBackend(pool, nil) }
     }
 
     private func pools(of listener: ListenerSpec) -> [PoolSpec] {
@@ -40,7 +42,7 @@ struct HAProxyConfiguration {
 
     // MARK: - Global
 
-    private mutating func writeGlobal(_ settings: HAProxySettings) {
+    private mutating func writeGlobal() {
         text += "# Written by Apus for load balancer \(spec.id): changes are lost.\n"
         text += "global\n"
         line("daemon")
@@ -54,7 +56,7 @@ struct HAProxyConfiguration {
         line("localpeer balancer")
         line("ssl-default-bind-options ssl-min-ver TLSv1.2")
         line("tune.ssl.default-dh-param 2048")
-        if spec.pools.contains(where: { $0.monitor?.kind == .ping }) {
+        if spec.pools.contains(where: { settings.script($0.monitor) != nil }) {
             line("external-check")
             line("insecure-fork-wanted")
         }
@@ -191,7 +193,7 @@ struct HAProxyConfiguration {
         if let kept = pool.persistence { for words in HAProxyText.persistence(kept) { line(words) } }
         if let monitor = pool.monitor {
             for words in HAProxyText.monitor(monitor) { line(words) }
-            if monitor.kind == .ping { line("external-check command \(pingScript)") }
+            if let script = settings.script(monitor) { line("external-check command \(script)") }
         }
         if let listener {
             line("timeout connect \(listener.timeoutConnect)")
@@ -202,13 +204,17 @@ struct HAProxyConfiguration {
     }
 
     private func server(_ member: MemberSpec, _ pool: PoolSpec) -> String {
-        let host = member.address.contains(":") ? "[\(member.address)]" : member.address
-        var words = "server \(member.id) \(host):\(member.port) weight \(member.weight)"
+        // Scripts are told the server's own port, and datagrams do not come through here: it is the one to look at.
+        let isWatchedOnly = pool.protocol.isDatagram
+        let address = isWatchedOnly ? member.monitorAddress ?? member.address : member.address
+        let port = isWatchedOnly ? member.monitorPort ?? member.port : member.port
+        var words = "server \(member.id) \(address.contains(":") ? "[\(address)]" : address):\(port)"
+        words += " weight \(member.weight)"
         if let monitor = pool.monitor {
             words += " check inter \(monitor.delay)s fall \(monitor.fall) rise \(monitor.rise)"
             if monitor.kind == .https { words += " check-ssl verify none" }
-            if let address = member.monitorAddress { words += " addr \(address)" }
-            if let port = member.monitorPort { words += " port \(port)" }
+            if let address = member.monitorAddress, !isWatchedOnly { words += " addr \(address)" }
+            if let port = member.monitorPort, !isWatchedOnly { words += " port \(port)" }
         }
         if pool.persistence?.type == .httpCookie { words += " cookie \(member.id)" }
         if member.isBackup { words += " backup" }

@@ -37,6 +37,17 @@ struct HAProxyStatistics {
         return report
     }
 
+    /// The members that datagrams are not sent to. Who has not been looked at yet by this process is as it was before.
+    func down(_ spec: BalancerSpec, before: Set<String>) -> Set<String> {
+        let watched = Set(
+            spec.pools.filter { $0.protocol.isDatagram && $0.monitor != nil }.flatMap(\.members).map(\.id))
+        let found = rows.compactMap { row -> String? in
+            guard let name = row["svname"].map(String.init), watched.contains(name) else { return nil }
+            return (row["check_status"] == "INI" ? before.contains(name) : health(row) == .down) ? name : nil
+        }
+        return Set(found)
+    }
+
     private func health(_ row: [String: Substring]) -> BalancerReport.Health {
         let status = row["status"] ?? ""
         if status.hasPrefix("MAINT") { return .disabled }

@@ -47,7 +47,7 @@ enum HAProxyText {
             if let domain = monitor.domain { send += " hdr Host \(domain)" }
             words.append(send)
             words.append("http-check expect rstatus ^(\(codes(monitor.codes ?? "200")))$")
-        case .ping: words += ["option external-check", "external-check path /usr/local/bin:/usr/bin:/bin"]
+        case .ping, .udpConnect: words += ["option external-check", "external-check path /usr/local/bin:/usr/bin:/bin"]
         case .tlsHello: words.append("option ssl-hello-chk")
         default: break
         }

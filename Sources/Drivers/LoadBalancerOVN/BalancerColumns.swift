@@ -21,8 +21,8 @@ struct BalancerColumns {
         return pool.members.filter { $0.enabled && $0.weight > 0 }
     }
 
-    /// OVN knows no weights, but takes a member several times: exactly as often as its weight says while that is at most
-    /// ten times, else about.
+    /// OVN knows no weights, but takes a member several times: exactly as often as its weight says while that is at
+    /// most ten times, else about.
     private func weighted(_ members: [MemberSpec]) -> [MemberSpec] {
         guard let first = members.first?.weight, members.contains(where: { $0.weight != first }) else { return members }
         let (most, shared) = (members.map(\.weight).max() ?? 1, members.reduce(0) { divisor($0, $1.weight) })

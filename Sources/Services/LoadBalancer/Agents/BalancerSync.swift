@@ -61,7 +61,7 @@ package struct BalancerSync: Sendable {
         let known = Set(rows.map(\.id))
         for provider in room.providers.all {
             await note("look for stray load balancers") { () async throws(Fault) in
-                for stray in try await provider.present().subtracting(known) where !SplitProvider.isHalf(stray) {
+                for stray in try await provider.present().subtracting(known) {
                     try await provider.remove(stray)
                 }
             }

@@ -32,13 +32,13 @@ struct ReportWriter: Sendable {
         _ rows: [ListenerStatistics], _ report: BalancerReport, _ balancer: LoadBalancer
     ) -> [ListenerStatistics] {
         report.listeners.sorted { $0.key < $1.key }.compactMap { listener, figures in
-            let before = rows.first { $0.listenerID == listener }
+            let (before, run) = (rows.first { $0.listenerID == listener }, report.runs[listener] ?? report.run)
             var row =
                 before
                 ?? ListenerStatistics(
-                    listenerID: listener, loadBalancerID: balancer.id, run: report.run, past: Figures(),
+                    listenerID: listener, loadBalancerID: balancer.id, run: run, past: Figures(),
                     present: Figures())
-            row.take(figures, run: report.run)
+            row.take(figures, run: run)
             return before?.present == row.present && before?.run == row.run ? nil : row
         }
     }

@@ -47,15 +47,28 @@ struct ProviderRules {
         }
     }
 
-    func check(_ member: Member) throws(Fault) {
+    /// The kernel turns a datagram to another address, never to one of the other family.
+    func check(_ member: Member, in pool: Pool) throws(Fault) {
+        try check(member)
+        guard abilities.isPlain, pool.protocol.isDatagram, mixes(member) else { return }
+        throw unsupported(
+            "This provider doesn't support mixing IPv4 and IPv6 addresses for its VIP and members in "
+                + "\(pool.protocol.rawValue) load balancers.")
+    }
+
+    private func mixes(_ member: Member) -> Bool {
+        let addresses = [balancer.vipAddress].compactMap { $0 } + balancer.additionalVIPs.compactMap(\.address)
+        let isSix = member.address.contains(":")
+        return !addresses.isEmpty && !addresses.contains { $0.contains(":") == isSix }
+    }
+
+    private func check(_ member: Member) throws(Fault) {
         guard !abilities.isPlain else { return }
         guard member.monitorAddress == nil, member.monitorPort == nil else {
             throw unsupported(
                 "OVN Load Balancer does not support different member monitor address or port.")
         }
-        let addresses = [balancer.vipAddress].compactMap { $0 } + balancer.additionalVIPs.compactMap(\.address)
-        let isSix = member.address.contains(":")
-        guard addresses.isEmpty || addresses.contains(where: { $0.contains(":") == isSix }) else {
+        guard !mixes(member) else {
             throw unsupported(
                 "\(abilities.title) does not support mixing IPv4/IPv6 configuration within the same Load Balancer.")
         }
@@ -74,8 +87,7 @@ struct ProviderRules {
     }
 
     func check(_ monitor: HealthMonitor, _ pool: Pool) throws(Fault) {
-        let isWeb = pool.protocol.isDatagram && monitor.type == .http
-        guard abilities.monitors.contains(monitor.type), !isWeb else {
+        guard abilities.monitors.contains(monitor.type) else {
             throw unsupported("\(abilities.title) does not support \(monitor.type.rawValue) health monitor type")
         }
     }

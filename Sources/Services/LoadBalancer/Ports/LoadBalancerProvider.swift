@@ -45,9 +45,8 @@ package struct ProviderAbilities: Sendable {
     /// HAProxy in a network namespace of its own.
     package static let haproxy: ProviderAbilities = {
         var abilities = ProviderAbilities(title: "HAProxy provider")
-        // OVN carries its datagrams, and looks at them.
         abilities.monitors.remove(.sctp)
-        abilities.sources = [.udp, .sctp]
+        // The kernel spreads datagrams, and does not count who has how many.
         abilities.datagramAlgorithms.remove(.leastConnections)
         abilities.flavorCapabilities = [
             "loadbalancer_topology":
@@ -86,6 +85,8 @@ package struct BalancerReport: Sendable, Hashable {
 
     /// Names the counters' life: they begin at nothing with a new one.
     package var run: String
+    /// Of listeners whose counters live otherwise.
+    package var runs: [String: String] = [:]
     package var members: [String: Health]
     package var listeners: [String: Figures]
     /// Listeners that take no more connections.

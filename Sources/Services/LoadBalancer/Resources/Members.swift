@@ -193,7 +193,7 @@ package struct MemberDraft: Sendable {
                 "Another member on this pool is already using ip \(row.address) on protocol_port "
                     + "\(row.protocolPort)")
         }
-        try ProviderRules(balancer, request).check(row)
+        try ProviderRules(balancer, request).check(row, in: pool)
         try row.insert(transaction)
     }
 }
