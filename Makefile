@@ -29,7 +29,7 @@ test: ## everything that must hold; ROOM=Compute only one room's tests
 dev: ## a cloud in the foreground: fake hypervisor and network, no root; ARGS="..." go to apus up
 	@scripts/dev $(ARGS)
 
-guests: ## the long scenarios with real guests: packets, power actions, crashes (needs root)
+guests: ## the long scenarios: real guests, packets, power actions, crashes, Ansible (needs root)
 	@SCENARIOS=all scripts/test
 
 packets: ## packets through OVN: one, two and three hosts with namespaces as guests (needs root)
