@@ -11,7 +11,9 @@ struct HostsTests {
         let cloud = try await ComputeCloud(hosts: 2)
         let admin = Caller.admin()
         let old = await cloud.call("GET", "/os-services", as: admin)
-        #expect(old["services"].array?.count == 2)
+        #expect(
+            old["services"].array?.map { $0["binary"] }
+                == ["nova-compute", "nova-compute", "nova-scheduler", "nova-conductor"])
         #expect(old["services"][0]?["id"] == 1)
         #expect(old["services"][0]?["state"] == "up")
         let named: JSON = ["host": "host-1", "binary": "nova-compute", "disabled_reason": "disk"]
@@ -34,7 +36,28 @@ struct HostsTests {
             .string ?? ""
         #expect(await cloud.call("DELETE", "/os-services/\(used)", at: "2.53", as: admin).status == 409)
         #expect(await cloud.call("DELETE", "/os-services/\(id)", at: "2.53", as: admin).status == 204)
-        #expect(await cloud.call("GET", "/os-services", as: admin)["services"].array?.count == 1)
+        let left = await cloud.call("GET", "/os-services", as: admin, query: "binary=nova-compute")
+        #expect(left["services"].array?.count == 1)
+    }
+
+    @Test("Scheduler and conductor are seen up, in a zone of their own, and nothing of them can be changed")
+    func control() async throws {
+        let cloud = try await ComputeCloud(hosts: 1)
+        let admin = Caller.admin()
+        let found = await cloud.call("GET", "/os-services", at: "2.53", as: admin, query: "binary=nova-scheduler")
+        #expect(found["services"].array?.count == 1)
+        #expect(found["services"][0]?["state"] == "up")
+        #expect(found["services"][0]?["zone"] == "internal")
+        let path = "/os-services/\(found["services"][0]?["id"]?.string ?? "")"
+        let off = await cloud.call("PUT", path, ["status": "disabled"], at: "2.53", as: admin)
+        #expect(off.status == 400 && off.message.contains("Updating a nova-scheduler service is not supported"))
+        #expect(await cloud.call("DELETE", path, at: "2.53", as: admin).status == 400)
+        let zones = await cloud.call("GET", "/os-availability-zone/detail", as: admin)["availabilityZoneInfo"]
+        #expect(zones[0]?["zoneName"] == "internal")
+        #expect(zones[0]?["hosts"]?["host-1"]?["nova-conductor"]?["available"] == true)
+        #expect(
+            await cloud.call("GET", "/os-availability-zone")["availabilityZoneInfo"].array?.map { $0["zoneName"] }
+                == ["nova"])
     }
 
     @Test("Hypervisors tell what they have, in the members of each version")
@@ -104,7 +127,7 @@ struct HostsTests {
         let zones = await cloud.call("GET", "/os-availability-zone")
         #expect(zones["availabilityZoneInfo"].array?.compactMap { $0["zoneName"]?.string } == ["nova", "west"])
         let detail = await cloud.call("GET", "/os-availability-zone/detail", as: admin)
-        #expect(detail["availabilityZoneInfo"][1]?["hosts"]?["host-2"]?["nova-compute"]?["available"] == true)
+        #expect(detail["availabilityZoneInfo"][2]?["hosts"]?["host-2"]?["nova-compute"]?["available"] == true)
         let id = try await cloud.server(["availability_zone": "west"])
         #expect(await cloud.show(id)["OS-EXT-SRV-ATTR:host"] == "host-2")
         #expect(await cloud.show(id)["OS-EXT-AZ:availability_zone"] == "west")

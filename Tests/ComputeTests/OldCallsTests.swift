@@ -12,7 +12,7 @@ struct OldCallsTests {
         await cloud.flavor()
         _ = try await cloud.server()
         let list = await cloud.call("GET", "/os-hosts", as: .admin())["hosts"]
-        #expect(list.array?.count == 2)
+        #expect(list.array?.map { $0["service"] } == ["compute", "compute", "scheduler", "conductor"])
         #expect(list[0]?.text() == #"{"host_name":"host-1","service":"compute","zone":"nova"}"#)
         #expect(await cloud.call("GET", "/os-hosts", as: .admin(), query: "zone=moon")["hosts"].array?.isEmpty == true)
         #expect(await cloud.call("GET", "/os-hosts").status == 403)
@@ -24,7 +24,7 @@ struct OldCallsTests {
 
         let off = await cloud.call("PUT", "/os-hosts/host-2", ["status": "Disable"], as: .admin())
         #expect(off.json.text() == #"{"host":"host-2","status":"disabled"}"#)
-        #expect(await cloud.call("GET", "/os-hosts", as: .admin())["hosts"].array?.count == 1)
+        #expect(await cloud.call("GET", "/os-hosts", as: .admin(), query: "zone=nova")["hosts"].array?.count == 1)
         #expect(await cloud.call("PUT", "/os-hosts/host-2", ["status": "on"], as: .admin()).status == 400)
         #expect(await cloud.call("PUT", "/os-hosts/host-2", [:], as: .admin()).status == 400)
         #expect(await cloud.call("PUT", "/os-hosts/host-2", ["maintenance_mode": "enable"], as: .admin()).status == 501)

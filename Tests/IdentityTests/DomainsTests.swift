@@ -46,6 +46,31 @@ struct DomainsTests {
         #expect(await cloud.call("POST", "/v3/domains", ["domain": [:]], token: admin).status == 400)
     }
 
+    @Test("Clients may write a domain's name in another case, where no other domain is meant")
+    func cases() async throws {
+        let cloud = try await IdentityCloud()
+        let scope: JSON = ["project": ["name": "admin", "domain": ["name": "default"]]]
+        let admin = await cloud.token(scope: scope)
+        #expect(!admin.isEmpty)
+        _ = await cloud.make("domain", ["name": "DEFAULT"], token: admin)
+        #expect(await cloud.token(scope: scope).isEmpty, "two could be meant")
+        #expect(await !cloud.token().isEmpty, "its very name")
+    }
+
+    @Test("A domain is disabled as the project it is, whatever is in it; a project with enabled ones below is not")
+    func disabledAsProject() async throws {
+        let cloud = try await IdentityCloud()
+        let admin = await cloud.token()
+        let domain = await cloud.make("domain", ["name": "d"], token: admin)
+        let above = await cloud.make("project", ["name": "p", "domain_id": .string(domain)], token: admin)
+        _ = await cloud.make(
+            "project", ["name": "q", "domain_id": .string(domain), "parent_id": .string(above)], token: admin)
+        let off: JSON = ["project": ["enabled": false]]
+        #expect(await cloud.call("PATCH", "/v3/projects/\(above)", off, token: admin).status == 403)
+        #expect(await cloud.call("PATCH", "/v3/projects/\(domain)", off, token: admin).status == 200)
+        #expect(await cloud.call("GET", "/v3/domains/\(domain)", token: admin)["domain"]["enabled"] == false)
+    }
+
     @Test("A disabled domain shuts out its users")
     func disabled() async throws {
         let cloud = try await IdentityCloud()

@@ -52,26 +52,43 @@ enum AvailabilityZones: Resource {
     private static func detail(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let zones = try await zones(request)
         let (now, limit) = (request.now, request.compute.options.serviceDownTime)
+        let control = ControlService.all(on: request.compute.notices.host)
+        let inner: (inout View) -> Void = { view in
+            view.put("zoneName", ControlService.zone)
+            view.nest("zoneState") { $0.put("available", true) }
+            view.nest("hosts") { view in
+                view.nest(named: request.compute.notices.host) { view in
+                    for service in control { AvailabilityZones.write(&view, service.binary, true, now) }
+                }
+            }
+        }
         return .list(
             "availabilityZoneInfo",
-            zones.map { zone in
-                { view in
-                    view.put("zoneName", zone.name)
-                    view.nest("zoneState") { $0.put("available", zone.isAvailable) }
-                    guard zone.isAvailable else { return view.put("hosts", String?.none) }
-                    view.nest("hosts") { view in
-                        for host in zone.hosts where !host.isDisabled {
-                            view.nest(named: host.name) { view in
-                                view.nest(named: ComputeServices.binary) {
-                                    $0.put("available", host.isUp(at: now, within: limit))
-                                    $0.put("active", true)
-                                    $0.put("updated_at", host.reportedAt.iso8601Naive)
+            [inner]
+                + zones.map { zone in
+                    { view in
+                        view.put("zoneName", zone.name)
+                        view.nest("zoneState") { $0.put("available", zone.isAvailable) }
+                        guard zone.isAvailable else { return view.put("hosts", String?.none) }
+                        view.nest("hosts") { view in
+                            for host in zone.hosts where !host.isDisabled {
+                                view.nest(named: host.name) { view in
+                                    write(
+                                        &view, ComputeServices.binary, host.isUp(at: now, within: limit),
+                                        host.reportedAt)
                                 }
                             }
                         }
                     }
-                }
-            })
+                })
+    }
+
+    private static func write(_ view: inout View, _ binary: String, _ isUp: Bool, _ reportedAt: Timestamp) {
+        view.nest(named: binary) {
+            $0.put("available", isUp)
+            $0.put("active", true)
+            $0.put("updated_at", reportedAt.iso8601Naive)
+        }
     }
 }
 

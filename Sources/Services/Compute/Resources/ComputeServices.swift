@@ -2,8 +2,8 @@
 import Clients
 import Kernel
 
-/// The agents that run servers: whether they report, and whether they may be given work. Apus has no scheduler or
-/// conductor processes, so every service is a `nova-compute`.
+/// The agents that run servers, whether they report and may be given work; and after them the control services, of
+/// which nothing can be changed.
 enum ComputeServices: Resource {
     static let routes: [Route] = [
         .get("/os-services", "List compute services", of: Anything.from, allow: .adminOnly("os-services:list"), index),
@@ -34,13 +34,20 @@ enum ComputeServices: Resource {
 extension ComputeServices {
     private static func index(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         var filter: SQL = "deleted_at IS NULL"
-        if let host = request.query("host") { filter += " AND name = \(host)" }
-        if let name = request.query("binary"), name != binary { filter += " AND 1 = 0" }
+        let (wantedHost, wantedBinary) = (request.query("host"), request.query("binary"))
+        if let wantedHost { filter += " AND name = \(wantedHost)" }
+        if let wantedBinary, wantedBinary != binary { filter += " AND 1 = 0" }
         let hosts = try await request.database.all(ComputeHost.self, filter + " ORDER BY number")
         let zones = try await AvailabilityZones.byHost(request.database)
         let (now, limit) = (request.now, request.compute.options.serviceDownTime)
-        return .list(
-            "services", hosts.map { host in { host.service(&$0, zones, isUp: host.isUp(at: now, within: limit)) } })
+        let control = ControlService.all(on: request.compute.notices.host).filter {
+            (wantedHost ?? $0.host) == $0.host && (wantedBinary ?? $0.binary) == $0.binary
+        }
+        var lines: [(inout View) -> Void] = hosts.map { host in
+            { host.service(&$0, zones, isUp: host.isUp(at: now, within: limit)) }
+        }
+        lines += control.map { service in { service.write(&$0, now: now) } }
+        return .list("services", lines)
     }
 
     private static func oldUpdate(_ request: Request, _ verb: String) async throws(Fault) -> Reply {
@@ -70,7 +77,7 @@ extension ComputeServices {
     }
 
     private static func update(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        var host = try await find(request)
+        var host = try await find(request, to: "Updating")
         var body = try request.body()
         let status = try body.take("status", .oneOf("enabled", "disabled"))
         let reason = try body.take("disabled_reason", .text(1...255))
@@ -103,7 +110,7 @@ extension ComputeServices {
 
     /// Only a host without servers can be forgotten; its agent registers it again when it still runs.
     private static func delete(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        let host = try await find(request)
+        let host = try await find(request, to: "Deleting")
         let (room, requestID) = (request.compute, request.id)
         try await request.database.transaction { transaction throws(Fault) in
             let count = try transaction.count(Server.self, "host = \(host.name) AND deleted_at IS NULL")
@@ -133,8 +140,14 @@ extension ComputeServices {
         return .empty
     }
 
-    private static func find(_ request: Request) async throws(Fault) -> ComputeHost {
+    /// - Parameter verb: what is asked of it, as its refusal has it.
+    private static func find(_ request: Request, to verb: String) async throws(Fault) -> ComputeHost {
         let id = request["service_id"]
+        if let control = ControlService.found(id, on: request.compute.notices.host) {
+            throw .badRequest(
+                "\(verb) a \(control.binary) service is not supported. Only nova-compute services can be "
+                    + (verb == "Updating" ? "updated." : "deleted."))
+        }
         guard request.version >= "2.53" else {
             guard let number = Int(id) else { throw .badRequest("Invalid input received: id must be an integer") }
             return try await request.database.one(

@@ -44,15 +44,21 @@ extension Hosts {
         let hosts = try await request.database.all(
             ComputeHost.self, "deleted_at IS NULL AND is_disabled = 0 ORDER BY number"
         ).filter { wanted == nil || (zones[$0.name] ?? AvailabilityZones.usual) == wanted }
-        return .list(
-            "hosts",
-            hosts.map { host in
-                { view in
-                    view.put("host_name", host.name)
-                    view.put("service", "compute")
-                    view.put("zone", zones[host.name] ?? AvailabilityZones.usual)
-                }
-            })
+        var lines: [(inout View) -> Void] = hosts.map { host in
+            { write(&$0, host.name, "compute", zones[host.name] ?? AvailabilityZones.usual) }
+        }
+        if wanted == nil || wanted == ControlService.zone {
+            lines += ControlService.all(on: request.compute.notices.host).map { service in
+                { write(&$0, service.host, service.source.rawValue, ControlService.zone) }
+            }
+        }
+        return .list("hosts", lines)
+    }
+
+    private static func write(_ view: inout View, _ host: String, _ service: String, _ zone: String) {
+        view.put("host_name", host)
+        view.put("service", service)
+        view.put("zone", zone)
     }
 
     /// What the host has, what is used of it now, what its servers may use, and the same by project.

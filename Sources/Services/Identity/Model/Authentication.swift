@@ -159,8 +159,16 @@ extension IdentityService {
     private func find(_ reference: DomainReference) async throws(Fault) -> Project? {
         switch reference {
         case .id(let id): try await database.first(Project.self, "id = \(id) AND is_domain = 1")
-        case .name(let name): try await database.first(Project.self, "name = \(name) AND is_domain = 1")
+        case .name(let name): try await domain(named: name)
         }
+    }
+
+    /// By its very name, else by the one name that differs in case alone: MariaDB's collation lets `default` stand for
+    /// `Default`, and clients' settings rely on it.
+    private func domain(named name: String) async throws(Fault) -> Project? {
+        if let same = try await database.first(Project.self, "name = \(name) AND is_domain = 1") { return same }
+        let alike = try await database.all(Project.self, "LOWER(name) = LOWER(\(name)) AND is_domain = 1")
+        return alike.count == 1 ? alike[0] : nil
     }
 
     // MARK: Locking out

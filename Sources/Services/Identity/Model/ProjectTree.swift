@@ -83,7 +83,7 @@ extension Transaction {
         return ancestors
     }
 
-    /// Enabled needs enabled parents; disabled needs a disabled subtree.
+    /// Enabled needs enabled parents; disabled needs a disabled subtree, but for a domain: what is in it goes with it.
     func requireSwitchable(_ project: Project) throws(Fault) {
         if project.enabled {
             guard try !ancestors(of: project).contains(where: { !$0.enabled }) else {
@@ -91,6 +91,7 @@ extension Transaction {
             }
             return
         }
+        guard !project.isDomain else { return }
         var open = [project.id]
         while let id = open.popLast() {
             for child in try all(Project.self, "parent_id = \(id)") {

@@ -122,9 +122,9 @@ extension BGPAgent {
         view.put("availability_zone", String?.none)
         view.put("admin_state_up", true)
         view.put("alive", heartbeat + .seconds(75) > view.request.now)
-        view.put("created_at", began)
-        view.put("started_at", began)
-        view.put("heartbeat_timestamp", heartbeat)
+        view.put("created_at", began.agentTime)
+        view.put("started_at", began.agentTime)
+        view.put("heartbeat_timestamp", heartbeat.agentTime)
         view.put("description", complaint)
         view.put("resources_synced", Bool?.none)
         view.nest("configurations") { _ in }

@@ -165,9 +165,9 @@ extension NetworkAgent {
         view.put("availability_zone", zone(extra))
         view.put("admin_state_up", adminStateUp)
         view.put("alive", isAlive)
-        view.put("created_at", createdAt)
-        view.put("started_at", createdAt)
-        view.put("heartbeat_timestamp", heartbeat)
+        view.put("created_at", createdAt.agentTime)
+        view.put("started_at", createdAt.agentTime)
+        view.put("heartbeat_timestamp", heartbeat.agentTime)
         view.put("description", description)
         view.put("resources_synced", Bool?.none)
         view.nest("configurations") {
@@ -177,4 +177,9 @@ extension NetworkAgent {
             $0.put("tunneling_ip", tunnelAddresses.first)
         }
     }
+}
+
+extension Timestamp {
+    /// `2026-11-20 10:00:00`: agents' times are written so, unlike all others of the service.
+    var agentTime: String { String(iso8601.dropLast()).replacing("T", with: " ") }
 }
