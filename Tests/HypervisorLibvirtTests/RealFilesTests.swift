@@ -39,6 +39,36 @@ struct RealFilesTests {
         }
     }
 
+    @Test("A config drive tells where in the guest the devices with tags are", .timeLimit(.minutes(3)))
+    func places() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            var spec = host.spec(1)
+            let told: JSON = [
+                "uuid": .string(spec.server),
+                "devices": [
+                    [
+                        "type": "nic", "mac": .string(spec.nics[0].mac), "bus": "none", "address": "none",
+                        "tags": ["front"],
+                    ],
+                    ["type": "disk", "serial": "elsewhere", "bus": "none", "address": "none", "tags": ["lost"]],
+                ],
+            ]
+            spec.configDrive = ConfigDrive(files: ["openstack/latest/meta_data.json": told.bytes()])
+            try await hypervisor.boot(spec, image: nil)
+            let drive = "\(host.data)/instances/\(spec.server)/disk.config"
+            let text = try Subprocess.check(["isoinfo", "-R", "-i", drive, "-x", "/openstack/latest/meta_data.json"])
+            let document = try JSON.parse(text)
+            let place = try #require(try await hypervisor.devicePlaces(of: spec.server)[spec.nics[0].mac])
+            #expect(place.bus == "pci" && place.address.hasPrefix("0000:"))
+            #expect(document["uuid"]?.string == spec.server)
+            #expect(document["devices"]?[0]?["bus"] == "pci")
+            #expect(document["devices"]?[0]?["address"] == .string(place.address))
+            #expect(document["devices"]?[1]?["address"] == "none")
+            try await hypervisor.destroy(spec.server)
+        }
+    }
+
     @Test("A disk that is a copy of its image has nothing of it underneath", .timeLimit(.minutes(3)))
     func copies() async throws {
         try await PrivateLibvirt.with { host async throws in

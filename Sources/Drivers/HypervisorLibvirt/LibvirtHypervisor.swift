@@ -89,6 +89,10 @@ package final class LibvirtHypervisor: Hypervisor {
             try GuestFiles.make(guest, in: folder, on: source, keepsEphemeral: keepsEphemeral, passphrases)
         }
         try await define(guest, in: folder)
+        if let drive = guest.configDrive, drive.hasTaggedDevices {
+            let placed = drive.placed(try await devicePlaces(of: guest.server))
+            try await pool.run { () throws(Fault) in try ConfigDriveFile.make(placed, in: folder) }
+        }
     }
 
     /// An image on the host, and how disks are made of it.
