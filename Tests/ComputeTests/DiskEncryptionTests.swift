@@ -102,6 +102,12 @@ struct DiskEncryptionTests {
         let again = try await cloud.server(["flavorRef": "closed", "imageRef": .string(image)])
         #expect(await cloud.show(again)["status"] == "ACTIVE")
         #expect(await cloud.hosts["host-1"]?.imageKeys[image] == secret)
+
+        await ServerKeeper(cloud.room).sweep()
+        #expect(await cloud.secrets.secrets[secret] != nil)
+        cloud.images.remove(image)
+        await ServerKeeper(cloud.room).sweep()
+        #expect(await cloud.secrets.secrets[secret] == nil, "its image was deleted by its owner")
     }
 
     @Test("Who writes another project's key into an image's properties does not get at it")
@@ -118,6 +124,20 @@ struct DiskEncryptionTests {
         let shown = await cloud.show(id)
         #expect(shown["status"] == "ERROR")
         #expect(shown["fault"]?["message"]?.string?.hasPrefix("Failed to find encryption secret") == true)
+    }
+
+    @Test("Which secret an image is encrypted with is told to nobody")
+    func notices() async throws {
+        let listening = try await ListeningCloud()
+        let secret = RandomIdentifiers().uuid()
+        Self.describe(
+            listening.cloud,
+            ["hw_ephemeral_encryption": "True", "hw_ephemeral_encryption_secret_uuid": .string(secret)])
+        _ = try await listening.cloud.server()
+        let heard = try await listening.heard().map { $0.text() }
+        #expect(heard.contains { $0.contains("scheduler.select_destinations.start") })
+        #expect(heard.contains { $0.contains("hw_ephemeral_encryption") })
+        #expect(!heard.contains { $0.contains("hw_ephemeral_encryption_secret_uuid") })
     }
 
     @Test("A size that is encrypted otherwise is refused; one that is encrypted as well has keys for more disks")

@@ -189,6 +189,17 @@ struct GuestFeaturesTests {
                 ["hw:cpu_dedicated_mask": "0-1", "hw:cpu_policy": "dedicated"], [:],
                 "Cannot specify 'hw:cpu_dedicated_mask' without the 'mixed' policy."
             ),
+            (
+                ["hw:sound_model": "gramophone"], [:],
+                "Invalid sound device model 'gramophone'. Allowed values: ac97, es1370, ich6, ich9, pcspk, sb16, usb, "
+                    + "virtio."
+            ),
+            ([:], ["hw_redirected_usb_ports": "16"], "Nova only supports up to 15 USB ports."),
+            (
+                ["hw:usb_model": "nec-xhci"], ["hw_usb_model": "qemu-xhci"],
+                "Flavor big has hw:usb_model extra spec explicitly set to nec-xhci, conflicting with image linux which "
+                    + "has hw_usb_model explicitly set to qemu-xhci."
+            ),
         ] as [([String: String], [String: String], String)])
     func refused(specs: [String: String], properties: [String: String], message: String) {
         #expect(Self.refusal(Self.wishes(specs, properties)) == message)

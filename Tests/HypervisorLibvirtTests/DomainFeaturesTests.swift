@@ -150,6 +150,17 @@ struct DomainFeaturesTests {
         #expect(try Self.added([:], ["hw_pmu": "false"]) == ["<pmu state='off'/>"])
         #expect(try Self.added([:], ["hw_sound_model": "ich9"]) == ["<sound model='ich9'/>"])
         #expect(
+            try Self.added(["hw:maxphysaddr_mode": "emulate", "hw:maxphysaddr_bits": "42"]) == [
+                "<maxphysaddr mode='emulate' bits='42'/>"
+            ])
+        #expect(
+            try Self.added(
+                ["hw:usb_model": "qemu-xhci", "hw:redirected_usb_ports": "2"], change: { $0.hasSPICE = true }) == [
+                    "<controller type='usb' index='0' model='qemu-xhci'/>", "<redirdev bus='usb' type='spicevmc'/>",
+                    "<redirdev bus='usb' type='spicevmc'/>",
+                ])
+        #expect(throws: Fault.self) { try Self.added(["hw:redirected_usb_ports": "2"]) }
+        #expect(
             try Self.added(["hw:hide_hypervisor_id": "true"]) == ["<kvm>", "<hidden state='on'/>", "</kvm>"])
     }
 

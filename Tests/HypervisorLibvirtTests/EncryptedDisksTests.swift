@@ -37,7 +37,7 @@ struct EncryptedDisksTests {
         String(decoding: try await secrets.secret(key), as: UTF8.self)
     }
 
-    private static func opened(_ disk: String, _ passphrase: String) -> [String] {
+    static func opened(_ disk: String, _ passphrase: String) -> [String] {
         [
             "--object", "secret,id=s,data=\(passphrase)", "--image-opts",
             "driver=qcow2,encrypt.key-secret=s,file.driver=file,file.filename=\(disk)",

@@ -105,6 +105,56 @@ struct LibvirtMigrationTests {
         }
     }
 
+    @Test("Over TLS a guest goes where the certificates are right, and stays where it is when there are none")
+    func liveOverTLS() async throws {
+        let folder = try FileSystem.makeTemporaryDirectory("apus-pki")
+        defer { FileSystem.remove(folder) }
+        try certify(folder)
+        for certificates in [folder, nil] {
+            try await PrivateLibvirt.with(certificates: certificates) { first async throws in
+                try await PrivateLibvirt.with(certificates: certificates) { second async throws in
+                    try cable(first, second)
+                    let here = first.hypervisor(address: "10.9.0.1") { $0.migratesWithTLS = true }
+                    let there = second.hypervisor(address: "10.9.0.2") { $0.migratesWithTLS = true }
+                    let spec = first.spec(1)
+                    try await here.boot(spec, image: nil)
+                    let place = try await there.expect(spec, disks: try await here.disks(of: spec.server))
+                    if certificates == nil {
+                        await #expect(throws: Fault.self) { try await here.depart(spec.server, to: place) { _ in } }
+                        #expect(try await here.state(of: spec.server) == .running)
+                    } else {
+                        try await here.depart(spec.server, to: place) { _ in }
+                        try await there.arrive(spec, as: .running)
+                        #expect(try await there.state(of: spec.server) == .running)
+                    }
+                    try await here.destroy(spec.server)
+                    try await there.destroy(spec.server)
+                }
+            }
+        }
+    }
+
+    /// An authority, and one certificate for both hosts' both ends, under the names that QEMU looks for.
+    private func certify(_ folder: String) throws {
+        let new = ["-nodes", "-days", "2", "-newkey", "rsa:2048"]
+        let (authority, key) = (folder + "/ca-cert.pem", folder + "/ca-key.pem")
+        try Subprocess.check(
+            ["openssl", "req", "-x509", "-subj", "/CN=hosts", "-keyout", key, "-out", authority] + new,
+            timeout: .seconds(60))
+        try Subprocess.check(
+            ["openssl", "req", "-subj", "/CN=host", "-keyout", folder + "/server-key.pem", "-out", folder + "/csr"]
+                + new, timeout: .seconds(60))
+        try FileSystem.write("subjectAltName=IP:10.9.0.1,IP:10.9.0.2\n", to: folder + "/ext")
+        try Subprocess.check(
+            [
+                "openssl", "x509", "-req", "-in", folder + "/csr", "-CA", authority, "-CAkey", key, "-CAcreateserial",
+                "-days", "2", "-extfile", folder + "/ext", "-out", folder + "/server-cert.pem",
+            ], timeout: .seconds(60))
+        for part in ["cert", "key"] {
+            try Subprocess.check(["cp", "\(folder)/server-\(part).pem", "\(folder)/client-\(part).pem"])
+        }
+    }
+
     @Test("A volume is not copied: the guest reaches it where it arrives as that host does")
     func liveWithVolume() async throws {
         try await PrivateLibvirt.with { first async throws in

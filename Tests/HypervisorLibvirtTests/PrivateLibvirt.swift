@@ -28,10 +28,14 @@ final class PrivateLibvirt: Sendable {
     var data: String { directory + "/data" }
 
     /// Runs a test beside a daemon and clears everything away afterwards.
-    static func with(groups: String? = nil, _ body: (PrivateLibvirt) async throws -> Void) async throws {
+    /// - Parameter certificates: the folder that QEMU has those for migrations from.
+    static func with(groups: String? = nil, certificates: String? = nil, _ body: (PrivateLibvirt) async throws -> Void)
+        async throws
+    {
         let id = Hex.encode(RandomIdentifiers().bytes(3))
         let host = try PrivateLibvirt(
-            directory: "/tmp/apus-\(id)", namespace: NetworkNamespace("apus-\(id)"), groups: groups)
+            directory: "/tmp/apus-\(id)", namespace: NetworkNamespace("apus-\(id)"), groups: groups,
+            certificates: certificates)
         do {
             try await host.startDaemon()
             try await body(host)
@@ -42,7 +46,9 @@ final class PrivateLibvirt: Sendable {
         await host.clear()
     }
 
-    private init(directory: String, namespace: NetworkNamespace, groups: String?) throws {
+    private init(
+        directory: String, namespace: NetworkNamespace, groups: String?, certificates: String?
+    ) throws {
         self.groups = groups
         self.directory = directory
         self.namespace = namespace
@@ -57,7 +63,8 @@ final class PrivateLibvirt: Sendable {
         let qemu = [
             "user=\"root\"", "group=\"root\"", "dynamic_ownership=0", "remember_owner=0", "security_driver=\"none\"",
             "swtpm_user=\"root\"", "swtpm_group=\"root\"",
-            "namespaces=[]", "cgroup_controllers=[\(groups == nil ? "" : "\"cpu\"")]", "stdio_handler=\"logd\"", "",
+            "namespaces=[]", "cgroup_controllers=[\(groups == nil ? "" : "\"cpu\"")]", "stdio_handler=\"logd\"",
+            certificates.map { "migrate_tls_x509_cert_dir=\"\($0)\"" } ?? "", "",
         ]
         try FileSystem.write(qemu.joined(separator: "\n"), to: directory + "/etc/qemu.conf")
         _ = try namespace.create()

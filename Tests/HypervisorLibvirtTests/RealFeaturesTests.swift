@@ -11,13 +11,15 @@ struct RealFeaturesTests {
     @Test("QEMU starts a guest with each feature, and libvirt gives back what was asked", .timeLimit(.minutes(5)))
     func features() async throws {
         try await PrivateLibvirt.with { host async throws in
-            let hypervisor = host.hypervisor()
+            let hypervisor = host.hypervisor { $0.hasSPICE = true }
             var spec = host.spec(1)
             (spec.vcpus, spec.memoryMiB) = (4, 64)
             spec.extraSpecs = [
                 "hw:numa_nodes": "2", "hw:vif_multiqueue_enabled": "true", "hw:watchdog_action": "poweroff",
                 "hw_rng:rate_bytes": "1024", "hw_rng:rate_period": "1000", "hw:cpu_threads": "2",
                 "quota:disk_total_iops_sec": "500", "hw:serial_port_count": "2", "hw_video:ram_max_mb": "16",
+                "hw:maxphysaddr_mode": "emulate", "hw:maxphysaddr_bits": "40", "hw:usb_model": "qemu-xhci",
+                "hw:redirected_usb_ports": "2", "hw:sound_model": "ich6",
             ]
             spec.properties = ["hw_video_ram": "16", "hw_boot_menu": "true", "hw_disk_bus": "scsi"]
             try await hypervisor.boot(spec, image: nil)
@@ -26,6 +28,8 @@ struct RealFeaturesTests {
                 "<cell id='1' cpus='2-3' memory='32768' unit='KiB'/>", "queues='4'", "action='poweroff'",
                 "<rate bytes='1024' period='1000'/>", "threads='2'", "<total_iops_sec>500</total_iops_sec>",
                 "<target type='isa-serial' port='1'>", "vram='16384'",
+                "<maxphysaddr mode='emulate' bits='40'/>", "model='qemu-xhci'", "<redirdev bus='usb' type='spicevmc'>",
+                "<sound model='ich6'>",
             ]
             for part in expected { #expect(text.contains(part), "\(part)") }
             // A card that comes later is like the first.

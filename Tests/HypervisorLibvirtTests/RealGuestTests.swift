@@ -72,4 +72,42 @@ struct RealGuestTests {
             try await hypervisor.destroy(server)
         }
     }
+
+    @Test("A guest boots from an encrypted disk and notices nothing; what it writes is noise on the host")
+    func encrypted() async throws {
+        let path = try #require(Environment.variable("APUS_TEST_GUEST"))
+        try await PrivateLibvirt.with { host async throws in
+            let secrets = FakeSecretStore()
+            let hypervisor = host.hypervisor(secrets: secrets)
+            var spec = await EncryptedDisksTests.guest(host, 1, secrets, isFull: true)
+            spec.memoryMiB = 128
+            let script = """
+                #!/bin/sh
+                for number in 1 2 3 4 5 6 7 8; do echo MARKER-$((40 + 2))-written-inside >> /root/marker; done
+                sync
+                echo guest: wrote $(cat /root/marker | wc -l) > /dev/console
+
+                """
+            spec.configDrive = ConfigDrive(files: [
+                "openstack/latest/meta_data.json": Array("{\"uuid\": \"\(spec.server)\"}".utf8),
+                "openstack/latest/user_data": Array(script.utf8),
+            ])
+            try await hypervisor.boot(spec, image: EncryptedDisksTests.image(path))
+            try await Self.hear("guest: wrote 8", on: hypervisor, spec.server)
+            let (image, key) = (RandomIdentifiers().uuid(), await EncryptedDisksTests.key(secrets))
+            try await hypervisor.takeSnapshot(image, of: spec.server, freeze: .none, key: key)
+            #expect(try !EncryptedDisksTests.isWritten("MARKER-42", below: host.data))
+            try await hypervisor.power(spec.server, .stop(grace: .seconds(60)))
+            #expect(try !EncryptedDisksTests.isWritten("MARKER-42", below: host.data))
+            // The other way round: with the key it is there.
+            let words = try await EncryptedDisksTests.words(secrets, key)
+            let plain = host.directory + "/plain.raw"
+            try Subprocess.check(
+                ["qemu-img", "convert", "-O", "raw"]
+                    + EncryptedDisksTests.opened("\(host.data)/snapshots/\(image)", words) + [plain],
+                timeout: .seconds(120))
+            #expect(try EncryptedDisksTests.isWritten("MARKER-42-written-inside", below: plain))
+            try await hypervisor.destroy(spec.server)
+        }
+    }
 }

@@ -22,7 +22,13 @@ extension DomainXML {
                 $0.element("backend", ["type": "emulator", "version": tpm.version])
             }
         }
-        if let model = wish("hw:sound_model", "hw_sound_model") { xml.element("sound", ["model": model]) }
+        if let model = features.soundModel { xml.element("sound", ["model": model]) }
+        if let model = features.usbModel {
+            xml.element("controller", ["type": "usb", "index": "0", "model": model])
+        }
+        for _ in 0..<features.redirectedUSBPorts {
+            xml.element("redirdev", ["bus": "usb", "type": "spicevmc"])
+        }
         if let action = features.watchdog { xml.element("watchdog", ["model": "i6300esb", "action": action]) }
         xml.element("memballoon", ["model": settings.balloonPeriod > 0 ? "virtio" : "none"]) { xml in
             if settings.balloonPeriod > 0 { xml.element("stats", ["period": "\(settings.balloonPeriod)"]) }

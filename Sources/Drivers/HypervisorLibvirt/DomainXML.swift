@@ -28,6 +28,10 @@ struct DomainXML {
         self.diskCache = diskCache
         features = try GuestFeatures(GuestWishes(spec), machine: settings.usualMachine)
         try requireProcessorGroups()
+        if features.redirectedUSBPorts > 0, !settings.hasSPICE {
+            throw .unavailable(
+                "hw:redirected_usb_ports needs SPICE consoles ([spice] enabled), which \(settings.hostName) has not.")
+        }
     }
 
     func text() -> String {

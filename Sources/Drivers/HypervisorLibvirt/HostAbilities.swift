@@ -95,6 +95,7 @@ actor HostAbilities {
         for model in ["AC97", "ES1370", "ICH6", "ICH9", "PCSPK", "SB16", "USB"] {
             traits.insert("COMPUTE_SOUND_MODEL_" + model)
         }
+        traits.formUnion(["COMPUTE_USB_MODEL_NEC_XHCI", "COMPUTE_USB_MODEL_QEMU_XHCI"])
         let machines = settings.architecture == "aarch64" ? ["virt"] : ["pc", "q35"]
         for machine in machines {
             guard

@@ -130,8 +130,10 @@ extension LibvirtHypervisor: GuestLiveMigration {
             where virTypedParamsAddString(&list, &count, &room, VIR_MIGRATE_PARAM_MIGRATE_DISKS, disk) < 0 {
                 throw LibvirtError.last("describe the migration of \(server)", server: server)
             }
+            let secrecy = settings.migratesWithTLS ? VIR_MIGRATE_TLS.rawValue : 0
             let how =
-                VIR_MIGRATE_LIVE.rawValue | VIR_MIGRATE_PERSIST_DEST.rawValue | VIR_MIGRATE_AUTO_CONVERGE.rawValue
+                secrecy | VIR_MIGRATE_LIVE.rawValue | VIR_MIGRATE_PERSIST_DEST.rawValue
+                | VIR_MIGRATE_AUTO_CONVERGE.rawValue
                 | (local.isEmpty ? 0 : VIR_MIGRATE_NON_SHARED_DISK.rawValue)
             guard let arrived = virDomainMigrate3(domain.raw, other, list, UInt32(count), how) else {
                 throw LibvirtError.last("migrate \(server)", server: server)

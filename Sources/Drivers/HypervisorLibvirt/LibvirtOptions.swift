@@ -12,6 +12,8 @@ package struct LibvirtOptions: Options {
     package let virtType: VirtType
     package let cpuMode: String
     package let cpuModel: String?
+    /// Whether guests change hosts over TLS.
+    package let migratesWithTLS: Bool
     private let tuning: LibvirtTuning
 
     package init(_ read: inout OptionReader) {
@@ -25,6 +27,11 @@ package struct LibvirtOptions: Options {
             help: "The processor that guests see; none takes what suits virt_type.")
         cpuModel = read.string("cpu_model", help: "The processor's name for cpu_mode = custom.")
         if cpuMode == "custom" && cpuModel == nil { read.refuse("cpu_mode = custom needs cpu_model.") }
+        migratesWithTLS = read.bool(
+            "live_migration_with_native_tls", default: false,
+            help:
+                "Whether memory and disks of guests that change hosts are sent encrypted; QEMU's certificates must be "
+                + "on every host, where qemu.conf says.")
         tuning = LibvirtTuning(&read)
     }
 
@@ -41,6 +48,7 @@ package struct LibvirtOptions: Options {
         var settings = LibvirtSettings(
             uri: connectionURI ?? ownURI, dataDirectory: dataDirectory, accelerator: chosen, hostName: hostName)
         tuning.apply(to: &settings)
+        settings.migratesWithTLS = migratesWithTLS
         settings.cpuModel = cpuMode == "custom" ? cpuModel : cpuMode == "none" ? nil : cpuMode
         return settings
     }

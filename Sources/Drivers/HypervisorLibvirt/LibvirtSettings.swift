@@ -34,6 +34,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     /// The address on which SPICE screens listen; nil makes them sockets.
     package var spiceListen: String?
 
+    /// Whether guests change hosts over TLS, with certificates that QEMU has.
+    package var migratesWithTLS = false
     /// Features of the processor to add or, with a minus, to take away.
     package var cpuFlags: [String] = []
     /// The machine type of guests whose image names none; nil takes what suits the architecture.

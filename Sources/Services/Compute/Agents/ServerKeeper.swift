@@ -3,7 +3,8 @@ internal import Clients
 internal import Kernel
 
 /// Does what is due: deletes servers whose time to be restored is over, takes shelved ones off their hosts, ends
-/// rescues that last too long, and lets images go that were reserved right before a crash.
+/// rescues that last too long, lets images go that were reserved right before a crash, and destroys the secrets of
+/// images that their owners deleted.
 package struct ServerKeeper: Sendable {
     private let room: ComputeService
     private let interval: Duration
@@ -46,6 +47,7 @@ package struct ServerKeeper: Sendable {
             }
         }
         await attempt("intents") { () async throws(Fault) in try await dropIntents(before: now - .seconds(300)) }
+        await attempt("keys") { () async throws(Fault) in try await room.forgetKeysOfDeletedImages() }
     }
 
     /// Begins something with the servers that a condition picks, as they are in the transaction that begins it.

@@ -171,6 +171,20 @@ extension ComputeService {
         return id
     }
 
+    /// Looks whether some of the images are still there: nobody tells when users delete theirs. A few at a time, from a
+    /// place that chance picks, so that each has its turn.
+    func forgetKeysOfDeletedImages() async throws(Fault) {
+        let (from, requestID) = (ids.uuid(), "req-" + ids.uuid())
+        var some = try await database.all(ImageKey.self, "image_id >= \(from) ORDER BY image_id LIMIT 20")
+        if some.count < 20 {
+            some += try await database.all(
+                ImageKey.self, "image_id < \(from) ORDER BY image_id LIMIT \(20 - some.count)")
+        }
+        for key in some where try await images.find(key.imageID, requestID: requestID) == nil {
+            try await forgetKey(ofImage: key.imageID)
+        }
+    }
+
     /// Deletes an image of a server's disk, and what it was encrypted with.
     func deleteImage(_ image: String, requestID: String) async throws(Fault) {
         try await images.delete(image, requestID: requestID)

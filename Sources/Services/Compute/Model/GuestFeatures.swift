@@ -32,6 +32,10 @@ package struct GuestFeatures: Sendable, Hashable {
     package let randomness: Randomness?
     package let videoMiB: Int
     package let isHypervisorHidden: Bool
+    package let soundModel: String?
+    package let usbModel: String?
+    /// Ports through which a SPICE client lends the guest its own devices.
+    package let redirectedUSBPorts: Int
 
     /// - Parameter machine: the machine type that the host gives when the image does not say.
     package init(_ wishes: GuestWishes, machine: String? = nil) throws(Fault) {
@@ -52,6 +56,9 @@ package struct GuestFeatures: Sendable, Hashable {
         isHypervisorHidden =
             GuestWishes.isTrue(wishes.spec("hide_hypervisor_id") ?? wishes.spec("hw:hide_hypervisor_id") ?? "")
             || GuestWishes.isTrue(wishes.property("img_hide_hypervisor_id") ?? "")
+        soundModel = try GuestFeatures.sound(wishes)
+        usbModel = try GuestFeatures.usb(wishes)
+        redirectedUSBPorts = try GuestFeatures.usbPorts(wishes)
     }
 
     /// What the API refuses before anything is made, in upstream's order (`_validate_flavor_image_nostatus`).
@@ -71,6 +78,9 @@ package struct GuestFeatures: Sendable, Hashable {
         _ = try tpm(wishes)
         _ = try GuestFirmware(wishes, machine: nil)
         try DiskEncryption.check(wishes)
+        _ = try sound(wishes)
+        _ = try usb(wishes)
+        _ = try usbPorts(wishes)
     }
 }
 
@@ -139,6 +149,35 @@ extension GuestFeatures {
         func number(_ name: String) -> Int { wishes.spec("hw_rng:" + name).flatMap { Int($0) } ?? 0 }
         let bytes = max(0, number("rate_bytes"))
         return Randomness(bytes: bytes, periodMilliseconds: bytes > 0 ? number("rate_period") : 0)
+    }
+
+    private static func sound(_ wishes: GuestWishes) throws(Fault) -> String? {
+        let known = ["ac97", "es1370", "ich6", "ich9", "pcspk", "sb16", "usb", "virtio"]
+        guard let model = try wishes.agreed("sound_model") else { return nil }
+        guard known.contains(model) else {
+            throw .badRequest(
+                "Invalid sound device model '\(model)'. Allowed values: \(known.joined(separator: ", ")).")
+        }
+        return model
+    }
+
+    private static func usb(_ wishes: GuestWishes) throws(Fault) -> String? {
+        let known = ["none", "nec-xhci", "qemu-xhci"]
+        guard let model = try wishes.agreed("usb_model") else { return nil }
+        guard known.contains(model) else {
+            throw .badRequest(
+                "Invalid USB controller model '\(model)'. Allowed values: \(known.joined(separator: ", ")).")
+        }
+        return model
+    }
+
+    private static func usbPorts(_ wishes: GuestWishes) throws(Fault) -> Int {
+        guard let text = try wishes.agreed("redirected_usb_ports") else { return 0 }
+        guard let count = Int(text) else { throw .badRequest("\"\(text)\" is not a valid integer.") }
+        guard count >= 0 else { throw .badRequest("You cannot have a negative number of USB ports.") }
+        // More an XHCI controller has not.
+        guard count <= 15 else { throw .badRequest("Nova only supports up to 15 USB ports.") }
+        return count
     }
 
     private static func video(_ wishes: GuestWishes) throws(Fault) -> Int {

@@ -175,6 +175,7 @@ extension ResourceRequest {
             require("COMPUTE_SOCKET_PCI_NUMA_AFFINITY")
         }
         if let profile = specs["accel:device_profile"], !profile.isEmpty { rootRequired.insert("COMPUTE_ACCELERATORS") }
+        if wish("hw:sound_model", "hw_sound_model") == "virtio" { rootRequired.insert("COMPUTE_SOUND_MODEL_VIRTIO") }
         if isTrue(wish("hw:virtio_packed_ring", "hw_virtio_packed_ring")) {
             rootRequired.insert("COMPUTE_NET_VIRTIO_PACKED")
         }

@@ -173,7 +173,9 @@ extension Server {
         ]
         var image = JSONObject(unknown.map { ($0, JSON.null) })
         image["id"] = NoticePayload.text(imageID)
-        let properties = imageProperties.filter { $0.key.hasPrefix("hw_") || $0.key.hasPrefix("os_") }
+        let properties = imageProperties.filter {
+            ($0.key.hasPrefix("hw_") || $0.key.hasPrefix("os_")) && $0.key != DiskEncryption.secretProperty
+        }
         image["properties"] = NoticePayload.object("ImageMetaPropsPayload", "1.20", object(properties))
         let pci = NoticePayload.object(
             "InstancePCIRequestsPayload", "1.0", ["instance_uuid": .string(id), "requests": []])
