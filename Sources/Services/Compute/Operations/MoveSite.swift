@@ -70,6 +70,8 @@ extension ComputeSite {
             ServerFault(
                 code: fault.status == 400 ? 500 : fault.status, message: fault.message,
                 details: "step \(step), request \(request)", at: now))
+        let before = try await migration(id)
+        if before.isOpen { try await giveUpHold(before) }
         try await database.transaction { transaction throws(Fault) in
             let migration = try transaction.one(
                 ServerMigration.self, "id = \(id)", or: .notFound("Migration \(id) could not be found."))
@@ -106,6 +108,18 @@ extension ComputeSite {
                     consumer: migration.serverID, allocations: [:], project: mine.project, user: mine.user,
                     generation: mine.generation),
             ], requestID: requestID)
+    }
+
+    /// After a move that ended badly nothing is held in its name: the server holds what it has where it is said to be.
+    private func giveUpHold(_ migration: ServerMigration) async throws(Fault) {
+        let row = try await database.first(Server.self, "id = \(migration.serverID) AND deleted_at IS NULL")
+        let isAsBefore = row.map { row in
+            row.host == migration.source && (!migration.staysOnHost || row.flavor == migration.oldFlavor)
+        }
+        guard isAsBefore == true else {
+            return try await room.placement.release(migration.id, requestID: requestID)
+        }
+        try await returnSource(migration)
     }
 
     /// The server holds again what the migration kept for it, and nothing else.
