@@ -46,7 +46,9 @@ extension ServerMoves {
             placing.excluded[host] = "the server is there now"
         }
         let quota = try await request.compute.quota(of: server.projectID, requestID: request.id)
-        try await begin("resize", .resize, server, flavor, diskConfig, placing, request) { transaction throws(Fault) in
+        let move = AskedMove(
+            action: "resize", kind: .resize, flavor: flavor, diskConfig: diskConfig ?? "MANUAL", placing: placing)
+        try await begin(move, of: server, request) { transaction throws(Fault) in
             try quota.admit(from: server, to: flavor, transaction)
         }
         return .empty
@@ -86,27 +88,36 @@ extension ServerMoves {
         }
         var placing = MovePlacing(target: target)
         if let host = server.host { placing.excluded[host] = "the server is there now" }
-        try await begin("migrate", .migration, server, server.flavor, nil, placing, request) { _ in }
+        let move = AskedMove(action: "migrate", kind: .migration, flavor: server.flavor, placing: placing)
+        try await begin(move, of: server, request) { _ in }
         return .empty
     }
 
-    /// Writes the migration and the work. Without a disk configuration a resized server's is `MANUAL`, as upstream has
-    /// it.
+    /// What a server is to become, and where.
+    private struct AskedMove {
+        let action: String
+        let kind: ServerMigration.Kind
+        let flavor: FlavorSnapshot
+        /// Upstream's for a server that is moved without a word about it.
+        var diskConfig = "MANUAL"
+        let placing: MovePlacing
+    }
+
+    /// Writes the migration and the work, if the judge lets it be.
     private static func begin(
-        _ action: String, _ kind: ServerMigration.Kind, _ server: Server, _ flavor: FlavorSnapshot,
-        _ diskConfig: String?, _ placing: MovePlacing, _ request: Request,
+        _ move: AskedMove, of server: Server, _ request: Request,
         _ judge: @escaping @Sendable (Transaction) throws(Fault) -> Void
     ) async throws(Fault) {
         let (id, now, user) = (request.ids.uuid(), request.now, request.caller.userID)
-        try await server.begin(action, request) { server, transaction throws(Fault) in
-            try server.require([.active, .stopped], action)
+        try await server.begin(move.action, request) { server, transaction throws(Fault) in
+            try server.require([.active, .stopped], move.action)
             try judge(transaction)
             let migration = ServerMigration(
-                kind, of: server, id: id, to: flavor, status: .accepted, by: user, at: now)
+                move.kind, of: server, id: id, to: move.flavor, status: .accepted, by: user, at: now)
             try migration.insert(transaction)
             return ActionStart(
-                .resizePrep, also: "progress = 0, disk_config = \(diskConfig ?? "MANUAL")",
-                work: MoveServer(server: server.id, migration: id, placing: placing))
+                .resizePrep, also: "progress = 0, disk_config = \(move.diskConfig)",
+                work: MoveServer(server: server.id, migration: id, placing: move.placing))
         }
     }
 
