@@ -68,6 +68,41 @@ struct QoSPoliciesTests {
         #expect(await cloud.call("POST", "/qos/policies", ["policy": ["name": "x"]]).status == 403)
     }
 
+    @Test("A packet rate fits nothing until a host promises packets; then ports ask Placement for it")
+    func packets() async throws {
+        let cloud = try await NetworkCloud()
+        let policy = try await cloud.make("policy", "/qos/policies", ["name": "p"], as: .admin())
+        let rule = await cloud.call(
+            "POST", "/qos/policies/\(policy.id)/minimum_packet_rate_rules",
+            ["minimum_packet_rate_rule": ["min_kpps": 10, "direction": "any"]], as: .admin())
+        #expect(rule.status == 201)
+        let network = try await cloud.network(as: .admin())
+        func make() async -> TestCloud.Answer {
+            await cloud.call(
+                "POST", "/ports", ["port": ["network_id": .string(network), "qos_policy_id": .string(policy.id)]],
+                as: .admin())
+        }
+        func types() async -> [String] {
+            let list = await cloud.call("GET", "/qos/rule-types", as: .admin())["rule_types"]
+            return (list.array ?? []).compactMap { $0["type"]?.string }
+        }
+        #expect(await make().type == "QosRuleNotSupported")
+        #expect(await !types().contains("minimum_packet_rate"))
+        for (option, isKept) in [("resource_provider_packet_processing_without_direction=:700", true), ("", false)] {
+            var host = ChassisFact(id: "c1", hostname: "c1.example")
+            host.packetRates = PacketRate.read([option], host: "c1.example")
+            await cloud.backend.setHosts([host])
+            try await cloud.service.sync.noteHosts()
+            let answer = await make()
+            #expect((answer.status == 201) == isKept)
+            #expect(await types().contains("minimum_packet_rate") == isKept)
+            guard isKept else { continue }
+            let group = answer["port"]["resource_request"]?["request_groups"]?[0]
+            #expect(group?["resources"]?["NET_PACKET_RATE_KILOPACKET_PER_SEC"] == 10)
+            #expect(group?["required"] == ["CUSTOM_VNIC_TYPE_NORMAL"])
+        }
+    }
+
     @Test("A guaranteed bandwidth is asked of Placement, under an id that stays")
     func requests() async throws {
         let cloud = try await NetworkCloud()
