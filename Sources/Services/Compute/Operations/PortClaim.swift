@@ -31,7 +31,7 @@ extension ServerWiring {
         }
         guard let way = found.ways.values.first?.first else { throw refusal }
         try await hold(held, held.allocations.merging(way) { $0.merging($1) { $0 + $1 } })
-        try await allocate(port, of: server.id)
+        try await allocate(port, of: server)
     }
 
     /// Gives back what a port has of its server's host, as its profile names it: what is left is what the server's
