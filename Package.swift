@@ -123,11 +123,8 @@ let package = Package(
         tests("ComputeTests", "Compute", "Placement", "Kernel", "Clients", "Simulation"),
         tests("LoadBalancerTests", "LoadBalancer", "Network", "Kernel", "Clients", "Simulation"),
         tests(
-            "LoadBalancerHAProxyTests", "LoadBalancerHAProxy", "LoadBalancerOVN", "LoadBalancer", "NetworkOVN",
-            "Network", "OVSDB", "Engines",
-            "Kernel"),
-        tests(
-            "LoadBalancerOVNTests", "LoadBalancerOVN", "LoadBalancerHAProxy", "LoadBalancer", "NetworkOVN", "Network",
+            "LoadBalancerDriverTests", "LoadBalancerHAProxy", "LoadBalancerOVN", "LoadBalancer", "NetworkOVN",
+            "Network",
             "OVSDB", "Engines", "Kernel"),
         tests("HypervisorLibvirtTests", "HypervisorLibvirt", "Compute", "Kernel"),
         tests("NetworkOVNTests", "NetworkOVN", "Network", "OVSDB", "Engines", "Kernel"),

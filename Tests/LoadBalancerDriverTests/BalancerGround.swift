@@ -8,6 +8,7 @@ import LoadBalancerOVN
 import Network
 import NetworkOVN
 import OVSDB
+import Testing
 
 /// `Base`'s: the kernel has another type of that name.
 typealias Place = Base.Surroundings
@@ -17,20 +18,26 @@ enum BalancerMachine {
     static let canRun =
         geteuid() == 0
         && [
-            "ip", "ethtool", "ping", "socat", "haproxy", "ovs-vswitchd", "ovs-vsctl", "ovsdb-server", "ovn-northd",
-            "ovn-controller",
+            "ip", "ethtool", "ping", "socat", "curl", "openssl", "nft", "haproxy", "ovs-vswitchd", "ovs-vsctl",
+            "ovsdb-server", "ovn-northd", "ovn-controller",
         ].allSatisfy { Subprocess.locate($0) != nil }
 }
 
+/// Real packets through balancers; namespaces stand for guests. One after another: each has a whole cloud's engines.
+@Suite(
+    "Balancers", .serialized, .enabled(if: BalancerMachine.canRun, "needs root, HAProxy, OVN's programs, nft and socat")
+)
+enum BalancerPackets {}
+
 /// One chassis with real engines and a network on it, and namespaces that stand for members and clients.
-struct OVNGround {
+struct BalancerGround {
     let engines: Engines
     let backend: OVNNetworkBackend
-    let provider: OVNBalancers
+    let ovn: OVNBalancers
     let haproxy: HAProxyBalancers
 
     /// Builds it, lets a test walk over it, and takes it away whatever happened.
-    static func with(_ guests: [PortSpec], _ walk: (OVNGround) async throws -> Void) async throws {
+    static func with(_ guests: [PortSpec], _ walk: (BalancerGround) async throws -> Void) async throws {
         let folder = "/tmp/apus-test-\(RandomIdentifiers().hex().prefix(8))"
         var options = EngineOptions()
         options.hypervisor = false
@@ -38,27 +45,46 @@ struct OVNGround {
         let pool = BlockingPool(name: "balancers", threads: 8, queue: 64)
         let engines = try Engines(dataDirectory: folder, options: options, pool: pool)
         try await engines.start()
+        let settings = HAProxySettings(
+            folder: engines.paths.root + "/lb", prefix: engines.paths.prefix, chassis: engines.paths.chassisNamespace,
+            switchDatabase: engines.paths.switchDatabase)
+        let haproxy = HAProxyBalancers(settings, pool: pool)
         var problem: (any Error)?
         do {
             let (north, south) = (
                 try OVSDBEndpoint.list(engines.paths.northbound), try OVSDBEndpoint.list(engines.paths.southbound)
             )
-            let settings = HAProxySettings(
-                folder: engines.paths.root + "/lb", prefix: engines.paths.prefix,
-                chassis: engines.paths.chassisNamespace, switchDatabase: engines.paths.switchDatabase)
-            let ground = OVNGround(
+            let ground = BalancerGround(
                 engines: engines, backend: OVNNetworkBackend(northbound: north, southbound: south),
-                provider: OVNBalancers(northbound: north, southbound: south),
-                haproxy: HAProxyBalancers(settings, pool: pool))
+                ovn: OVNBalancers(northbound: north, southbound: south), haproxy: haproxy)
+            try await ground.awaitChassis()
             _ = try await ground.backend.synchronize(Ground.topology(guests))
             for guest in guests { try ground.plug(guest) }
             try await ground.backend.settle()
             try await walk(ground)
-            for id in try await ground.haproxy.present() { try await ground.haproxy.remove(id) }
         } catch { problem = error }
+        for id in try await haproxy.present() { try await haproxy.remove(id) }
         try await engines.stop()
         FileSystem.remove(folder)
         if let problem { throw problem }
+    }
+
+    /// Gateways are placed on the hosts that are known: a busy machine's chassis may not have told of itself yet.
+    private func awaitChassis() async throws {
+        for _ in 1...300 {
+            if try await !backend.chassis().isEmpty { return }
+            _ = try Subprocess.runBlocking(["sleep", "0.1"], timeout: .seconds(2))
+        }
+    }
+
+    /// The balancers' addresses as guests': those of provider `haproxy` are plugged in.
+    func exposeAddresses() async throws {
+        let ports = [Ground.balancerPort, Ground.secondPort].map { own -> TopologyObject in
+            var port = own
+            (port.kind, port.portSecurity) = (.guest, false)
+            return .port(port)
+        }
+        try await backend.apply(TopologyChange(put: ports))
     }
 
     // MARK: - Namespaces
@@ -149,7 +175,7 @@ struct OVNGround {
     /// The report once it says so of a member.
     func becomes(_ member: String, _ health: BalancerReport.Health, _ balancer: String) async throws -> Bool {
         for _ in 1...60 {
-            if try await provider.report(balancer)?.members[member] == health { return true }
+            if try await ovn.report(balancer)?.members[member] == health { return true }
             _ = try Subprocess.runBlocking(["sleep", "0.2"], timeout: .seconds(2))
         }
         return false

@@ -1,1 +1,0 @@
-../LoadBalancerTests/BalancerProviderConformance.swift
