@@ -43,7 +43,9 @@ package final class BIRDAdvertiser: RouteAdvertiser {
             try Subprocess.check(["bird", "-p", "-c", draft])
             try FileSystem.write(wanted.text, to: self.configuration)
             FileSystem.remove(draft)
-            if self.answers {
+            // By its process, not by whether it answers: a second one beside one that is only slow would take over its
+            // sessions, which would begin anew.
+            if self.isRunning {
                 try self.ask("configure")
             } else {
                 try Subprocess.check(
@@ -55,9 +57,15 @@ package final class BIRDAdvertiser: RouteAdvertiser {
 
     package func sessions() async throws(Fault) -> [SessionFact] {
         try await pool.run { () throws(Fault) in
-            guard self.answers else { return [] }
+            guard self.isRunning else { return [] }
             let names = try self.names()
-            return try self.ask("show protocols").split(separator: "\n").compactMap { line in
+            let answer: String
+            do throws(Fault) { answer = try self.ask("show protocols") } catch {
+                // One that is just ending has no sessions any more.
+                guard self.isRunning else { return [] }
+                throw error
+            }
+            return answer.split(separator: "\n").compactMap { line in
                 // name, protocol, table, state, since, the session's own state
                 let words = line.split(separator: " ").map(String.init)
                 guard words.count >= 6, words[1] == "BGP", let session = names[words[0]] else { return nil }
@@ -97,10 +105,19 @@ package final class BIRDAdvertiser: RouteAdvertiser {
         return text
     }
 
-    private var answers: Bool { FileSystem.exists(socket) && (try? ask("show status")) != nil }
+    private var isRunning: Bool { daemon != nil }
+
+    /// The daemon of this folder: its process has the socket among its arguments.
+    private var daemon: ProcessHandle? {
+        guard let pid = ProcessTable.pid(file: "\(folder)/bird.pid"), let handle = ProcessHandle(pid),
+            handle.arguments.contains(socket)
+        else { return nil }
+        return handle
+    }
 
     private func end() {
-        if FileSystem.exists(socket) { _ = try? ask("down") }
+        if isRunning { _ = try? ask("down") }
+        daemon?.end(grace: .seconds(3))
         for file in [socket, "\(folder)/bird.pid"] { FileSystem.remove(file) }
     }
 
@@ -108,6 +125,6 @@ package final class BIRDAdvertiser: RouteAdvertiser {
     private func ask(_ words: String) throws(Fault) -> String {
         try Subprocess.check(
             ["birdc", "-r", "-s", socket].filter { $0 != "-r" || words.hasPrefix("show") }
-                + words.split(separator: " ").map(String.init), timeout: .seconds(5))
+                + words.split(separator: " ").map(String.init), timeout: .seconds(30))
     }
 }
