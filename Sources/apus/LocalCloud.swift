@@ -36,11 +36,14 @@ final class LocalCloud: Sendable {
         engines = try LocalCloud.engines(settings, directory, pool, log)
         if let engines {
             Terminal.say("starting the engines")
-            try await engines.start()
+            do throws(Fault) { try await engines.start() } catch {
+                throw .unavailable("\(error.message)\n`apus doctor` says what this machine lacks.")
+            }
         }
         let switchboard = switchboard
         ground = Rooms.Ground(
-            settings: settings, directory: directory, database: database, clock: clock, ids: ids, log: log, pool: pool,
+            settings: settings, directory: directory, database: database, clock: clock, ids: ids, log: log,
+            audit: Log(sink: .file(directory.path + "/log/audit.log"), level: .info, clock: clock), pool: pool,
             passwords: BlockingPool(name: "passwords", threads: HTTPServer.cores, queue: 64, niceness: 10),
             engines: engines,
             transport: InProcess { switchboard.front })
@@ -91,9 +94,10 @@ final class LocalCloud: Sendable {
                 console: { [proxy] request in await proxy.handle(request) }))
     }
 
-    /// Takes over what may change while the cloud runs: the log's file and level, the policies, the origins of CORS.
+    /// Takes over what may change while the cloud runs: the logs' files, the level, the policies, the origins of CORS.
     private func reload() {
         log.reopen()
+        ground.audit.reopen()
         do throws(Fault) {
             let fresh = try settings.again()
             rooms.identity.forget()

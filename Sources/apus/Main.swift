@@ -7,6 +7,7 @@ import Kernel
 enum Main {
     /// Not `async`: signals must be blocked before the runtime starts its threads, which inherit the mask.
     static func main() {
+        Environment.widenPath()
         Signals.block()
         let words = CommandLine.arguments.dropFirst()
         Task.detached {

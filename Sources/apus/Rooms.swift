@@ -55,6 +55,8 @@ struct Rooms: Sendable {
         let clock: any WallClock
         let ids: any Identifiers
         let log: Log
+        /// What is told of Identity's objects and of logins, in a file of its own.
+        let audit: Log
         let pool: BlockingPool
         let passwords: BlockingPool
         let engines: Engines?
@@ -120,10 +122,7 @@ struct Rooms: Sendable {
     ) -> (all: ManyNotifications, sent: SentNotifications?) {
         let options = ground.settings.configuration[IdentityOptions.self].notifications
         var all: [any Notifications] = []
-        if options.drivers.isLogged {
-            let file = Log.Sink.file(ground.directory.path + "/log/audit.log")
-            all.append(LoggedNotifications(Log(sink: file, level: .info, clock: ground.clock)))
-        }
+        if options.drivers.isLogged { all.append(LoggedNotifications(ground.audit)) }
         let sent = bus.map { SentNotifications($0, topics: options.topics, log: ground.log) }
         if let sent { all.append(sent) }
         return (ManyNotifications(all), sent)
@@ -275,7 +274,7 @@ struct Rooms: Sendable {
         if options.connectionURI == nil {
             settings.outputDirectory = engines.paths.guestOutput
             let hasGroups = ProcessorGroups.find() != nil
-            settings.partition = hasGroups ? ProcessorGroups.partition : nil
+            settings.partition = hasGroups ? ProcessorGroups.partition(engines.paths) : nil
             settings.lacksProcessorGroups = !hasGroups
         }
         // The engines find it out beside everything else; only the first guest may have to wait for it.

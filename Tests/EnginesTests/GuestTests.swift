@@ -20,8 +20,11 @@ struct GuestTests {
     @Test("libvirt answers on its own socket; guests survive its death and its successor knows them")
     func libvirt() async throws {
         let cloud = try TestEngines(hypervisor: true)
+        let paths = try EnginePaths(dataDirectory: cloud.folder)
+        let other = try EnginePaths(dataDirectory: cloud.folder + "-other", create: false)
+        #expect(ProcessorGroups.partition(paths) != ProcessorGroups.partition(other))
         try await cloud.with { engines in
-            let paths = engines.paths
+            #expect(ProcessorGroups.find().map { FileSystem.exists($0.folder(paths)) } != false)
             let file = "\(paths.root)/idle.xml"
             try FileSystem.write(Self.domain, to: file)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -35,6 +38,7 @@ struct GuestTests {
             }
         }
         #expect(cloud.leftNothing)
+        #expect(ProcessorGroups.find().map { FileSystem.exists($0.folder(paths)) } != true)
         #expect(!FileSystem.exists("/run/libvirt/libvirt-sock") || FileSystem.exists("/run/libvirtd.pid"))
         FileSystem.remove(cloud.folder)
     }

@@ -88,20 +88,23 @@ struct ArrivalChangesTests {
             """
         }
         let here = """
-            <domain><vcpu placement='static'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='2'/></cputune><devices>\
+            <domain><vcpu placement='static'>2</vcpu><resource><partition>/apus-1</partition></resource>\
+            <cputune><vcpupin vcpu='0' cpuset='2'/></cputune><devices>\
             <disk type='file' device='disk'><source file='/here/disk'/><target dev='vda'/></disk>\
             \(disk(one, "<source protocol='nbd' name='v'><host name='127.0.0.1' port='1'/></source>"))\
             \(disk(two, "<source file='/v/2'/>", type: "file"))</devices></domain>
             """
         let secret = "<auth username='u'><secret type='iscsi' usage='s'/></auth>"
         let there = """
-            <domain><vcpu placement='static'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='7'/></cputune>\
+            <domain><vcpu placement='static'>2</vcpu><resource><partition>/apus-2</partition></resource>\
+            <cputune><vcpupin vcpu='0' cpuset='7'/></cputune>\
             <numatune><memory mode='strict' nodeset='1'/></numatune><devices>\
             \(disk(one, "<source protocol='nbd' name='v'><host name='10.9.0.1' port='2'/></source>"))\
             \(disk(two, "<source protocol='iscsi' name='t/1'/>", auth: secret))</devices></domain>
             """
         let sent = try #require(XMLElement.parse(ArrivalChanges(there, volumes: [one, two]).apply(to: here)))
         #expect(sent["cputune", "vcpupin"]?.attributes["cpuset"] == "7")
+        #expect(sent["resource", "partition"]?.text == "/apus-2")
         #expect(sent["numatune", "memory"]?.attributes["nodeset"] == "1")
         #expect(sent["devices", "disk"]?["source"]?.attributes["file"] == "/here/disk")
         let first = try #require(sent.disk(of: one))

@@ -92,7 +92,7 @@ package struct Doctor: Sendable {
     /// What only some features need: a cloud runs without.
     static let optionalPackages: [(program: String, package: String, need: String)] = [
         ("bird", "bird2", "BGP speakers"), ("haproxy", "haproxy", "load balancers of the provider haproxy"),
-        ("nft", "nftables", "UDP listeners of those"),
+        ("nft", "nftables", "UDP listeners of those"), ("sysctl", "procps", "load balancers of the provider haproxy"),
         ("swtpm", "swtpm-tools", "trusted platform modules of guests"), ("mformat", "mtools", "config drives in FAT"),
     ]
 
@@ -137,6 +137,9 @@ package struct Doctor: Sendable {
 
     /// Makes a pair of links in a namespace that ends at once: the only proof that the kernel can.
     private func linkKinds() -> Check {
+        guard Subprocess.locate("ip") != nil else {
+            return .fail("kernel", "not tried: ip is not installed", "apt-get install --no-install-recommends iproute2")
+        }
         let argv = ["unshare", "--net", "ip", "link", "add", "name", "probe0", "type", "veth"]
         do throws(Fault) {
             try Subprocess.check(argv, timeout: .seconds(5))

@@ -138,6 +138,7 @@ package final class Engines: Sendable {
             for file in FileSystem.list(folder) where isTrace(file) { FileSystem.remove("\(folder)/\(file)") }
         }
         FileSystem.remove("\(paths.libvirt)/run/qemu")
+        ProcessorGroups.find()?.remove(paths)
     }
 
     private static func isTrace(_ file: String) -> Bool {

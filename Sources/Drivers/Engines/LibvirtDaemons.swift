@@ -60,7 +60,7 @@ struct LibvirtDaemons {
         }
         let etc = "\(paths.libvirt)/etc"
         let groups = ProcessorGroups.find()
-        try groups?.make()
+        try groups?.make(paths)
         try FileSystem.write(
             """
             unix_sock_rw_perms = "0700"

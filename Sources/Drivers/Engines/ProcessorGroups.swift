@@ -5,8 +5,9 @@ internal import Glibc
 /// The machine's control groups with the controller `cpu`, of the kernel's first or second kind: what guests' shares
 /// and quotas of processors are kept in.
 package struct ProcessorGroups: Sendable, Hashable {
-    /// The group that guests are in, as libvirt names it. The same in every cloud: guests move between hosts.
-    package static let partition = "/apus"
+    /// The group that guests of a cloud on this machine are in, as libvirt names it. Guests of two clouds may have the
+    /// same name and number; those that move are told the name over there.
+    package static func partition(_ paths: EnginePaths) -> String { "/" + paths.prefix }
     /// Where libvirt looks for groups. Its own /sys is fresh and has none.
     private static let place = "/sys/fs/cgroup"
 
@@ -35,14 +36,26 @@ package struct ProcessorGroups: Sendable, Hashable {
     }
 
     /// Makes the group for guests; libvirt makes none but its own.
-    func make() throws(Fault) {
+    func make(_ paths: EnginePaths) throws(Fault) {
         if controllers == nil {
             let control = root + "/cgroup.subtree_control"
             let enabled = FileSystem.text(control)?.split(whereSeparator: \.isWhitespace) ?? []
             if !enabled.contains("cpu") { try FileSystem.write("+cpu", to: control) }
         }
-        try FileSystem.makeDirectory(root + Self.partition + ".partition")
+        try FileSystem.makeDirectory(folder(paths))
     }
+
+    /// Takes it away again, with what ended guests have left in it: a group that is in use cannot be removed.
+    func remove(_ paths: EnginePaths) { remove(folder(paths)) }
+
+    private func remove(_ group: String) {
+        for name in FileSystem.list(group) where FileSystem.isDirectory("\(group)/\(name)") {
+            remove("\(group)/\(name)")
+        }
+        rmdir(group)
+    }
+
+    func folder(_ paths: EnginePaths) -> String { root + Self.partition(paths) + ".partition" }
 
     /// Mounts the groups where libvirt looks for them; of the first kind this one alone, because libvirt does not cope
     /// with both kinds at once.

@@ -2,12 +2,13 @@
 internal import Compute
 internal import Kernel
 
-/// What is different in a guest's description where it arrives: how volumes are reached from there, and which
-/// processors and memory it has.
+/// What is different in a guest's description where it arrives: how volumes are reached from there, which processors
+/// and memory it has, and the control group that guests are in there.
 struct ArrivalChanges: Codable {
     /// Whole elements of the description over there; nil where that has none.
     private var tuning: String?
     private var placement: String?
+    private var group: String?
     /// Disks by volume.
     private(set) var volumes: [String: String] = [:]
 
@@ -15,6 +16,7 @@ struct ArrivalChanges: Codable {
     init(_ description: String, volumes ids: [String]) {
         tuning = XMLSlice("cputune", in: description[...])?.text(of: description)
         placement = XMLSlice("numatune", in: description[...])?.text(of: description)
+        group = XMLSlice("resource", in: description[...])?.text(of: description)
         for id in ids { volumes[id] = XMLSlice(diskOf: id, in: description)?.text(of: description) }
     }
 
@@ -23,6 +25,7 @@ struct ArrivalChanges: Codable {
         var text = description
         XMLSlice.replace("cputune", in: &text, with: tuning)
         XMLSlice.replace("numatune", in: &text, with: placement)
+        XMLSlice.replace("resource", in: &text, with: group)
         for (id, disk) in volumes.sorted(by: { $0.key < $1.key }) {
             guard let slice = XMLSlice(diskOf: id, in: text) else { continue }
             text.replaceSubrange(slice.range, with: Self.reached(slice.text(of: text), as: disk))

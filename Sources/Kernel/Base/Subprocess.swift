@@ -84,7 +84,7 @@ package enum Subprocess {
     package static func locate(_ program: String) -> String? {
         if program.contains("/") { return FileSystem.isExecutable(program) ? program : nil }
         let path = Environment.variable("PATH") ?? ""
-        let folders = "\(path):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        let folders = "\(path):\(Environment.folders)"
         for folder in folders.split(separator: ":") where FileSystem.isExecutable("\(folder)/\(program)") {
             return "\(folder)/\(program)"
         }
