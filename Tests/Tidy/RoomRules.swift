@@ -21,9 +21,21 @@ enum RoomRules {
         guard folders.contains(parts[3]) else {
             return [Finding(path, 1, "a room has no folder '\(parts[3])'; this goes into \(plan).")]
         }
-        guard parts.count == 5 else { return [Finding(path, 1, "a room's folders have no folders in them.")] }
+        guard parts.count <= 6 else { return [Finding(path, 1, "a room's folders are parted once, by topic.")] }
         return []
     }
+
+    /// Folders of which nobody sees the whole any more: such a one is parted by topic.
+    static func crowded(_ paths: [String]) -> [Finding] {
+        let folders = Dictionary(grouping: paths) { $0.split(separator: "/").dropLast().joined(separator: "/") }
+        return folders.filter { $0.value.count > filesMax }.map { folder, files in
+            Finding(
+                files.min() ?? folder, 1,
+                "\(folder) has \(files.count) files, \(filesMax) at most: part it by topic, one level deep.")
+        }
+    }
+
+    static let filesMax = 40
 
     private static let plan =
         "Resources (API nouns), Model (values and rules), Operations (long work), Agents (loops) or Ports (protocols)"

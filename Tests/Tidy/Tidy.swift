@@ -33,6 +33,8 @@ struct Tidy {
     @Test("Tasks belong to somebody") func tasks() { check(ConductRules.freeTasks) }
     @Test("Who switches a check off says who guarantees it") func sharing() { check(ConductRules.sharing) }
     @Test("A room never stops the process") func stopping() { check(ConductRules.stopping) }
+    @Test("No folder is crowded")
+    func crowded() { report(RoomRules.crowded(repository.sources.map(\.path).filter { $0.hasPrefix("Sources/") })) }
     @Test("Rooms keep to the floor plan") func plan() { report(repository.roomFiles.flatMap(RoomRules.floorPlan)) }
 
     @Test("Every resource is in its room's index")

@@ -152,12 +152,17 @@ struct TidyRuleTests {
 
     @Test("Rooms have a floor plan, and indexes list resources")
     func rooms() {
-        for path in ["Image.swift", "README.md", "Resources/Images.swift", "Ports/Store.swift"] {
+        for path in [
+            "Image.swift", "README.md", "Resources/Images.swift", "Resources/More/Images.swift", "Ports/Store.swift",
+        ] {
             #expect(RoomRules.floorPlan("Sources/Services/Image/\(path)").isEmpty)
         }
-        for path in ["Faults.swift", "Handlers/Images.swift", "Resources/More/Images.swift"] {
+        for path in ["Faults.swift", "Handlers/Images.swift", "Resources/More/Still/Images.swift"] {
             #expect(RoomRules.floorPlan("Sources/Services/Image/\(path)").count == 1)
         }
+        let many = (0...RoomRules.filesMax).map { "Sources/Kernel/Base/\($0).swift" }
+        #expect(RoomRules.crowded(many).count == 1)
+        #expect(RoomRules.crowded(Array(many.dropFirst())).isEmpty)
         let noun = source(
             "struct Picture: Record {}\nextension Picture: Resource {}", "Sources/Services/Image/Resources/A.swift")
         let empty = source("let x = [Picture]()", "Sources/Services/Image/Image.swift")
