@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import Compute
 import Kernel
 import Simulation
 import Synchronization
 import Testing
+
+@testable import Compute
 
 /// Volumes of servers, against a Block storage in memory.
 struct VolumesTests {
@@ -101,6 +102,24 @@ struct VolumesTests {
         #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.isEmpty == true)
         #expect(await cloud.show(id)["os-extended-volumes:volumes_attached"]?.array?.isEmpty == true)
         #expect(await cloud.show(id)["status"]?.string == "ACTIVE")
+    }
+
+    @Test("A volume that Block storage holds on to is asked for again when its server is gone", arguments: [400, 409])
+    func heldOn(status: Int) async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        _ = await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(Self.one))
+        try await cloud.work()
+        storage.fail("release", status)
+        #expect(await cloud.call("DELETE", "/servers/\(id)").status == 204)
+        try await cloud.work()
+        #expect(await cloud.call("GET", "/servers/\(id)").status == 404, "the server goes all the same")
+        #expect(storage.attachments.count == 1)
+        try await MoveKeeper(cloud.room).releaseOldVolumes()
+        try await cloud.work()
+        #expect(storage.attachments.isEmpty && storage.volume(Self.one)?["status"] == "available")
+        try await MoveKeeper(cloud.room).releaseOldVolumes()
+        #expect(try await cloud.room.queue.unfinished() == 0, "nothing is left to ask for")
     }
 
     @Test("Since 2.85 what becomes of a volume with its server may be changed, and nothing else")

@@ -117,12 +117,13 @@ struct ServerVolumes {
         }
     }
 
-    /// Lets go of all volumes of a server that is deleted, and deletes those that are to go with it.
+    /// Lets go of all volumes of a server that is deleted, and deletes those that are to go with it. The row of one
+    /// that Block storage holds on to stays, for `ReleaseOldVolumes` to ask again.
     func release(_ server: Server) async throws(Fault) {
         for device in try await BlockDevice.of(server.id, site.database) {
-            try await orNote(device) { () async throws(Fault) in try await releaseAll(device) }
+            guard try await orNote(device, { () async throws(Fault) in try await releaseAll(device) }) else { continue }
             if device.deletesWithServer, let volume = device.volumeID, device.destination == .volume {
-                try await orNote(device) { () async throws(Fault) in
+                _ = try await orNote(device) { () async throws(Fault) in
                     try await storage.deleteVolume(volume, requestID: requestID)
                 }
             }
@@ -140,12 +141,17 @@ struct ServerVolumes {
     }
 
     /// Somebody else has the volume still, or Block storage will not: the server goes all the same.
-    private func orNote(_ device: BlockDevice, _ deed: () async throws(Fault) -> Void) async throws(Fault) {
-        do throws(Fault) { try await deed() } catch {
+    /// - Returns: whether it was done.
+    private func orNote(_ device: BlockDevice, _ deed: () async throws(Fault) -> Void) async throws(Fault) -> Bool {
+        do throws(Fault) {
+            try await deed()
+            return true
+        } catch {
             guard error.status < 500 else { throw error }
             site.room.log.warning(
                 "a volume was not let go of, or not deleted, with its server",
                 ["volume": device.volumeID ?? "", "server": device.serverID, "error": error.message])
+            return false
         }
     }
 
