@@ -273,6 +273,7 @@ struct Rooms: Sendable {
         settings.reportsPlugs = ground.settings.network == .ovn
         if options.connectionURI == nil {
             settings.outputDirectory = engines.paths.guestOutput
+            settings.moduleDirectory = engines.paths.guestModules
             let hasGroups = ProcessorGroups.find() != nil
             settings.partition = hasGroups ? ProcessorGroups.partition(engines.paths) : nil
             settings.lacksProcessorGroups = !hasGroups

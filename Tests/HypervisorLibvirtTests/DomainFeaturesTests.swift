@@ -130,6 +130,12 @@ struct DomainFeaturesTests {
             try Self.added(["hw:tpm_version": "2.0", "hw:tpm_model": "tpm-crb"]) == [
                 "<tpm model='tpm-crb'>", "<backend type='emulator' version='2.0'/>", "</tpm>",
             ])
+        let key = "5f0a0c51-93c5-4a63-a2a7-6d6a5f5a6c11"
+        #expect(
+            try Self.added(["hw:tpm_version": "2.0"], guest: { $0.moduleKey = key }) == [
+                "<tpm model='tpm-tis'>", "<backend type='emulator' version='2.0'>", "<encryption secret='\(key)'/>",
+                "</backend>", "</tpm>",
+            ])
         #expect(
             try Self.added(["hw_rng:rate_bytes": "1024", "hw_rng:rate_period": "1000"]) == [
                 "<rate bytes='1024' period='1000'/>"

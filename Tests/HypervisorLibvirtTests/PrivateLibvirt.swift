@@ -130,6 +130,7 @@ final class PrivateLibvirt: Sendable {
     ) -> LibvirtHypervisor {
         var settings = LibvirtSettings(uri: uri, dataDirectory: data, accelerator: .tcg, hostName: "test")
         settings.hostIP = address
+        settings.moduleDirectory = directory + "/varlib/swtpm"
         change(&settings)
         return LibvirtHypervisor(
             settings,

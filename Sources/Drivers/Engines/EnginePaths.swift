@@ -40,6 +40,8 @@ package struct EnginePaths: Sendable, Hashable {
     package var libvirtURI: String { "qemu+unix:///system?socket=\(libvirtSocket)" }
     /// Where the libvirt daemon keeps what QEMU says, a file per guest.
     package var guestOutput: String { "\(libvirt)/varlog/qemu" }
+    /// Where it keeps what guests' trusted modules have learnt.
+    package var guestModules: String { "\(libvirt)/varlib/swtpm" }
 
     var ovn: String { "\(root)/ovn" }
     var ovs: String { "\(root)/ovs" }

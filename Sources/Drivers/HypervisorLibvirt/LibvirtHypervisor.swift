@@ -164,7 +164,11 @@ package final class LibvirtHypervisor: Hypervisor {
             for volume in volumes { try await forgetSecret(of: volume) }
             let mediated = settings.mediated
             try await lock(keys.values)
+            try await lockModule(of: server)
+            let module = moduleState(of: server)
             try await pool.run { () throws(Fault) in
+                // Without a domain libvirt does not know of it: a guest that was to come and did not.
+                module.remove()
                 mediated.remove(MediatedDevices.noted(in: folder))
                 FileSystem.remove(folder.path)
                 for socket in [folder.vncSocket, folder.serialSocket, folder.spiceSocket] { FileSystem.remove(socket) }

@@ -23,6 +23,8 @@ package struct LibvirtSettings: Sendable, Hashable {
     package var architecture = "x86_64"
     /// Where the libvirt daemon keeps QEMU's own output, a file per guest, if that is ours to clean.
     package var outputDirectory: String?
+    /// Where the libvirt daemon keeps the state of trusted modules, as it is seen from here.
+    package var moduleDirectory = "/var/lib/libvirt/swtpm"
     /// A CPU model by name, or `host-model`, `host-passthrough`, `maximum`. Nil takes what suits the accelerator.
     package var cpuModel: String?
     /// With Open vSwitch's userspace datapath nobody fills in checksums that a guest leaves to its card: all offloads

@@ -18,8 +18,13 @@ extension DomainXML {
             }
         }
         if let tpm = features.tpm {
-            xml.element("tpm", ["model": tpm.model]) {
-                $0.element("backend", ["type": "emulator", "version": tpm.version])
+            xml.element("tpm", ["model": tpm.model]) { xml in
+                guard let key = spec.moduleKey else {
+                    return xml.element("backend", ["type": "emulator", "version": tpm.version])
+                }
+                xml.element("backend", ["type": "emulator", "version": tpm.version]) {
+                    $0.element("encryption", ["secret": key])
+                }
             }
         }
         if let model = features.soundModel { xml.element("sound", ["model": model]) }

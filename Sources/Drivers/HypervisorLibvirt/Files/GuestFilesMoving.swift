@@ -88,7 +88,7 @@ extension GuestFolder {
 }
 
 extension GuestFiles {
-    static func keep(_ folder: GuestFolder) throws(Fault) {
+    static func keep(_ folder: GuestFolder, _ module: TrustedModuleState) throws(Fault) {
         guard !FileSystem.exists(folder.kept) else { return }
         let part = folder.kept + ".part"
         FileSystem.remove(part)
@@ -98,20 +98,26 @@ extension GuestFiles {
             try Subprocess.check(
                 ["cp", "--reflink=auto", "--sparse=always", disk.path, part + "/" + name], timeout: .seconds(7200))
         }
+        try module.copy(to: part + "/module")
         guard rename(part, folder.kept) == 0 else { throw SystemError.fault("Cannot keep the disks in \(folder.path)") }
     }
 
     static func isKept(_ folder: GuestFolder) -> Bool { FileSystem.exists(folder.kept) }
 
     /// Moves the kept disks back over those of now, and removes disks that were not there before.
-    static func restore(_ folder: GuestFolder) throws(Fault) {
+    static func restore(_ folder: GuestFolder, _ module: TrustedModuleState) throws(Fault) {
         guard isKept(folder) else { return }
         let marker = folder.kept + "/.whole"
         if !FileSystem.exists(marker) {
             // From here on a kept file that is missing was moved back already.
             let kept = Set(FileSystem.list(folder.kept))
             for (name, disk, _) in try named(in: folder) where !kept.contains(name) { FileSystem.remove(disk.path) }
+            if !kept.contains("module") { module.remove() }
             try FileSystem.write("", to: marker)
+        }
+        if FileSystem.exists(folder.kept + "/module") {
+            try module.replace(from: folder.kept + "/module")
+            FileSystem.remove(folder.kept + "/module")
         }
         for name in FileSystem.list(folder.kept) where names.contains(name) {
             guard rename(folder.kept + "/" + name, folder.path + "/" + name) == 0 else {

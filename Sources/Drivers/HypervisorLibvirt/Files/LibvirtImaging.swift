@@ -163,6 +163,10 @@ extension LibvirtHypervisor: GuestResizing {
             resized.nics = nics.map { nic in guest.nics.first { $0.portID == nic.portID } ?? nic }
             let passphrases = try await passphrases(guest.diskKeys)
             try await pool.run { () throws(Fault) in try GuestFiles.grow(folder, to: guest, passphrases) }
+            // A module of another kind begins anew, and one that is gone leaves nothing.
+            let (old, state) = (try await module(of: server).mark, moduleState(of: server))
+            let new = try GuestFeatures.tpm(GuestWishes(guest))?.mark
+            if old != new { try await pool.run { () throws(Fault) in state.remove() } }
             try await define(resized, in: folder)
         }
     }

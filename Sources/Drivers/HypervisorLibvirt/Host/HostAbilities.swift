@@ -131,6 +131,9 @@ actor HostAbilities {
             for version in values(["devices", "tpm"], "backendVersion") {
                 traits.insert("COMPUTE_SECURITY_TPM_" + version.replacing(".", with: "_"))
             }
+            for security in ["USER", "HOST", "DEPLOYMENT"] {
+                traits.insert("COMPUTE_SECURITY_TPM_SECRET_SECURITY_" + security)
+            }
         }
         if values(["os"], "firmware").contains("efi") {
             traits.formUnion(["COMPUTE_FIRMWARE_UEFI", "COMPUTE_SECURITY_STATELESS_FIRMWARE"])

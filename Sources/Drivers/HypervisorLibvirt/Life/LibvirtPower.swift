@@ -86,9 +86,12 @@ extension LibvirtHypervisor {
         let (mediated, folder) = (settings.mediated, try folder(of: server))
         try await pool.run { () throws(Fault) in try mediated.make(MediatedDevices.noted(in: folder)) }
         try await unlock(try await diskKeys(of: server).values)
-        try await onDomain(server) { domain throws(Fault) in
-            guard !domain.isActive else { return }
-            try domain.check(virDomainCreate(domain.raw), "start")
+        let key = try await module(of: server).key
+        try await withModule(key, of: server) { () async throws(Fault) in
+            try await onDomain(server) { domain throws(Fault) in
+                guard !domain.isActive else { return }
+                try domain.check(virDomainCreate(domain.raw), "start")
+            }
         }
     }
 

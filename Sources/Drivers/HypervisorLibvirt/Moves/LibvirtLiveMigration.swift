@@ -28,7 +28,9 @@ extension LibvirtHypervisor: GuestLiveMigration {
             let passphrases = try await passphrases(guest.diskKeys)
             try await unlock(
                 disks.compactMap { GuestFiles.keyName(ofFile: $0.name) }.compactMap { guest.diskKeys[$0] })
-            for disk in disks {
+            if let key = guest.moduleKey { try await unlockModule(of: guest.server, key) }
+            // What a module has learnt libvirt brings with the guest.
+            for disk in disks where !TrustedModuleState.isName(disk.name) {
                 guard let path = GuestFiles.place(disk.name, in: folder) else {
                     throw .internalError("The disk '\(disk.name)' of \(guest.server) is of no kind that is known here.")
                 }
@@ -173,6 +175,7 @@ extension LibvirtHypervisor: GuestLiveMigration {
     package func arrive(_ guest: GuestSpec, as state: GuestState) async throws(Fault) {
         let (server, folder) = (guest.server, try folder(of: guest.server))
         try await turnstile.pass(server) { () async throws(Fault) in
+            try await lockModule(of: server)
             try await pool.run { () throws(Fault) in try GuestFiles.note(awaited: [], in: folder) }
             try await session.call { connection throws(Fault) in
                 let domain = try Domain.ours(server, on: connection)

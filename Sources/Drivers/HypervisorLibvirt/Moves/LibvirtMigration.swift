@@ -10,11 +10,25 @@ extension LibvirtHypervisor: GuestMigration {
         let keys = try await diskKeys(of: server)
         let passphrases = try await passphrases(keys)
         let named = try await pool.run { () throws(Fault) in try GuestFiles.named(in: folder) }
-        return named.map { name, disk, size in
-            // There it is encrypted with what it is encrypted with here.
-            let passphrase = GuestFiles.keyName(ofFile: name).flatMap { passphrases.disks[$0] }
-            return MovingDisk(name: name, size: size) { path async throws(Fault) in
-                try await pool.run { () throws(Fault) in try GuestFiles.copy(disk, to: path, passphrase) }
+        return try await moduleFiles(of: server)
+            + named.map { name, disk, size in
+                // There it is encrypted with what it is encrypted with here.
+                let passphrase = GuestFiles.keyName(ofFile: name).flatMap { passphrases.disks[$0] }
+                return MovingDisk(name: name, size: size) { path async throws(Fault) in
+                    try await pool.run { () throws(Fault) in try GuestFiles.copy(disk, to: path, passphrase) }
+                }
+            }
+    }
+
+    /// What the guest's trusted module has learnt goes along; it is encrypted already, or never was.
+    private func moduleFiles(of server: String) async throws(Fault) -> [MovingDisk] {
+        guard let mark = try await module(of: server).mark else { return [] }
+        let (state, pool) = (moduleState(of: server), pool)
+        return try await pool.run { () throws(Fault) in try state.found() }.map { name, file, size in
+            MovingDisk(name: name, mark: mark, size: size) { path async throws(Fault) in
+                try await pool.run { () throws(Fault) in
+                    _ = try Subprocess.check(["cp", file, path], timeout: .seconds(60))
+                }
             }
         }
     }
@@ -24,7 +38,16 @@ extension LibvirtHypervisor: GuestMigration {
         try await turnstile.pass(guest.server) { () async throws(Fault) in
             guard try await !isHere(guest.server) else { return }
             try await makeRoom(in: folder)
+            let (state, module) = (moduleState(of: guest.server), try GuestFeatures.tpm(GuestWishes(guest)))
+            try await pool.run { () throws(Fault) in state.remove() }
             for disk in disks {
+                if TrustedModuleState.isName(disk.name) {
+                    // A module of another kind begins anew.
+                    guard disk.mark == module?.mark else { continue }
+                    let path = try await pool.run { () throws(Fault) in try state.place(disk.name) }
+                    try await disk.fetch(path)
+                    continue
+                }
                 guard let path = GuestFiles.place(disk.name, in: folder) else {
                     throw .internalError("The disk '\(disk.name)' of \(guest.server) is of no kind that is known here.")
                 }
@@ -59,7 +82,8 @@ extension LibvirtHypervisor: GuestMigration {
         let folder = try folder(of: server)
         try await turnstile.pass(server) { () async throws(Fault) in
             try await requireDown(server, "keep the disks of")
-            try await pool.run { () throws(Fault) in try GuestFiles.keep(folder) }
+            let module = moduleState(of: server)
+            try await pool.run { () throws(Fault) in try GuestFiles.keep(folder, module) }
         }
     }
 
@@ -70,7 +94,8 @@ extension LibvirtHypervisor: GuestMigration {
             guard try await pool.run({ () throws(Fault) in GuestFiles.isKept(folder) }) else { return }
             // The kept disks go last: until then a second attempt knows that there is something to restore.
             try await define(guest, in: folder)
-            try await pool.run { () throws(Fault) in try GuestFiles.restore(folder) }
+            let module = moduleState(of: guest.server)
+            try await pool.run { () throws(Fault) in try GuestFiles.restore(folder, module) }
             try await define(guest, in: folder)
         }
     }

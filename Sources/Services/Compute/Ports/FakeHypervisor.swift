@@ -369,7 +369,11 @@ extension HostResources {
         var host = HostResources(
             hostName: name, hypervisorType: "fake", hypervisorVersion: 1_000_000, hostIP: "127.0.0.1",
             cpu: CPU(vendor: "Apus", model: "fake", cores: vcpus), vcpus: vcpus, memoryMiB: memoryMiB, diskGiB: diskGiB)
-        host.traits = ["COMPUTE_EPHEMERAL_ENCRYPTION", "COMPUTE_EPHEMERAL_ENCRYPTION_LUKS"]
+        host.traits =
+            ["COMPUTE_EPHEMERAL_ENCRYPTION", "COMPUTE_EPHEMERAL_ENCRYPTION_LUKS"]
+            + ["2_0", "CRB", "TIS", "SECRET_SECURITY_DEPLOYMENT", "SECRET_SECURITY_HOST", "SECRET_SECURITY_USER"].map {
+                "COMPUTE_SECURITY_TPM_" + $0
+            }
         return host
     }
 }

@@ -34,6 +34,9 @@ package struct GuestSpec: Sendable, Hashable, Codable {
     /// The secrets that local disks are encrypted with, by id, under the disks' names: `root`, `ephemeral0`, `swap`,
     /// `rescue`. Empty of a guest whose disks are plain.
     package var diskKeys: [String: String] = [:]
+    /// The secret that the state of its trusted module is encrypted with, by id; nil of one without a module, and of
+    /// one whose state was made before there were such secrets.
+    package var moduleKey: String?
     package var origin = GuestOrigin()
 
     package init(

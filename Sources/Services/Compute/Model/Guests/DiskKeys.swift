@@ -7,7 +7,7 @@ struct DiskKey: Record {
     static let table = "compute_disk_keys"
 
     let serverID: String
-    /// `root`, `ephemeral0`, `swap`, `rescue`.
+    /// `root`, `ephemeral0`, `swap`, `rescue`; and `tpm`, which is the trusted module's.
     let disk: String
     let secretID: String
     let createdAt: Timestamp
@@ -84,7 +84,7 @@ enum DiskEncryption {
 }
 
 extension GuestWishes {
-    fileprivate init(_ server: Server) {
+    init(_ server: Server) {
         self.init(
             vcpus: server.flavor.vcpus, memoryMiB: server.flavor.memoryMiB, flavorName: server.flavor.name,
             extraSpecs: server.flavor.extraSpecs, properties: server.imageProperties)
@@ -111,7 +111,7 @@ extension ComputeService {
     }
 
     /// The secret is kept before anything is encrypted with it.
-    private func newKey(for disk: String, of server: String) async throws(Fault) -> String {
+    func newKey(for disk: String, of server: String) async throws(Fault) -> String {
         let (id, now) = (try await newSecret(), clock.now())
         let winner = try await database.transaction { transaction throws(Fault) in
             // Two who need it at once need the same.
@@ -134,11 +134,13 @@ extension ComputeService {
 
     /// Destroys the secrets of a server that is gone: what is left of its disks anywhere is noise from then on.
     func forgetKeys(of server: String) async throws(Fault) {
-        for key in try await database.all(DiskKey.self, "server_id = \(server)") {
-            try await secrets.forget(key.secretID)
-            try await database.transaction { transaction throws(Fault) in
-                _ = try transaction.delete(DiskKey.self, "server_id = \(server) AND disk = \(key.disk)")
-            }
+        for key in try await database.all(DiskKey.self, "server_id = \(server)") { try await forget(key) }
+    }
+
+    func forget(_ key: DiskKey) async throws(Fault) {
+        try await secrets.forget(key.secretID)
+        try await database.transaction { transaction throws(Fault) in
+            _ = try transaction.delete(DiskKey.self, "server_id = \(key.serverID) AND disk = \(key.disk)")
         }
     }
 }

@@ -22,6 +22,7 @@ extension ComputeService {
         guest.origin.createdAt = server.createdAt
         try await addDisks(of: server, to: &guest)
         try await addKeys(to: &guest)
+        guest.moduleKey = try await moduleKey(of: server)
         if server.hasConfigDrive || options.metadata.forcesDrive
             || server.imageProperties["img_config_drive"] == "mandatory"
         {

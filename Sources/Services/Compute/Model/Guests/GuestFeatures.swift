@@ -117,7 +117,7 @@ extension GuestFeatures {
         return flavor ?? image ?? false
     }
 
-    private static func tpm(_ wishes: GuestWishes) throws(Fault) -> TPM? {
+    package static func tpm(_ wishes: GuestWishes) throws(Fault) -> TPM? {
         guard let version = try wishes.agreed("tpm_version") else { return nil }
         guard version == "1.2" || version == "2.0" else {
             throw .badRequest("Invalid TPM version '\(version)'. Allowed values: 1.2, 2.0.")

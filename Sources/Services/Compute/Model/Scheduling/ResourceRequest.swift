@@ -163,6 +163,8 @@ extension ResourceRequest {
             require(
                 wish("hw:tpm_model", "hw_tpm_model") == "tpm-crb"
                     ? "COMPUTE_SECURITY_TPM_CRB" : "COMPUTE_SECURITY_TPM_TIS")
+            let security = (specs["hw:tpm_secret_security"] ?? "user").uppercased()
+            rootRequired.insert("COMPUTE_SECURITY_TPM_SECRET_SECURITY_" + security)
         }
         if wish("os:secure_boot", "os_secure_boot") == "required" { require("COMPUTE_SECURITY_UEFI_SECURE_BOOT") }
         switch wish("hw:maxphysaddr_mode", "hw_maxphysaddr_mode") {

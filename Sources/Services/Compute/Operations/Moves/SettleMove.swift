@@ -22,6 +22,7 @@ struct ConfirmMove: Operation {
         } else {
             try await here.destroy(server)
         }
+        try await site.room.forgetUnusedModuleKey(of: server)
         try await site.room.placement.release(migration.id, requestID: site.requestID)
         await VolumeJourney(site).releaseIfPossible(server)
     }
@@ -90,6 +91,7 @@ struct RevertMove: Operation {
         } else {
             try await site.reconnect(server, on: here)
         }
+        try await site.room.forgetUnusedModuleKey(of: server.id)
         if migration.oldState == .active { try await site.wake(server.id, on: here) }
         guard !migration.staysOnHost else { return }
         try await VolumeJourney(site).complete(server.id, at: migration.source)

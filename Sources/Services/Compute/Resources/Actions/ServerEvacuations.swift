@@ -32,6 +32,7 @@ extension ServerEvacuations {
         let isForced = try body.take("force", .bool, since: "2.30", until: "2.68")
         try body.end()
         if isForced == true, target == nil { throw .badRequest("Can't force to a non-provided destination") }
+        try server.refuseIfModuleStays()
         try server.refuseIfLocked(request)
         try server.require([.active, .paused], "os-migrateLive")
         if let target { try await ServerMoves.requireKnown(target, request) }
@@ -138,6 +139,7 @@ extension ServerEvacuations {
                 or: .notFound("Compute host \(target) not found."))
             guard target != server.host else { throw .badRequest("The target host can't be the same one.") }
         }
+        try server.refuseIfTrusted("evacuate")
         try server.require([.active, .stopped, .error], "evacuate", tasks: TaskState.allCases)
         if let host = server.host, try await isUp(host, request) {
             throw .badRequest("Compute service of \(host) is still in use.")

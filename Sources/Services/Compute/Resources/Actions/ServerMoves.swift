@@ -36,6 +36,7 @@ extension ServerMoves {
             throw .badRequest("When resizing, instances must change flavor!")
         }
         try DiskEncryption.checkChange(of: server, to: flavor)
+        try TrustedModule.checkChange(of: server, to: flavor)
         if let imageID = server.imageID, !server.isVolumeBacked,
             let image = try await request.compute.images.find(imageID, requestID: request.id)
         {

@@ -12,6 +12,7 @@ enum ServerRebuild: Resource {
 
     private static func rebuild(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
         let draft = try RebuildDraft(request, server)
+        try server.refuseIfTrusted("rebuild")
         try server.refuseIfLocked(request)
         try server.admit(.rebuild)
         let key = try await key(draft, request)

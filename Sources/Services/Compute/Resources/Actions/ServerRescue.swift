@@ -22,6 +22,7 @@ enum ServerRescue: Resource {
             named = try body.take("rescue_image_ref", .imageReference)
             try body.end()
         }
+        try server.refuseIfTrusted("rescue")
         try server.refuseIfLocked(request)
         try server.admit(.rescue)
         if let named {

@@ -16,6 +16,7 @@ enum ServerShelving: Resource {
     ]
 
     private static func shelve(_ request: Request, _ server: Server) async throws(Fault) -> Reply {
+        try server.refuseIfTrusted("shelve")
         try server.refuseIfLocked(request)
         try server.admit(.shelve)
         let leavesHost = request.compute.options.life.shelvedOffloadTime == .zero

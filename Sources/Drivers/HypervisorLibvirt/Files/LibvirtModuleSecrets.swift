@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLibvirt
+internal import Compute
+internal import Kernel
+
+/// Secrets of trusted modules. libvirt knows one only while it starts the guest; nobody reads it from there.
+extension LibvirtHypervisor {
+    func moduleState(of server: String) -> TrustedModuleState {
+        TrustedModuleState(path: "\(settings.moduleDirectory)/\(server)")
+    }
+
+    /// What the domain says of its module: a mark of its kind, and its secret.
+    func module(of server: String) async throws(Fault) -> (mark: String?, key: String?) {
+        try await session.call { connection throws(Fault) in
+            guard let domain = try Domain(server, on: connection) else { return (nil, nil) }
+            let xml = try domain.xml(running: false)
+            return (xml.moduleMark, xml.moduleKey)
+        }
+    }
+
+    /// Does what starts a guest while libvirt knows its module's secret.
+    func withModule(
+        _ key: String?, of server: String, _ body: () async throws(Fault) -> Void
+    ) async throws(Fault) {
+        guard let key else { return try await body() }
+        try await unlockModule(of: server, key)
+        do throws(Fault) { try await body() } catch {
+            try? await lockModule(of: server)
+            throw error
+        }
+        try await lockModule(of: server)
+    }
+
+    func unlockModule(of server: String, _ id: String) async throws(Fault) {
+        let bytes = try await passphrase(id)
+        try await lockModule(of: server)
+        try await session.call { connection throws(Fault) in
+            var xml = XMLWriter()
+            xml.element("secret", ["ephemeral": "yes", "private": "yes"]) { xml in
+                xml.element("uuid", text: id)
+                xml.element("usage", ["type": "vtpm"]) { $0.element("name", text: server) }
+            }
+            guard let secret = virSecretDefineXML(connection, xml.text, 0) else {
+                throw LibvirtError.last("keep the passphrase \(id)")
+            }
+            defer { virSecretFree(secret) }
+            guard virSecretSetValue(secret, bytes, bytes.count, 0) == 0 else {
+                throw LibvirtError.last("keep the passphrase \(id)")
+            }
+        }
+    }
+
+    func lockModule(of server: String) async throws(Fault) {
+        try await session.call { connection throws(Fault) in
+            let usage = Int32(VIR_SECRET_USAGE_TYPE_VTPM.rawValue)
+            guard let secret = virSecretLookupByUsage(connection, usage, server) else { return }
+            defer { virSecretFree(secret) }
+            virSecretUndefine(secret)
+        }
+    }
+}
