@@ -87,11 +87,20 @@ extension LibvirtHypervisor {
         try await pool.run { () throws(Fault) in try mediated.make(MediatedDevices.noted(in: folder)) }
         try await unlock(try await diskKeys(of: server).values)
         let key = try await module(of: server).key
-        try await withModule(key, of: server) { () async throws(Fault) in
+        try await withModule(key, of: server) { () async throws(Fault) in try await create(server, triesLeft: 2) }
+    }
+
+    /// Tried again when the trusted module's process was not there: that of a guest that has just been switched off
+    /// holds the module's state for a moment still.
+    private func create(_ server: String, triesLeft: Int) async throws(Fault) {
+        do throws(Fault) {
             try await onDomain(server) { domain throws(Fault) in
                 guard !domain.isActive else { return }
                 try domain.check(virDomainCreate(domain.raw), "start")
             }
+        } catch {
+            guard triesLeft > 0, error.message.contains("swtpm") else { throw error }
+            try await create(server, triesLeft: triesLeft - 1)
         }
     }
 
