@@ -167,7 +167,8 @@ for pause in 0.2 1 2.5; do
     sleep "$pause"
     blow "$pause s into a shelving"
     up
-    eventually "then the server is at rest" sane
+    # A guest that hears nothing is given its whole minute to shut down, from when the process is back.
+    limit=120 eventually "then the server is at rest" sane
     eventually "and no image is half" whole
     if status "$server" SHELVED_OFFLOADED; then
         action "$server" '{"unshelve": null}'
