@@ -15,7 +15,7 @@ WELL_SAID = re.compile(
     r"Invalid value for port|Invalid CIDR|Could not find|'name' field|Custom property|body and URI|Only admins|in request body|"
     r"at 'body'|does not match schema|service is not supported|Bad router request|Invalid application credential|"
     r"Resources required|could not be found|Service Profile needs|No inventory|More than one possible network|AllowedAddressPair|"
-    r"Command not supported|un-parenting a provider|PVLAN is not enabled|Mandatory field missing|"
+    r"Command not supported|is still in use\.|un-parenting a provider|PVLAN is not enabled|Mandatory field missing|"
     r"Provider .* is not enabled|Allowed CIDRs are not allowed|"
     r"qos_policy \w+ not found|Missing details for Pool object")
 # Whose owner alone and those it is shared with may see it. Others are shown to the owners of what they hang on, too.
