@@ -23,26 +23,9 @@ package struct MetadataDoor: Sendable {
         try await pool.run { () throws(Fault) in
             let namespace = self.namespace(network)
             try namespace.create()
-            let tap = "md" + port.prefix(11)
-            let chassis = paths.chassisNamespace.name
-            // A cable of an earlier run may hang elsewhere; both ends go with one.
-            _ = try Subprocess.runBlocking(["ip", "-n", chassis, "link", "delete", tap], timeout: .seconds(10))
-            try Subprocess.check([
-                "ip", "link", "add", tap, "netns", chassis, "type", "veth", "peer", "name", "eth0", "netns",
-                namespace.name,
-            ])
-            var batch = "link set lo up\nlink set eth0 address \(mac) mtu \(mtu)\nlink set eth0 up\n"
-            for address in addresses + ["\(Self.address)/32"] { batch += "addr replace \(address) dev eth0\n" }
-            try Subprocess.check(["ip", "-n", namespace.name, "-batch", "-"], input: Array(batch.utf8))
-            try Subprocess.check(["ip", "-n", chassis, "link", "set", tap, "up"])
-            // Packet sockets do not fill in the checksums that a veth leaves to hardware.
-            try Subprocess.check(["ethtool", "-K", "eth0", "tx", "off"], in: Surroundings(network: namespace))
-            try Subprocess.check(
-                ["ethtool", "-K", tap, "tx", "off"], in: Surroundings(network: paths.chassisNamespace))
-            try Subprocess.check(
-                vsctl(
-                    "--may-exist", "add-port", "br-int", tap, "--", "set", "Interface", tap,
-                    "external_ids:iface-id=\"\(port)\""))
+            let cable = cable(port, to: namespace)
+            try cable.lay(port: port, mac: mac, mtu: mtu)
+            try cable.address(addresses + ["\(Self.address)/32"])
             return try namespace.openSocket(host: Self.address, port: 80)
         }
     }
@@ -65,8 +48,9 @@ package struct MetadataDoor: Sendable {
     /// Closes the door; nothing of it is left.
     package func close(network: String, port: String) async throws(Fault) {
         try await pool.run { () throws(Fault) in
-            try Subprocess.check(vsctl("--if-exists", "del-port", "br-int", "md" + port.prefix(11)))
-            try namespace(network).delete()
+            let namespace = namespace(network)
+            try cable(port, to: namespace).unplug()
+            try namespace.delete()
         }
     }
 
@@ -74,7 +58,9 @@ package struct MetadataDoor: Sendable {
         NetworkNamespace("\(paths.prefix)-md-\(network.prefix(8))")
     }
 
-    private func vsctl(_ words: String...) -> [String] {
-        ["ovs-vsctl", "--db=\(paths.switchDatabase)", "--no-syslog", "--no-wait", "--timeout=10", "--"] + words
+    private func cable(_ port: String, to namespace: NetworkNamespace) -> BridgeCable {
+        BridgeCable(
+            "md" + port.prefix(11), to: "eth0", in: namespace, chassis: paths.chassisNamespace,
+            database: paths.switchDatabase)
     }
 }

@@ -51,12 +51,14 @@ struct BalancerNamespace: Sendable {
     private static func tap(_ port: String) -> String { "lb" + port.prefix(11) }
 
     private func plug(_ leg: BalancerSpec.Leg, _ device: String) throws(Fault) {
-        try cable(leg, device)
-        for address in leg.addresses {
-            let length = address.cidr.split(separator: "/").last.map(String.init) ?? "32"
-            let isSix = address.address.contains(":")
-            try ip("addr replace \(address.address)/\(length) dev \(device)\(isSix ? " nodad" : "")")
-        }
+        let cable = BridgeCable(
+            BalancerNamespace.tap(leg.portID), to: device, in: namespace, chassis: settings.chassis,
+            database: settings.switchDatabase)
+        try cable.lay(port: leg.portID, mac: leg.mac, mtu: leg.mtu, marks: ["balancer=\(namespace.name)"])
+        try cable.address(
+            leg.addresses.map { address in
+                "\(address.address)/\(address.cidr.split(separator: "/").last.map(String.init) ?? "32")"
+            })
     }
 
     private func ip(_ words: String) throws(Fault) {
@@ -69,36 +71,6 @@ struct BalancerNamespace: Sendable {
             let fields = line.split(separator: " ")
             return fields.count > 1 ? String(fields[1].prefix { $0 != "@" && $0 != ":" }) : nil
         }
-    }
-
-    /// A pair of links between the balancer and the bridge; made anew when either end is missing.
-    private func cable(_ leg: BalancerSpec.Leg, _ device: String) throws(Fault) {
-        let tap = BalancerNamespace.tap(leg.portID)
-        let chassis = settings.chassis.name
-        let isThere = try devices().contains(device)
-        let isPlugged =
-            try Subprocess.runBlocking(["ip", "-n", chassis, "link", "show", "dev", tap], timeout: .seconds(10)).status
-            == 0
-        if !isThere || !isPlugged {
-            _ = try Subprocess.runBlocking(["ip", "-n", chassis, "link", "delete", tap], timeout: .seconds(10))
-            _ = try Subprocess.runBlocking(
-                ["ip", "-n", namespace.name, "link", "delete", device], timeout: .seconds(10))
-            try Subprocess.check([
-                "ip", "link", "add", tap, "netns", chassis, "type", "veth", "peer", "name", device, "netns",
-                namespace.name,
-            ])
-            // Packet sockets do not fill in the checksums that a veth leaves to hardware.
-            try Subprocess.check(["ethtool", "-K", device, "tx", "off"], in: Surroundings(network: namespace))
-            try Subprocess.check(["ethtool", "-K", tap, "tx", "off"], in: Surroundings(network: settings.chassis))
-            try ip("link set \(device) address \(leg.mac)")
-        }
-        try ip("link set \(device) mtu \(leg.mtu)")
-        try ip("link set \(device) up")
-        try Subprocess.check(["ip", "-n", chassis, "link", "set", tap, "up"])
-        try Subprocess.check(
-            vsctl(
-                "--may-exist", "add-port", "br-int", tap, "--", "set", "Interface", tap,
-                "external_ids:iface-id=\"\(leg.portID)\"", "external_ids:balancer=\(namespace.name)"))
     }
 
     /// Takes the namespace away, and what of it is plugged in.
