@@ -161,7 +161,7 @@ package final class LibvirtHypervisor: Hypervisor {
                     | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA.rawValue | VIR_DOMAIN_UNDEFINE_NVRAM.rawValue
                 try domain.check(virDomainUndefineFlags(domain.raw, flags), "undefine")
             }
-            for volume in volumes { try await forgetSecret(of: volume) }
+            for volume in volumes { try await forget(.password(of: volume)) }
             let mediated = settings.mediated
             try await lock(keys.values)
             try await lockModule(of: server)

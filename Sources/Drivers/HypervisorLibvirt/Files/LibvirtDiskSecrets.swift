@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import CLibvirt
 package import Compute
 package import Kernel
 
@@ -22,22 +21,7 @@ extension LibvirtHypervisor {
     /// Gives libvirt passphrases by their ids.
     func unlock(_ ids: some Collection<String>) async throws(Fault) {
         for id in Set(ids).sorted() {
-            let bytes = try await passphrase(id)
-            try await session.call { connection throws(Fault) in
-                var xml = XMLWriter()
-                xml.element("secret", ["ephemeral": "yes", "private": "yes"]) { xml in
-                    xml.element("uuid", text: id)
-                    xml.element("usage", ["type": "volume"]) { $0.element("volume", text: "apus-disk-" + id) }
-                }
-                let known = virSecretLookupByUUIDString(connection, id)
-                guard let secret = known ?? virSecretDefineXML(connection, xml.text, 0) else {
-                    throw LibvirtError.last("keep the passphrase \(id)")
-                }
-                defer { virSecretFree(secret) }
-                guard virSecretSetValue(secret, bytes, bytes.count, 0) == 0 else {
-                    throw LibvirtError.last("keep the passphrase \(id)")
-                }
-            }
+            try await keep(.passphrase(id), try await passphrase(id))
         }
     }
 
@@ -51,14 +35,13 @@ extension LibvirtHypervisor {
 
     /// Has libvirt forget passphrases.
     func lock(_ ids: some Collection<String>) async throws(Fault) {
-        for id in Set(ids) {
-            try await session.call { connection throws(Fault) in
-                guard let secret = virSecretLookupByUUIDString(connection, id) else { return }
-                defer { virSecretFree(secret) }
-                virSecretUndefine(secret)
-            }
-        }
+        for id in Set(ids) { try await forget(.passphrase(id)) }
     }
+}
+
+extension GuestSecret {
+    /// The passphrase of a disk.
+    static func passphrase(_ id: String) -> GuestSecret { GuestSecret(use: .volume, name: "apus-disk-" + id, id: id) }
 }
 
 extension LibvirtHypervisor: EncryptedDisks {

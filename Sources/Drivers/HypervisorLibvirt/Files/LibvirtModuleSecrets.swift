@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import CLibvirt
 internal import Compute
 internal import Kernel
 
@@ -33,29 +32,10 @@ extension LibvirtHypervisor {
 
     func unlockModule(of server: String, _ id: String) async throws(Fault) {
         let bytes = try await passphrase(id)
+        // Under the server's name there may still be the secret of a module that it had before.
         try await lockModule(of: server)
-        try await session.call { connection throws(Fault) in
-            var xml = XMLWriter()
-            xml.element("secret", ["ephemeral": "yes", "private": "yes"]) { xml in
-                xml.element("uuid", text: id)
-                xml.element("usage", ["type": "vtpm"]) { $0.element("name", text: server) }
-            }
-            guard let secret = virSecretDefineXML(connection, xml.text, 0) else {
-                throw LibvirtError.last("keep the passphrase \(id)")
-            }
-            defer { virSecretFree(secret) }
-            guard virSecretSetValue(secret, bytes, bytes.count, 0) == 0 else {
-                throw LibvirtError.last("keep the passphrase \(id)")
-            }
-        }
+        try await keep(GuestSecret(use: .vtpm, name: server, id: id), bytes)
     }
 
-    func lockModule(of server: String) async throws(Fault) {
-        try await session.call { connection throws(Fault) in
-            let usage = Int32(VIR_SECRET_USAGE_TYPE_VTPM.rawValue)
-            guard let secret = virSecretLookupByUsage(connection, usage, server) else { return }
-            defer { virSecretFree(secret) }
-            virSecretUndefine(secret)
-        }
-    }
+    func lockModule(of server: String) async throws(Fault) { try await forget(GuestSecret(use: .vtpm, name: server)) }
 }

@@ -56,7 +56,7 @@ extension LibvirtHypervisor: GuestVolumes {
                 return true
             }
             if isThere { try await detachRunning(volume, from: server) }
-            try await forgetSecret(of: volume)
+            try await forget(.password(of: volume))
         }
     }
 

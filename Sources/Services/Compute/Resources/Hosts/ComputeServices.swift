@@ -58,7 +58,7 @@ extension ComputeServices {
         let isForced = verb == "force-down" ? try body.need("forced_down", .bool) : nil
         try body.end()
         guard name == binary else {
-            throw .badRequest("Updating a \(name) service is not supported. Only nova-compute services can be updated.")
+            throw .onlyCompute(name, "Updating", "updated")
         }
         let isDisabled = verb != "enable"
         let set: SQL =
@@ -77,7 +77,8 @@ extension ComputeServices {
     }
 
     private static func update(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        var host = try await find(request, to: "Updating")
+        try ControlService.refuse(request, "Updating", "updated")
+        var host = try await find(request)
         var body = try request.body()
         let status = try body.take("status", .oneOf("enabled", "disabled"))
         let reason = try body.take("disabled_reason", .text(1...255))
@@ -110,7 +111,8 @@ extension ComputeServices {
 
     /// Only a host without servers can be forgotten; its agent registers it again when it still runs.
     private static func delete(_ request: Request, _: Anything) async throws(Fault) -> Reply {
-        let host = try await find(request, to: "Deleting")
+        try ControlService.refuse(request, "Deleting", "deleted")
+        let host = try await find(request)
         let (room, requestID) = (request.compute, request.id)
         try await request.database.transaction { transaction throws(Fault) in
             let count = try transaction.count(Server.self, "host = \(host.name) AND deleted_at IS NULL")
@@ -140,14 +142,8 @@ extension ComputeServices {
         return .empty
     }
 
-    /// - Parameter verb: what is asked of it, as its refusal has it.
-    private static func find(_ request: Request, to verb: String) async throws(Fault) -> ComputeHost {
+    private static func find(_ request: Request) async throws(Fault) -> ComputeHost {
         let id = request["service_id"]
-        if let control = ControlService.found(id, on: request.compute.notices.host) {
-            throw .badRequest(
-                "\(verb) a \(control.binary) service is not supported. Only nova-compute services can be "
-                    + (verb == "Updating" ? "updated." : "deleted."))
-        }
         guard request.version >= "2.53" else {
             guard let number = Int(id) else { throw .badRequest("Invalid input received: id must be an integer") }
             return try await request.database.one(

@@ -21,9 +21,11 @@ struct ControlService: Sendable {
         return sources.enumerated().map { ControlService(source: $1, host: host, number: 2_000_000_000 + $0) }
     }
 
-    /// - Parameter id: as the version has it, a number or a UUID.
-    static func found(_ id: String, on host: String) -> ControlService? {
-        all(on: host).first { $0.id == id || String($0.number) == id }
+    /// Nothing of one can be changed. The path names a service as the version has it, by a number or a UUID.
+    static func refuse(_ request: Request, _ doing: String, _ done: String) throws(Fault) {
+        let id = request["service_id"]
+        let meant = all(on: request.compute.notices.host).first { $0.id == id || String($0.number) == id }
+        if let meant { throw .onlyCompute(meant.binary, doing, done) }
     }
 
     func write(_ view: inout View, now: Timestamp) {
@@ -37,5 +39,11 @@ struct ControlService: Sendable {
         view.put("updated_at", now.iso8601Naive)
         view.put("disabled_reason", String?.none)
         view.put("forced_down", false, since: "2.11")
+    }
+}
+
+extension Fault {
+    static func onlyCompute(_ binary: String, _ doing: String, _ done: String) -> Fault {
+        .badRequest("\(doing) a \(binary) service is not supported. Only nova-compute services can be \(done).")
     }
 }
