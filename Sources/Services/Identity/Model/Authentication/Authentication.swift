@@ -164,10 +164,11 @@ extension IdentityService {
     }
 
     /// By its very name, else by the one name that differs in case alone: MariaDB's collation lets `default` stand for
-    /// `Default`, and clients' settings rely on it.
+    /// `Default`, and clients' settings rely on it. Domains are in no domain, which finds them by an index among all
+    /// projects.
     private func domain(named name: String) async throws(Fault) -> Project? {
-        if let same = try await database.first(Project.self, "name = \(name) AND is_domain = 1") { return same }
-        let alike = try await database.all(Project.self, "LOWER(name) = LOWER(\(name)) AND is_domain = 1")
+        if let same = try await database.first(Project.self, "domain_id = '' AND name = \(name)") { return same }
+        let alike = try await database.all(Project.self, "domain_id = '' AND LOWER(name) = LOWER(\(name))")
         return alike.count == 1 ? alike[0] : nil
     }
 
