@@ -126,4 +126,22 @@ struct RealFilesTests {
             try await hypervisor.destroy(alive.server)
         }
     }
+
+    @Test("A card that libvirt did not live to hear of is unplugged all the same; another guest's is not")
+    func unheard() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let hypervisor = host.hypervisor()
+            let (one, other) = (host.spec(1), host.spec(2))
+            for spec in [one, other] { try await hypervisor.boot(spec, image: nil) }
+            let plug = OpenVSwitchPlug(
+                namespace: host.namespace.name, database: host.switchSocket, pool: host.pool)
+            let lost = GuestNIC(portID: RandomIdentifiers().uuid(), mac: "fa:16:3e:00:09:01", mtu: 1442)
+            try await plug.plug(lost)
+            try await hypervisor.unplug(port: lost.portID, from: one.server)
+            try await hypervisor.unplug(port: other.nics[0].portID, from: one.server)
+            let taps = try host.devices().filter { $0.hasPrefix("tap") }.sorted()
+            #expect(taps == [one.nics[0].tap, other.nics[0].tap].sorted())
+            for spec in [one, other] { try await hypervisor.destroy(spec.server) }
+        }
+    }
 }

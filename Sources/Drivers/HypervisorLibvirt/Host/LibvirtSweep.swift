@@ -38,17 +38,7 @@ extension LibvirtHypervisor: HostSweeping {
     }
 
     private func leftovers(sparing servers: Set<String>, ports: Set<String>) async throws(Fault) -> Leftovers {
-        let (guests, cards) = try await session.call { connection throws(Fault) in
-            var guests: Set<String> = []
-            var cards: Set<String> = []
-            try eachDomain(on: connection) { raw throws(Fault) in
-                guard let server = Domain.uuid(of: raw) else { return }
-                guests.insert(server)
-                guard let domain = try Domain(server, on: connection) else { return }
-                cards.formUnion(try domain.nics().map(\.portID))
-            }
-            return (guests, cards)
-        }
+        let (guests, cards) = try await guestsAndCards()
         var found = Leftovers()
         let folders = [settings.dataDirectory + "/instances", settings.dataDirectory + "/vnc"]
         found.paths = try await pool.run { () throws(Fault) in
@@ -65,6 +55,23 @@ extension LibvirtHypervisor: HostSweeping {
             found.taps = try await lister.plugged().filter { !cards.contains($0.portID) && !ports.contains($0.portID) }
         }
         return found
+    }
+}
+
+extension LibvirtHypervisor {
+    /// The guests that are here, and the ports that their cards are.
+    func guestsAndCards() async throws(Fault) -> (guests: Set<String>, cards: Set<String>) {
+        try await session.call { connection throws(Fault) in
+            var guests: Set<String> = []
+            var cards: Set<String> = []
+            try eachDomain(on: connection) { raw throws(Fault) in
+                guard let server = Domain.uuid(of: raw) else { return }
+                guests.insert(server)
+                guard let domain = try Domain(server, on: connection) else { return }
+                cards.formUnion(try domain.nics().map(\.portID))
+            }
+            return (guests, cards)
+        }
     }
 }
 

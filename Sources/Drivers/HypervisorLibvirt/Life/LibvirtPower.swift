@@ -184,7 +184,7 @@ extension LibvirtHypervisor {
                 guard domain.isOurs else { throw .guestNotOurs(server) }
                 return try domain.nics().first { $0.portID == port }
             }
-            guard let nic = found else { return }
+            guard let nic = found else { return try await unplugUnheard(port) }
             var xml = XMLWriter()
             nic.write(to: &xml, CardStyle(hasOffloads: !settings.userspaceDatapath))
             let text = xml.text
@@ -199,6 +199,12 @@ extension LibvirtHypervisor {
             try await plug.unplug(nic)
         }
         relay.tell(GuestEvent(server: server, kind: .portUnplugged, state: try await state(of: server) ?? .none))
+    }
+
+    /// Takes away the tap of a card that no guest has: it was made, and libvirt ended before it heard of the card.
+    private func unplugUnheard(_ port: String) async throws(Fault) {
+        guard try await !guestsAndCards().cards.contains(port) else { return }
+        try await plug.unplug(GuestNIC(portID: port, mac: "", mtu: 0))
     }
 
     /// A running guest has to let a card go, and says so by its going: nothing else tells of success.
