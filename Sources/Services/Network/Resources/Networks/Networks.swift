@@ -2,7 +2,7 @@
 package import Kernel
 
 /// A layer 2 segment that ports are plugged into.
-package struct Network: Noun {
+package struct Network: SharedNoun {
     package static let table = "network_networks"
     package static let noun = "network"
     package static let plural = "networks"
@@ -13,7 +13,7 @@ package struct Network: Noun {
     var adminStateUp: Bool
     var status: String
     /// Seen and used by every project.
-    var shared: Bool
+    package var shared: Bool
     /// Leads out of the cloud: routers have their gateways here.
     var external: Bool
     var isDefault: Bool
@@ -112,14 +112,11 @@ extension Network: Resource {
         .neutron(404, "NetworkNotFound", "Network \(id) could not be found.")
     }
 
-    package mutating func lend() { shared = true }
-
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
-        case "project_id", "tenant_id", "network:project_id", "ext_parent:project_id": .string(projectID)
-        case "shared": .bool(shared)
+        case "network:project_id", "ext_parent:project_id": .string(projectID)
         case "router:external": .bool(external)
-        default: nil
+        default: sharedAttribute(name)
         }
     }
 }

@@ -2,16 +2,17 @@
 package import Kernel
 
 /// Limits, marks and guarantees for traffic under one name, for ports, networks, floating addresses and gateways.
-package struct QoSPolicy: Noun {
+package struct QoSPolicy: SharedNoun {
     package static let table = "network_qos_policies"
     package static let noun = "policy"
     package static let plural = "policies"
+    package static let grantedAs = "qos_policy"
     package static let collection = "qos/policies"
 
     package let id: String, projectID: String
     var name: String
     package var description: String
-    var shared: Bool
+    package var shared: Bool
     /// New networks of the project have it.
     var isDefault: Bool
     package var tags: [String]
@@ -55,21 +56,14 @@ extension QoSPolicy: Resource {
 
     package static let filters = Filter.standard([.text("name"), .truth("shared"), .truth("is_default")])
 
-    package static func scope(_ project: String) -> SQL {
-        "project_id = \(project) OR shared = 1 OR id IN (\(sql: RBACPolicy.granted("qos_policy", to: project)))"
-    }
-
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "QosPolicyNotFound", "QoS policy \(id) could not be found.")
     }
 
-    package mutating func lend() { shared = true }
-
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
-        case "project_id", "tenant_id", "ext_parent:project_id": .string(projectID)
-        case "shared": .bool(shared)
-        default: nil
+        case "ext_parent:project_id": .string(projectID)
+        default: sharedAttribute(name)
         }
     }
 }

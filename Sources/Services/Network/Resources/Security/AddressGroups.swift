@@ -2,7 +2,7 @@
 package import Kernel
 
 /// Blocks of addresses under one name, for security group rules to point at.
-package struct AddressGroup: Noun {
+package struct AddressGroup: SharedNoun {
     package static let table = "network_address_groups"
     package static let noun = "address_group"
     package static let plural = "address_groups"
@@ -13,7 +13,7 @@ package struct AddressGroup: Noun {
     package var description: String
     /// Blocks in their normal form.
     var addresses: [String]
-    var shared: Bool
+    package var shared: Bool
     package var tags: [String]
     package let createdAt: Timestamp
     package var updatedAt: Timestamp
@@ -57,22 +57,8 @@ extension AddressGroup: Resource {
 
     package static let filters = Filter.standard([.text("name"), .truth("shared")])
 
-    package static func scope(_ project: String) -> SQL {
-        "project_id = \(project) OR shared = 1 OR id IN (\(sql: RBACPolicy.granted("address_group", to: project)))"
-    }
-
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "AddressGroupNotFound", "Address group \(id) could not be found.")
-    }
-
-    package mutating func lend() { shared = true }
-
-    package func policyAttribute(_ name: String) -> JSON? {
-        switch name {
-        case "project_id", "tenant_id": .string(projectID)
-        case "shared": .bool(shared)
-        default: nil
-        }
     }
 }
 

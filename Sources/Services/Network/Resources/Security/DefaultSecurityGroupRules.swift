@@ -2,7 +2,7 @@
 package import Kernel
 
 /// A rule that new security groups begin with. They are the cloud's, no project's.
-package struct DefaultSecurityGroupRule: Noun {
+package struct DefaultSecurityGroupRule: PlainNoun {
     package static let table = "network_default_rules"
     package static let noun = "default_security_group_rule"
     package static let plural = "default_security_group_rules"
@@ -24,19 +24,6 @@ package struct DefaultSecurityGroupRule: Noun {
     let usedInOther: Bool
 
     package var projectID: String { "" }
-    package var tags: [String] {
-        get { [] }
-        set {}
-    }
-    package var createdAt: Timestamp { Timestamp(microseconds: 0) }
-    package var updatedAt: Timestamp {
-        get { createdAt }
-        set {}
-    }
-    package var revisionNumber: Int {
-        get { 0 }
-        set {}
-    }
 
     private enum CodingKeys: String, CodingKey {
         case id, direction, ethertype, ipProtocol, portRangeMin, portRangeMax, remoteIPPrefix, remoteGroupID,

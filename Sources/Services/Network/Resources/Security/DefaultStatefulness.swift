@@ -2,7 +2,7 @@
 package import Kernel
 
 /// Whether new security groups are stateful when nobody says: for one project, or for all that say nothing.
-package struct DefaultStatefulness: Noun {
+package struct DefaultStatefulness: PlainNoun {
     package static let table = "network_default_statefulness"
     package static let noun = "security_groups_default_statefulness"
     package static let plural = "security_groups_default_statefulness"
@@ -12,24 +12,6 @@ package struct DefaultStatefulness: Noun {
     /// Empty for the whole cloud's.
     package let projectID: String
     var stateful: Bool
-
-    package var description: String {
-        get { "" }
-        set {}
-    }
-    package var tags: [String] {
-        get { [] }
-        set {}
-    }
-    package var createdAt: Timestamp { Timestamp(microseconds: 0) }
-    package var updatedAt: Timestamp {
-        get { createdAt }
-        set {}
-    }
-    package var revisionNumber: Int {
-        get { 0 }
-        set {}
-    }
 
     private enum CodingKeys: String, CodingKey { case id, projectID, stateful }
 

@@ -2,7 +2,7 @@
 package import Kernel
 
 /// What may reach a port and what it may reach. Every project has one called `default`.
-package struct SecurityGroup: Noun {
+package struct SecurityGroup: SharedNoun {
     package static let table = "network_security_groups"
     package static let noun = "security_group"
     package static let plural = "security_groups"
@@ -12,7 +12,7 @@ package struct SecurityGroup: Noun {
     var name: String
     package var description: String
     var stateful: Bool
-    var shared: Bool
+    package var shared: Bool
     let isDefault: Bool
     package var tags: [String]
     package let createdAt: Timestamp
@@ -60,21 +60,14 @@ extension SecurityGroup: Resource {
 
     package static let filters = Filter.standard([.text("name"), .truth("stateful"), .truth("shared")])
 
-    package static func scope(_ project: String) -> SQL {
-        "project_id = \(project) OR shared = 1 OR id IN (\(sql: RBACPolicy.granted("security_group", to: project)))"
-    }
-
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "SecurityGroupNotFound", "Security group \(id) does not exist")
     }
 
-    package mutating func lend() { shared = true }
-
     package func policyAttribute(_ name: String) -> JSON? {
         switch name {
-        case "project_id", "tenant_id", "security_group:project_id", "ext_parent:project_id": .string(projectID)
-        case "shared": .bool(shared)
-        default: nil
+        case "security_group:project_id", "ext_parent:project_id": .string(projectID)
+        default: sharedAttribute(name)
         }
     }
 

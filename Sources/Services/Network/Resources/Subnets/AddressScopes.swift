@@ -2,7 +2,7 @@
 package import Kernel
 
 /// A realm in which addresses are unique: its subnet pools may be routed to each other without translation.
-package struct AddressScope: Noun {
+package struct AddressScope: SharedNoun {
     package static let table = "network_address_scopes"
     package static let noun = "address_scope"
     package static let plural = "address_scopes"
@@ -12,7 +12,7 @@ package struct AddressScope: Noun {
     var name: String
     package var description: String
     let ipVersion: Int
-    var shared: Bool
+    package var shared: Bool
     package var tags: [String]
     package let createdAt: Timestamp
     package var updatedAt: Timestamp
@@ -55,22 +55,8 @@ extension AddressScope: Resource {
 
     package static let filters = Filter.standard([.text("name"), .number("ip_version"), .truth("shared")])
 
-    package static func scope(_ project: String) -> SQL {
-        "project_id = \(project) OR shared = 1 OR id IN (\(sql: RBACPolicy.granted("address_scope", to: project)))"
-    }
-
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "AddressScopeNotFound", "Address scope \(id) could not be found.")
-    }
-
-    package mutating func lend() { shared = true }
-
-    package func policyAttribute(_ name: String) -> JSON? {
-        switch name {
-        case "project_id", "tenant_id": .string(projectID)
-        case "shared": .bool(shared)
-        default: nil
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 package import Kernel
 
 /// Prefixes that subnets are cut from, so that those of one address scope never overlap.
-package struct SubnetPool: Noun {
+package struct SubnetPool: SharedNoun {
     package static let table = "network_subnetpools"
     package static let noun = "subnetpool"
     package static let plural = "subnetpools"
@@ -16,7 +16,7 @@ package struct SubnetPool: Noun {
     var prefixMin: Int
     var prefixMax: Int
     var addressScopeID: String?
-    var shared: Bool
+    package var shared: Bool
     var isDefault: Bool
     var quotaDefault: Int?
     package var tags: [String]
@@ -66,22 +66,8 @@ extension SubnetPool: Resource {
         .truth("shared"), .truth("is_default"), .number("default_quota", "quota_default"),
     ])
 
-    package static func scope(_ project: String) -> SQL {
-        "project_id = \(project) OR shared = 1 OR id IN (\(sql: RBACPolicy.granted("subnetpool", to: project)))"
-    }
-
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "SubnetPoolNotFound", "Subnet pool \(id) could not be found.")
-    }
-
-    package mutating func lend() { shared = true }
-
-    package func policyAttribute(_ name: String) -> JSON? {
-        switch name {
-        case "project_id", "tenant_id": .string(projectID)
-        case "shared": .bool(shared)
-        default: nil
-        }
     }
 }
 
