@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Glibc
 package import Kernel
 package import LoadBalancer
 internal import Synchronization
@@ -98,7 +99,7 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         let place = BalancerNamespace(settings, balancer)
         let running = try await pool.run { () throws(Fault) in process(files, place) }
         guard let running else { return nil }
-        let statistics = HAProxyStatistics(try await ask("show stat", files.socket))
+        let statistics = try await statistics(of: running, files)
         var report = statistics.report(run: "\(running.pid)")
         let path = DatagramPath(files: files, namespace: place.namespace)
         let figures = try await pool.run { () throws(Fault) in
@@ -116,7 +117,19 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         return report
     }
 
-    /// Says one command to a process and gives its whole answer.
+    /// What the process that serves now says. Just after a change its forerunner, which shares the socket until it has
+    /// heard that it shall go, may take the question.
+    private func statistics(of running: ProcessHandle, _ files: BalancerFiles) async throws(Fault) -> HAProxyStatistics
+    {
+        for _ in 0..<100 {
+            let answer = try await ask("show info;show stat", files.socket)
+            if answer.contains("\nPid: \(running.pid)\n") { return HAProxyStatistics(answer) }
+            try await pool.run { () throws(Fault) in _ = usleep(20_000) }
+        }
+        throw .unavailable("HAProxy's process \(running.pid) does not answer at \(files.socket); an older one does.")
+    }
+
+    /// Says commands to a process and gives its whole answer.
     private func ask(_ command: String, _ socket: String) async throws(Fault) -> String {
         let connection = try await StreamSocket.unix(path: socket)
         defer { connection.close() }

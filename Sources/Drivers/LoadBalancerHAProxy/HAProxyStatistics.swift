@@ -2,7 +2,8 @@
 import Kernel
 import LoadBalancer
 
-/// HAProxy's table of figures (management guide, 9.1): a row per frontend, backend and server.
+/// HAProxy's table of figures (management guide, 9.1): a row per frontend, backend and server. What else was asked for
+/// stands before it.
 struct HAProxyStatistics {
     private var rows: [[String: Substring]] = []
 
@@ -13,7 +14,7 @@ struct HAProxyStatistics {
             if line.hasPrefix("# ") {
                 columns = cells
                 columns[0] = columns[0].dropFirst(2)
-            } else if cells.count >= columns.count {
+            } else if !columns.isEmpty, cells.count >= columns.count {
                 rows.append(Dictionary(zip(columns, cells).map { (String($0), $1) }) { first, _ in first })
             }
         }
