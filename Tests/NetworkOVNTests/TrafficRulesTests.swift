@@ -152,7 +152,7 @@ struct TrafficRulesTests {
 
     /// How many kilobits a second of requests come through, by what is answered.
     private func rate(_ guest: PlacedGuest, _ address: String) throws -> Int? {
-        let argv = ["ping", "-c", "3000", "-i", "0.002", "-s", "1400", "-W", "1", "-q", address]
+        let argv = ["ping", "-c", "5000", "-i", "0.001", "-s", "1400", "-W", "1", "-q", address]
         let text = try Subprocess.runBlocking(argv, timeout: .seconds(60), in: guest.spot).text
         let words = text.split { " ,\n".contains($0) }.map(String.init)
         guard let at = words.firstIndex(of: "received"), at > 0, let received = Int(words[at - 1]),

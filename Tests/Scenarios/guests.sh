@@ -55,6 +55,9 @@ api() {
     [ "$code" -ge 200 ] 2> /dev/null && [ "$code" -lt 400 ]
 }
 
+# console vnc|serial|spice URL: what a console greets one with
+console() { timeout 40 "$top/Tests/Scenarios/console.py" "$@"; }
+
 # made SERVICE PATH BODY FILTER: makes something and prints what the filter finds, its id as a rule
 made() {
     if api "$1" POST "$2" "$3"; then value "$4"; else miss "POST $2" "$code $answer" >&2; fi
