@@ -14,6 +14,8 @@ final class FakeNetwork: Service {
 
     struct State {
         var networks: [String: JSONObject] = [:]
+        /// Projects that a network is shared with, by network.
+        var sharedWith: [String: Set<String>] = [:]
         var ports: [String: JSONObject] = [:]
         /// Hosts beside those that ports are on, by port.
         var bindings: [String: [String: JSONObject]] = [:]
@@ -32,6 +34,20 @@ final class FakeNetwork: Service {
         var comesUp = true
         /// Every call fails with this status while it is set.
         var failure: Int?
+
+        /// What somebody sees of the networks.
+        fileprivate func networks(for caller: Caller) -> [JSONObject] {
+            if caller.has(role: "admin") || caller.has(role: "service") { return Array(networks.values) }
+            let project = caller.projectID ?? ""
+            return networks.compactMap { id, network in
+                if network["project_id"]?.string == project { return network }
+                if network["shared"]?.bool == true || network["router:external"]?.bool == true { return network }
+                guard sharedWith[id]?.contains(project) == true else { return nil }
+                var network = network
+                network["shared"] = true
+                return network
+            }
+        }
     }
 
     let state: Mutex<State>
@@ -82,14 +98,16 @@ final class FakeNetwork: Service {
 extension FakeNetwork {
     enum Routes: Resource {
         static let routes: [Route] = [
-            .open("GET", "/networks", "List") { request async throws(Fault) in
-                let all = try request.fake.run { Array($0.networks.values) }
+            .get("/networks", "List", of: Anything.from, allow: .anyone("get_networks")) {
+                request, _ async throws(Fault) in
+                let all = try request.fake.run { $0.networks(for: request.caller) }
                 return .json(["networks": .array(all.filter { request.admits($0) }.map(JSON.object))])
             },
-            .open("GET", "/networks/{id}", "Show") { request async throws(Fault) in
-                guard let network = try request.fake.run({ $0.networks[request["id"]] }) else {
-                    throw .notFound("no network")
-                }
+            .get("/networks/{id}", "Show", of: Anything.from, allow: .anyone("get_network")) {
+                request, _ async throws(Fault) in
+                let id = request["id"]
+                let seen = try request.fake.run { $0.networks(for: request.caller) }
+                guard let network = seen.first(where: { $0["id"]?.string == id }) else { throw .notFound("no network") }
                 return .json(["network": .object(network)])
             },
             .open("GET", "/auto-allocated-topology/{project}", "Show") { request async throws(Fault) in

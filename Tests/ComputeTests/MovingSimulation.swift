@@ -109,7 +109,10 @@ struct MovingSimulation {
             if let down { await setUp(cloud, down) }
             storage.state.withLock { $0.failures = [:] }
             try await live(cloud, "last", for: nil)
-            for name in cloud.hosts.keys.sorted() { try await MoveKeeper(cloud.room).clean(name) }
+            for name in cloud.hosts.keys.sorted() {
+                try await MoveKeeper(cloud.room).clean(name)
+                await force(cloud, name, false)
+            }
             try await MoveKeeper(cloud.room).releaseOldVolumes()
             try await live(cloud, "keeper", for: nil)
             try await check(cloud)
@@ -127,6 +130,7 @@ struct MovingSimulation {
         private mutating func setUp(_ cloud: ComputeCloud, _ name: String) async {
             down = nil
             await cloud.hosts[name]?.setUnreachable(false)
+            try? await MoveKeeper(cloud.room).clean(name)
             await force(cloud, name, false)
             // A guest that was switched off for a move is off still when its host was silent while that was undone.
             await GuestWatch(cloud.room).reconcile(reportsStrangers: false)

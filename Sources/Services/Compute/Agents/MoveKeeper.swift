@@ -64,12 +64,17 @@ package struct MoveKeeper: Sendable {
     // MARK: - Leftovers
 
     /// Takes down guests on a host whose servers moved away from it, or never came: only those that a migration over
-    /// says so of. Then evacuations from there are complete, and what they held is free.
+    /// says so of. Then evacuations from there are complete, and what they held is free. A host that was forced down is
+    /// cleaned as soon as it answers: before that it may not be forced up.
     package func clean(_ host: String) async throws(Fault) {
         let known = try await room.database.first(ComputeHost.self, "name = \(host) AND deleted_at IS NULL")
-        guard let known, known.isUp(at: room.clock.now(), within: room.options.serviceDownTime) else { return }
+        guard let known, room.clock.now() - known.reportedAt <= room.options.serviceDownTime else { return }
         let driver = try room.hosts.find(host)
-        let guests = try await driver.guests().keys.sorted()
+        let guests: [String]
+        do throws(Fault) { guests = try await driver.guests().keys.sorted() } catch {
+            guard error.status == 503, known.isForcedDown else { throw error }
+            return
+        }
         for server in guests where try await isLeftover(server, on: host) {
             room.log.info("a guest whose server is elsewhere is removed", ["server": server, "host": host])
             try await driver.destroy(server)

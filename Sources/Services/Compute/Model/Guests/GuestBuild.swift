@@ -23,9 +23,8 @@ extension ComputeService {
         try await addDisks(of: server, to: &guest)
         try await addKeys(to: &guest)
         guest.moduleKey = try await moduleKey(of: server)
-        if server.hasConfigDrive || options.metadata.forcesDrive
-            || server.imageProperties["img_config_drive"] == "mandatory"
-        {
+        // What the operator wants now is not what a server was made with.
+        if server.hasConfigDrive || server.imageProperties["img_config_drive"] == "mandatory" {
             guest.configDrive = try await GuestMetadata(self).drive(for: server)
         }
         return guest

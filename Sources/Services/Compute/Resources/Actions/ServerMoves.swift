@@ -42,6 +42,7 @@ extension ServerMoves {
         {
             try image.fit(flavor)
         }
+        if server.isVolumeBacked { try await requireRAM(server, flavor, request) }
         var placing = MovePlacing()
         if !request.compute.options.allowsResizeToSameHost, let host = server.host {
             placing.excluded[host] = "the server is there now"
@@ -53,6 +54,18 @@ extension ServerMoves {
             try quota.admit(from: server, to: flavor, transaction)
         }
         return .empty
+    }
+
+    /// A root disk that is a volume asks of a flavor what its image asked.
+    private static func requireRAM(
+        _ server: Server, _ flavor: FlavorSnapshot, _ request: Request
+    ) async throws(Fault) {
+        let root = try await BlockDevice.of(server.id, request.database).first { $0.isRoot }
+        guard let id = root?.volumeID,
+            let volume = try await request.compute.storage.volume(id, requestID: request.id),
+            volume.leastRAM > flavor.memoryMiB
+        else { return }
+        throw .badRequest("Flavor's memory is too small for requested image.")
     }
 
     private static func flavor(

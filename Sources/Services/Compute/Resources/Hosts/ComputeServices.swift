@@ -60,6 +60,7 @@ extension ComputeServices {
         guard name == binary else {
             throw .onlyCompute(name, "Updating", "updated")
         }
+        if isForced == false { try await refuseIfLeft(host, request) }
         let isDisabled = verb != "enable"
         let set: SQL =
             isForced.map { "is_forced_down = \($0)" } ?? "is_disabled = \(isDisabled), disabled_reason = \(reason)"
@@ -94,7 +95,10 @@ extension ComputeServices {
             host.isDisabled = status == "disabled"
             host.disabledReason = reason
         }
-        if let isForced { host.isForcedDown = isForced }
+        if let isForced {
+            if !isForced { try await refuseIfLeft(host.name, request) }
+            host.isForcedDown = isForced
+        }
         host.updatedAt = request.now
         let changed = host
         try await request.database.update(
@@ -107,6 +111,18 @@ extension ComputeServices {
         let zones = try await AvailabilityZones.byHost(request.database)
         let isUp = changed.isUp(at: request.now, within: request.compute.options.serviceDownTime)
         return .object("service") { changed.service(&$0, zones, isUp: isUp) }
+    }
+
+    /// A host that servers were evacuated from may still have their guests: it is up again when they are cleared away.
+    private static func refuseIfLeft(_ host: String, _ request: Request) async throws(Fault) {
+        let left = try await request.database.count(
+            ServerMigration.self, "source = \(host) AND kind = 'evacuation' AND status = 'done'")
+        guard left == 0 else {
+            throw .badRequest(
+                "Unable to force up host \(host) as `done` evacuation migration records remain associated with the "
+                    + "host. Ensure the compute service has been restarted, allowing these records to move to "
+                    + "`completed` before retrying this request.")
+        }
     }
 
     /// Only a host without servers can be forgotten; its agent registers it again when it still runs.

@@ -78,6 +78,10 @@ enum ServerCreate: Resource {
         let (ids, now) = (request.ids, request.now)
         let reservation = "r-" + String(ids.hex().prefix(8))
         let count = draft.maxCount
+        let properties = rootProperties ?? image?.guestProperties ?? [:]
+        let hasDrive =
+            draft.hasConfigDrive || request.compute.options.metadata.forcesDrive
+            || properties["img_config_drive"] == "mandatory"
         return (0..<count).map { at in
             let name = count == 1 ? draft.name : "\(draft.name)-\(at + 1)"
             let hostname = draft.hostname.map { count == 1 ? $0 : "\($0)-\(at + 1)" }
@@ -86,11 +90,11 @@ enum ServerCreate: Resource {
                 id: id, number: 0, projectID: request.caller.projectID ?? "", userID: request.caller.userID, name: name,
                 description: draft.description ?? (request.version < "2.19" ? name : nil),
                 hostname: hostname ?? Hostname.from(name, id), vmState: .building, taskState: .scheduling,
-                powerState: 0, imageID: image?.id, imageProperties: rootProperties ?? image?.guestProperties ?? [:],
+                powerState: 0, imageID: image?.id, imageProperties: properties,
                 flavor: flavor,
                 vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags,
                 keyName: key?.name, keyPublic: key?.publicKey,
-                userData: draft.userData, hasConfigDrive: draft.hasConfigDrive, requested: draft.networks,
+                userData: draft.userData, hasConfigDrive: hasDrive, requested: draft.networks,
                 networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
                 scheduling: scheduling, numa: nil, hostDevices: [], zone: scheduling.zone, host: nil, node: nil,
                 reservationID: reservation, launchIndex: at, accessIP4: draft.accessIP4,
@@ -118,6 +122,11 @@ extension ServerCreate {
         }
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Can not find requested image")
+        }
+        guard image.properties["cinder_encryption_key_id"]?.isEmpty ?? true else {
+            throw .badRequest(
+                "Image \(id) is unacceptable: Direct booting of an image uploaded from an encrypted volume is "
+                    + "unsupported.")
         }
         // What the image's volumes need is Block storage's affair.
         if image.isOfVolumes, image.status == "active" { return image }
@@ -188,32 +197,31 @@ extension ServerCreate {
             else { continue }
             networks[at].card = PortCard(port, on: found)
         }
-        let wanted = draft.networks.compactMap(\.networkID)
-        let known = try await network.networks(for: project, requestID: request.id)
-        for id in wanted {
-            guard let found = known.first(where: { $0.id == id }) else {
+        // Networks are looked at in the caller's name: they may be shared with the project, or seen by administrators only.
+        let visible = network.acting(as: request.caller)
+        for id in draft.networks.compactMap(\.networkID) {
+            guard let found = try await visible.network(id, requestID: request.id) else {
                 throw .badRequest("Network \(id) could not be found.")
             }
             guard found.hasSubnets else {
                 throw .badRequest("Network \(id) requires a subnet in order to boot instances on.")
             }
-            if found.isExternal, !found.isShared,
-                !request.may("network:attach_external_network", on: OwnScope(request))
-            {
-                throw .forbidden("It is not allowed to create an interface on external network \(id)")
-            }
+            try found.admit(request)
         }
-        if draft.networks.isEmpty, draft.networkMode == nil || draft.networkMode == "auto" {
-            let own = known.filter { !$0.isExternal || $0.isShared }
-            if own.count > 1 {
-                throw .conflict(
-                    "Multiple possible networks found, use a Network ID to be more specific.", code: "NetworkAmbiguous")
-            }
-            if own.isEmpty, draft.networkMode == "auto",
-                try await !network.canAllocateNetwork(for: project, requestID: request.id)
-            {
-                throw .noAllocation(project)
-            }
+        guard draft.networks.isEmpty, draft.networkMode == nil || draft.networkMode == "auto" else { return networks }
+        let own = try await visible.networks(for: project, requestID: request.id).filter {
+            !$0.isExternal || $0.isShared
+        }
+        if own.count > 1 {
+            throw .conflict(
+                "Multiple possible networks found, use a Network ID to be more specific.", code: "NetworkAmbiguous")
+        }
+        if let only = own.first {
+            // Only the caller can tell which one it is, and the boot is not done in the caller's name.
+            return only.hasSubnets ? [RequestedNetwork(networkID: only.id)] : []
+        }
+        if draft.networkMode == "auto", try await !network.canAllocateNetwork(for: project, requestID: request.id) {
+            throw .noAllocation(project)
         }
         return networks
     }
@@ -238,5 +246,15 @@ extension ServerCreate {
             throw body.refuse(name, .string(text), "'\(text)' is not a 'ipv\(version)'")
         }
         return address
+    }
+}
+
+extension NetworkClient.Network {
+    /// Refuses a network outside that the caller may not plug servers into.
+    func admit(_ request: Request) throws(Fault) {
+        guard isExternal, !isShared, !request.may("network:attach_external_network", on: OwnScope(request)) else {
+            return
+        }
+        throw .forbidden("It is not allowed to create an interface on external network \(id)")
     }
 }

@@ -10,6 +10,8 @@ struct ServerDisks: Sendable {
     private(set) var rootProperties: [String: String]?
     /// Volumes that are there already and may be had by several servers.
     private var shared: Set<String> = []
+    /// What the content of a root volume asks of the flavor.
+    private var leastRAM = 0
 
     var isVolumeBacked: Bool { rootProperties != nil }
 
@@ -36,6 +38,9 @@ struct ServerDisks: Sendable {
             throw .badRequest("Cannot attach one or more volumes to multiple instances")
         }
         try await disks.checkVolumes(request)
+        guard disks.leastRAM <= flavor.memoryMB else {
+            throw .badRequest("Flavor's memory is too small for requested image.")
+        }
         // The image tells more of its disks than the volumes that they were.
         if isRooted, let image { disks.rootProperties = image.guestProperties }
         // The image's own disk is there without being written down.
@@ -124,14 +129,18 @@ extension ServerDisks {
             if isRoot, !volume.isBootable { throw .badRequest("Block Device \(id) is not bootable.") }
             devices[at].size = volume.size
             if volume.isMultiattach { shared.insert(id) }
+            if isRoot { leastRAM = volume.leastRAM }
             return volume.imageProperties
         case .snapshot:
             guard let snapshot = try await storage.snapshot(id, requestID: request.id) else {
                 throw .badRequest("Block Device Mapping is Invalid: failed to get snapshot \(id).")
             }
             devices[at].size = devices[at].size ?? snapshot.size
-            guard isRoot else { return [:] }
-            return try await storage.volume(snapshot.volumeID, requestID: request.id)?.imageProperties ?? [:]
+            guard isRoot, let volume = try await storage.volume(snapshot.volumeID, requestID: request.id) else {
+                return [:]
+            }
+            leastRAM = volume.leastRAM
+            return volume.imageProperties
         case .image:
             try await requireStorage(storage, "image", request)
             return try await checkImage(id, at, request)
@@ -144,7 +153,9 @@ extension ServerDisks {
         }
     }
 
-    private func checkImage(_ id: String, _ at: Int, _ request: Request) async throws(Fault) -> [String: String] {
+    private mutating func checkImage(_ id: String, _ at: Int, _ request: Request) async throws(Fault) -> [String:
+        String]
+    {
         guard let image = try await request.compute.images.find(id, requestID: request.id, as: request.caller) else {
             throw .badRequest("Block Device Mapping is Invalid: failed to get image \(id).")
         }
@@ -157,6 +168,7 @@ extension ServerDisks {
                 "Volume is smaller than the minimum size specified in image metadata. Volume size is \(size << 30) "
                     + "bytes, minimum size is \(image.minDisk << 30) bytes.")
         }
+        if devices[at].bootIndex == 0 { leastRAM = image.minRAM }
         return image.guestProperties
     }
 
@@ -176,6 +188,9 @@ extension ServerDisks {
 }
 
 extension BlockStorageClient.Volume {
+    /// What its image asks of a flavor, in MiB.
+    var leastRAM: Int { imageProperties["min_ram"].flatMap { Int($0) } ?? 0 }
+
     /// A volume is had by one server, or by several when it allows that and the client knows of it.
     func requireFree(_ request: Request) throws(Fault) {
         if isMultiattach, request.version < "2.60" {

@@ -129,12 +129,17 @@ extension ServerInterfaces {
             }
             return wish
         }
-        let known = try await network.networks(for: server.projectID, requestID: request.id)
+        let visible = network.acting(as: request.caller)
         if let id = wish.networkID {
-            guard known.contains(where: { $0.id == id }) else { throw .notFound("Network \(id) could not be found.") }
+            guard let found = try await visible.network(id, requestID: request.id) else {
+                throw .notFound("Network \(id) could not be found.")
+            }
+            try found.admit(request)
             return wish
         }
-        let own = known.filter { !$0.isExternal || $0.isShared }
+        let own = try await visible.networks(for: server.projectID, requestID: request.id).filter {
+            !$0.isExternal || $0.isShared
+        }
         guard own.count < 2 else {
             throw .badRequest(
                 "More than one possible network found. Specify network ID(s) to select which one(s) to connect to.")

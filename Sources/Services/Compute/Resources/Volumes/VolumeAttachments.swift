@@ -113,9 +113,7 @@ extension VolumeAttachments {
         try await server.begin("attach_volume", request) { server, transaction throws(Fault) in
             try server.requireNoTask("attach_volume")
             let devices = try BlockDevice.of(server.id, transaction)
-            if devices.contains(where: { $0.volumeID == wish.volume }) {
-                throw .badRequest("Invalid volume: volume \(wish.volume) already attached")
-            }
+            try refuseIfHeld(volume, server, transaction)
             var names = server.deviceNames(devices)
             if let device = wish.device, names.isTaken(device) {
                 throw .conflict("The supplied device path (\(device)) is in use.")
@@ -155,6 +153,7 @@ extension VolumeAttachments {
             throw .notFound("Volume \(id) could not be found.")
         }
         let device = try await find(request, server)
+        if server.vmState != .shelvedOffloaded { try await ServerMoves.requireUp(server.host, request) }
         if device.isRoot { throw .badRequest("Cannot detach a root device volume") }
         let now = request.now
         try await server.begin("detach_volume", request) { server, transaction throws(Fault) in
@@ -168,6 +167,21 @@ extension VolumeAttachments {
             return ActionStart(work: DetachVolume(server: server.id, device: device.id), about: ["volume": id])
         }
         return .empty
+    }
+
+    /// Block storage's own word on whether a volume is free is not enough: administrators may reset it.
+    static func refuseIfHeld(
+        _ volume: BlockStorageClient.Volume, _ server: Server, _ transaction: Transaction
+    ) throws(Fault) {
+        let holders = try transaction.all(BlockDevice.self, "volume_id = \(volume.id) ORDER BY created_at, id")
+        if !volume.isMultiattach, !holders.isEmpty {
+            throw .badRequest(
+                "Invalid volume: volume \(volume.id) is already attached to instances: "
+                    + holders.map(\.serverID).joined(separator: " "))
+        }
+        guard !holders.contains(where: { $0.serverID == server.id }) else {
+            throw .badRequest("Invalid volume: volume \(volume.id) already attached")
+        }
     }
 
     private static func requireVolumes(_ server: Server, _ action: String, _ request: Request) throws(Fault) {

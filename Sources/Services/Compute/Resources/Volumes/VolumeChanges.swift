@@ -91,6 +91,7 @@ extension VolumeAttachments {
         let device = try await find(request, change.server)
         try await change.server.begin("swap_volume", request) { server, transaction throws(Fault) in
             try server.require([.active, .paused, .resized], "swap_volume")
+            try refuseIfHeld(to, server, transaction)
             let count = try transaction.update(
                 BlockDevice.self, set: "state = 'attaching'", where: "id = \(device.id) AND state = 'attached'")
             guard count == 1 else { throw .badRequest("Invalid volume: Volume \(old) is being changed already.") }

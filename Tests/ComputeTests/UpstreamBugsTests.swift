@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import Simulation
+import Synchronization
+import Testing
+
+@testable import Compute
+
+/// What once went wrong in Nova, by the numbers of its bugs.
+struct UpstreamBugsTests {
+    private static let volume = "aaaaaaaa-0000-4000-8000-000000000001"
+
+    private static func force(_ cloud: ComputeCloud, _ host: String, down: Bool) async -> TestCloud.Answer {
+        let body: JSON = ["host": .string(host), "binary": "nova-compute", "forced_down": .bool(down)]
+        return await cloud.call("PUT", "/os-services/force-down", body, at: "2.11", as: .admin())
+    }
+
+    @Test("A host that servers were evacuated from is not forced up before their guests are cleared away (1922053)")
+    func forcedUp() async throws {
+        let cloud = try await ComputeCloud(hosts: 2)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        let source = await ServerMovesTests.host(cloud, id)
+        #expect(await Self.force(cloud, source, down: true).status == 200)
+        #expect(await cloud.act(id, ["evacuate": [:]], at: "2.14", as: .admin()).status == 200)
+        try await cloud.work()
+        let old = await Self.force(cloud, source, down: false)
+        #expect(old.status == 400 && old.message.hasPrefix("Unable to force up host \(source) as `done` evacuation"))
+        let services = await cloud.call("GET", "/os-services", at: "2.53", as: .admin(), query: "host=" + source)
+        let path = "/os-services/\(services["services"][0]?["id"]?.string ?? "")"
+        let new = await cloud.call("PUT", path, ["forced_down": false], at: "2.53", as: .admin())
+        #expect(new.status == 400 && new.message == old.message)
+        #expect(await cloud.call("PUT", path, ["forced_down": true], at: "2.53", as: .admin()).status == 200)
+        try await cloud.room.database.update(ServerMigration.self, set: "status = 'completed'", where: "1 = 1")
+        #expect(await cloud.call("PUT", path, ["forced_down": false], at: "2.53", as: .admin()).status == 200)
+    }
+
+    @Test("A volume of one server is not attached to another, whatever Block storage says of it (1908075)")
+    func heldVolume() async throws {
+        let storage = FakeBlockStorage()
+        storage.add(Self.volume)
+        let cloud = try await ComputeCloud(storage: storage)
+        await cloud.flavor()
+        let (first, second) = (try await cloud.server(), try await cloud.server())
+        let body: JSON = ["volumeAttachment": ["volumeId": .string(Self.volume)]]
+        #expect(await cloud.call("POST", "/servers/\(first)/os-volume_attachments", body).status == 200)
+        try await cloud.work()
+        storage.state.withLock { $0.volumes[Self.volume]?["status"] = "available" }
+        let again = await cloud.call("POST", "/servers/\(second)/os-volume_attachments", body)
+        #expect(again.status == 400)
+        #expect(
+            again.message == "Invalid volume: volume \(Self.volume) is already attached to instances: \(first)")
+        storage.state.withLock { $0.volumes[Self.volume]?["multiattach"] = true }
+        let path = "/servers/\(second)/os-volume_attachments"
+        #expect(await cloud.call("POST", path, body, at: "2.60").status == 200)
+    }
+
+    @Test("A volume is not taken from a server whose host is down (1909120)")
+    func detachOnDownHost() async throws {
+        let storage = FakeBlockStorage()
+        storage.add(Self.volume)
+        let cloud = try await ComputeCloud(storage: storage)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        _ = await cloud.call("POST", path, ["volumeAttachment": ["volumeId": .string(Self.volume)]])
+        try await cloud.work()
+        #expect(await Self.force(cloud, "host-1", down: true).status == 200)
+        let refused = await cloud.call("DELETE", path + "/" + Self.volume)
+        #expect(refused.status == 409 && refused.message == "Service is unavailable at this time.")
+        #expect(await Self.force(cloud, "host-1", down: false).status == 200)
+        #expect(await cloud.call("DELETE", path + "/" + Self.volume).status == 202)
+    }
+
+    @Test("An image of an encrypted volume is no disk to boot from; a volume made of it is (1895696)")
+    func encryptedVolumesImage() async throws {
+        let storage = FakeBlockStorage()
+        storage.add(Self.volume, ["volume_image_metadata": ["cinder_encryption_key_id": "k"]])
+        let cloud = try await ComputeCloud(storage: storage)
+        await cloud.flavor()
+        cloud.images.state.withLock { $0.images[ComputeCloud.image]?["cinder_encryption_key_id"] = "k" }
+        let refused = await cloud.call("POST", "/servers", ComputeCloud.draft())
+        #expect(refused.status == 400)
+        #expect(refused.message.hasSuffix("of an image uploaded from an encrypted volume is unsupported."))
+        let image: JSON = [
+            "source_type": "image", "destination_type": "volume", "boot_index": 0, "volume_size": 1,
+            "uuid": .string(ComputeCloud.image),
+        ]
+        let volume: JSON = [
+            "source_type": "volume", "destination_type": "volume", "boot_index": 0, "uuid": .string(Self.volume),
+        ]
+        for device in [image, volume] {
+            let id = try await cloud.server(["imageRef": "", "block_device_mapping_v2": [device]])
+            #expect(await cloud.show(id)["status"] == "ACTIVE")
+        }
+    }
+
+    @Test("A server on a volume has the memory its image asks for, and keeps it when it is resized (2007968)")
+    func leastMemory() async throws {
+        let storage = FakeBlockStorage()
+        storage.add(Self.volume, ["volume_image_metadata": ["min_ram": "512"]])
+        let cloud = try await ComputeCloud(hosts: 2, storage: storage)
+        await cloud.flavor()
+        await cloud.flavor("tiny", ram: 128)
+        let device: JSON = [
+            "source_type": "volume", "destination_type": "volume", "boot_index": 0, "uuid": .string(Self.volume),
+        ]
+        let members: JSONObject = ["imageRef": "", "block_device_mapping_v2": [device]]
+        var small = members
+        small["flavorRef"] = "tiny"
+        let message = "Flavor's memory is too small for requested image."
+        #expect(await cloud.call("POST", "/servers", ComputeCloud.draft(small)).message == message)
+        let id = try await cloud.server(members)
+        let refused = await cloud.act(id, ["resize": ["flavorRef": "tiny"]])
+        #expect(refused.status == 400 && refused.message == message)
+    }
+
+    @Test("A config drive that was forced is told of, and stays when it is forced no longer (1835822)")
+    func forcedDrive() async throws {
+        var options = ComputeOptions()
+        options.metadata.forcesDrive = true
+        let cloud = try await ComputeCloud(options: options)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        #expect(await cloud.show(id)["config_drive"] == "True")
+        #expect(await cloud.hosts["host-1"]?.spec(of: id)?.configDrive != nil)
+        let plain = try await ComputeCloud()
+        await plain.flavor()
+        let other = try await plain.server()
+        #expect(await plain.show(other)["config_drive"] == "")
+        plain.images.state.withLock { $0.images[ComputeCloud.image]?["img_config_drive"] = "mandatory" }
+        #expect(await plain.show(try await plain.server())["config_drive"] == "True")
+    }
+}
+
+/// Which networks a server may be plugged into: those that the caller sees.
+struct VisibleNetworksTests {
+    private static func theirs(_ cloud: ComputeCloud, _ more: JSONObject = [:]) {
+        cloud.network.addSecond()
+        cloud.network.state.withLock {
+            $0.networks[FakeNetwork.second]?["project_id"] = "project-z"
+            for (name, value) in more { $0.networks[FakeNetwork.second]?[name] = value }
+        }
+    }
+
+    private static let draft = ComputeCloud.draft(["networks": [["uuid": .string(FakeNetwork.second)]]])
+    private static let plug: JSON = ["interfaceAttachment": ["net_id": .string(FakeNetwork.second)]]
+
+    @Test("Another project's network is for administrators, and for the projects it is shared with")
+    func visible() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        Self.theirs(cloud)
+        let id = try await cloud.server()
+        let unseen = await cloud.call("POST", "/servers", Self.draft)
+        #expect(unseen.status == 400 && unseen.message == "Network \(FakeNetwork.second) could not be found.")
+        #expect(await cloud.call("POST", "/servers/\(id)/os-interface", Self.plug).status == 404)
+        #expect(await cloud.call("POST", "/servers", Self.draft, as: .admin()).status == 202)
+        #expect(await cloud.call("POST", "/servers/\(id)/os-interface", Self.plug, as: .admin()).status == 200)
+        cloud.network.state.withLock { $0.sharedWith = [FakeNetwork.second: ["project-a"]] }
+        #expect(await cloud.call("POST", "/servers", Self.draft).status == 202)
+        #expect(await cloud.call("POST", "/servers/\(id)/os-interface", Self.plug).status == 200)
+        #expect(await cloud.call("POST", "/servers", ComputeCloud.draft()).message.hasPrefix("Multiple possible"))
+        _ = cloud.network.state.withLock { $0.networks.removeValue(forKey: FakeNetwork.network) }
+        let only = try await cloud.server()
+        #expect(await cloud.show(only)["addresses"]?.object?.keys.sorted() == ["second"])
+    }
+
+    @Test("A network outside is for administrators only, at creation and later")
+    func outside() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        Self.theirs(cloud, ["router:external": true])
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-interface"
+        for answer in [
+            await cloud.call("POST", "/servers", Self.draft), await cloud.call("POST", path, Self.plug),
+        ] {
+            #expect(answer.status == 403)
+            #expect(
+                answer.message == "It is not allowed to create an interface on external network \(FakeNetwork.second)")
+        }
+        #expect(await cloud.call("POST", path, Self.plug, as: .admin()).status == 200)
+    }
+}
