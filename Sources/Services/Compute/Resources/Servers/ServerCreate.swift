@@ -197,7 +197,7 @@ extension ServerCreate {
             else { continue }
             networks[at].card = PortCard(port, on: found)
         }
-        // Networks are looked at in the caller's name: they may be shared with the project, or seen by administrators only.
+        // Looked at in the caller's name: networks are shared with some projects, and administrators see all of them.
         let visible = network.acting(as: request.caller)
         for id in draft.networks.compactMap(\.networkID) {
             guard let found = try await visible.network(id, requestID: request.id) else {
