@@ -115,6 +115,70 @@ struct UpstreamBugsTests {
         #expect(refused.status == 400 && refused.message == message)
     }
 
+    @Test("An image whose properties make no sense is refused (1558866)")
+    func senselessImages() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        for (name, value, complaint) in [
+            ("architecture", "x64", "Architecture name 'x64' is not valid"),
+            ("hw_vm_mode", "full", "Virtual machine mode 'full' is not valid"),
+            ("hw_disk_bus", "virtoi", "Field value virtoi is invalid"),
+            ("hw_vif_model", "E1001", "Field value e1001 is invalid"),
+            ("hw_video_ram", "much", "invalid literal for int() with base 10: 'much'"),
+        ] {
+            cloud.images.state.withLock { $0.images[ComputeCloud.image]?[name] = .string(value) }
+            let refused = await cloud.call("POST", "/servers", ComputeCloud.draft())
+            #expect(refused.status == 400 && refused.message == "Invalid image metadata. Error: " + complaint)
+            cloud.images.state.withLock { $0.images[ComputeCloud.image]?[name] = nil }
+        }
+        cloud.images.state.withLock {
+            $0.images[ComputeCloud.image]?["architecture"] = "AMD64"
+            $0.images[ComputeCloud.image]?["hw_vif_model"] = "VirtualE1000"
+        }
+        #expect(await cloud.call("POST", "/servers", ComputeCloud.draft()).status == 202)
+    }
+
+    @Test("A deleted server's host has no status (1548980)")
+    func deletedStatus() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server()
+        #expect(await cloud.show(id, at: "2.16")["host_status"] == "UP")
+        #expect(await cloud.call("DELETE", "/servers/\(id)").status == 204)
+        try await cloud.work()
+        let list = await cloud.call(
+            "GET", "/servers/detail", at: "2.16", as: .admin(), query: "deleted=1&all_tenants=1")
+        #expect(list["servers"][0]?["id"]?.string == id && list["servers"][0]?["host_status"] == "")
+    }
+
+    @Test("Placement hears at once that a host is disabled or enabled, if it is up (1886418)")
+    func disabledTrait() async throws {
+        let cloud = try await ComputeCloud()
+        let host = try #require(await cloud.room.database.first(ComputeHost.self, "name = 'host-1'"))
+        func isMarked() async -> Bool {
+            let answer = await cloud.cloud.call(
+                "placement", "GET", "/resource_providers/\(host.id)/traits", nil, at: "1.36", as: .admin(), query: "")
+            return answer["traits"].array?.contains("COMPUTE_STATUS_DISABLED") ?? false
+        }
+        func put(_ body: JSON) async {
+            let answer = await cloud.call("PUT", "/os-services/\(host.serviceID)", body, at: "2.53", as: .admin())
+            #expect(answer.status == 200, "\(answer.json.text())")
+        }
+        await put(["status": "disabled"])
+        #expect(await isMarked())
+        await put(["status": "enabled"])
+        #expect(await !isMarked())
+        let old: JSON = ["host": "host-1", "binary": "nova-compute"]
+        #expect(await cloud.call("PUT", "/os-services/disable", old, as: .admin()).status == 200)
+        #expect(await isMarked())
+        await put(["forced_down": true])
+        await put(["status": "enabled"])
+        #expect(await isMarked(), "a host that is down cannot say so")
+        await put(["forced_down": false])
+        try await HostReporter(cloud.room).report()
+        #expect(await !isMarked())
+    }
+
     @Test("A config drive that was forced is told of, and stays when it is forced no longer (1835822)")
     func forcedDrive() async throws {
         var options = ComputeOptions()

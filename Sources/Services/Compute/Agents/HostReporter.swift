@@ -168,6 +168,18 @@ extension HostReporter {
         try await publish(host, told(host, try await memberships()[host.name] ?? []))
     }
 
+    /// Tells Placement at once that a host is given no more work, or may have some again; what cannot be told now is
+    /// told with the host's next report.
+    func publishStatus(_ host: ComputeHost, requestID: String) async {
+        guard host.isUp(at: room.clock.now(), within: room.options.serviceDownTime) else { return }
+        let traits = HostTraits.of(host.resources, isDisabled: host.isDisabled)
+        do throws(Fault) {
+            try await room.placement.setTraits(host.id, traits, isOwn: HostTraits.isOwn, requestID: requestID)
+        } catch {
+            room.log.warning("Placement was not told of a host", ["host": host.name, "error": error.message])
+        }
+    }
+
     /// Tells Placement, then keeps the facts: a crash between the two repeats the telling.
     private func publish(_ host: ComputeHost, _ told: Told) async throws(Fault) {
         let (placement, requestID) = (room.placement, "req-" + room.ids.uuid())

@@ -6,6 +6,7 @@ extension ImageClient.Image {
     /// Refuses an image that cannot be booted from, or not in a size.
     func admits(_ flavor: FlavorSnapshot) throws(Fault) {
         guard status == "active" else { throw .badRequest("Image \(id) is not active.") }
+        try ImageRules.check(properties)
         try fit(flavor)
     }
 

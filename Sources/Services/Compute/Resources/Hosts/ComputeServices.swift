@@ -68,6 +68,11 @@ extension ComputeServices {
             ComputeHost.self, set: set + ", updated_at = \(request.now)", where: "name = \(host) AND deleted_at IS NULL"
         )
         guard count == 1 else { throw .notFound("Could not find binary \(name) on host \(host).") }
+        if isForced == nil,
+            let changed = try await request.database.first(ComputeHost.self, "name = \(host) AND deleted_at IS NULL")
+        {
+            await HostReporter(request.compute).publishStatus(changed, requestID: request.id)
+        }
         return .object("service") { view in
             view.put("host", host)
             view.put("binary", name)
@@ -108,6 +113,7 @@ extension ComputeServices {
                 is_forced_down = \(changed.isForcedDown), updated_at = \(changed.updatedAt)
                 """,
             where: "id = \(changed.id)")
+        if status != nil { await HostReporter(request.compute).publishStatus(changed, requestID: request.id) }
         let zones = try await AvailabilityZones.byHost(request.database)
         let isUp = changed.isUp(at: request.now, within: request.compute.options.serviceDownTime)
         return .object("service") { changed.service(&$0, zones, isUp: isUp) }

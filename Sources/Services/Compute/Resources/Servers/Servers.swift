@@ -335,7 +335,9 @@ extension Server {
             if !hidesUserData { view.put("OS-EXT-SRV-ATTR:user_data", userData, since: "2.3") }
             view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.3", until: "2.90")
         }
-        if let status = rights.hostStatus(zones.status(of: host)) { view.put("host_status", status, since: "2.16") }
+        if let status = rights.hostStatus(zones.status(of: deletedAt == nil ? host : nil)) {
+            view.put("host_status", status, since: "2.16")
+        }
         view.put("OS-EXT-SRV-ATTR:hostname", hostname, since: "2.90")
         view.put("OS-EXT-STS:task_state", taskState?.rawValue)
         view.put("OS-EXT-STS:vm_state", vmState.rawValue)
