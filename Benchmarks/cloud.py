@@ -20,7 +20,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def free_offset():
     """A port offset whose ports nobody listens on, all of them below those that the kernel gives to clients."""
     for offset in random.sample(range(11000, 22500, 100), 115):
-        for port in (5000, 6080, 8774, 8778, 8800, 9292, 9696):
+        for port in (5000, 6080, 8774, 8778, 8800, 9292, 9696, 9876):
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", port + offset)) == 0:
                     break

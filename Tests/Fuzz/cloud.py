@@ -189,7 +189,7 @@ class Cloud:
 def free_offset():
     """An offset whose ports nobody listens on."""
     for thousands in random.SystemRandom().sample(range(11, 50), 39):
-        ports = [base + thousands * 1000 for base in (5000, 6080, 8774, 8778, 8800, 9292, 9696)]
+        ports = [base + thousands * 1000 for base in (5000, 6080, 8774, 8778, 8800, 9292, 9696, 9876)]
         try:
             for port in ports:
                 with socket.socket() as probe:

@@ -123,7 +123,7 @@ eventually() {
 free_offset() {
     local offset port
     for offset in $(shuf -i 110-224); do
-        for port in 5000 6080 8774 8778 8800 9292 9696; do
+        for port in 5000 6080 8774 8778 8800 9292 9696 9876; do
             (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 100))") 2> /dev/null && continue 2
         done
         echo $((offset * 100))
