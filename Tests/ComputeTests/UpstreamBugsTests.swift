@@ -35,6 +35,23 @@ struct UpstreamBugsTests {
         #expect(await cloud.call("PUT", path, ["forced_down": false], at: "2.53", as: .admin()).status == 200)
     }
 
+    @Test("A server is deleted while its host is down, and its guest when the host is back (1679750)")
+    func deletedOnDownHost() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server()
+        #expect(await Self.force(cloud, "host-1", down: true).status == 200)
+        await cloud.hosts["host-1"]?.setUnreachable(true)
+        #expect(await cloud.call("DELETE", "/servers/\(id)").status == 204)
+        try await cloud.work()
+        #expect(await cloud.call("GET", "/servers/\(id)").status == 404)
+        #expect(await ServerMovesTests.held(cloud, id).isEmpty && cloud.network.ports.isEmpty)
+        await cloud.hosts["host-1"]?.setUnreachable(false)
+        #expect(try await cloud.hosts["host-1"]?.state(of: id) == .running)
+        await HostKeeper(cloud.room).sweep()
+        #expect(try await cloud.hosts["host-1"]?.state(of: id) == nil)
+    }
+
     @Test("A volume of one server is not attached to another, whatever Block storage says of it (1908075)")
     func heldVolume() async throws {
         let storage = FakeBlockStorage()
@@ -194,6 +211,83 @@ struct UpstreamBugsTests {
         #expect(await plain.show(other)["config_drive"] == "")
         plain.images.state.withLock { $0.images[ComputeCloud.image]?["img_config_drive"] = "mandatory" }
         #expect(await plain.show(try await plain.server())["config_drive"] == "True")
+    }
+}
+
+/// What Nova's functional tests hold its API to, beside its bugs.
+struct UpstreamBehaviourTests {
+    @Test("A host with servers is not moved from one zone to another")
+    func zonesOfHosts() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        var paths: [String] = []
+        for (name, zone) in [("plain", JSON.null), ("east", "east"), ("west", "west"), ("more-east", "east")] {
+            let body: JSON = ["aggregate": ["name": .string(name), "availability_zone": zone]]
+            let made = await cloud.call("POST", "/os-aggregates", body, as: .admin())
+            paths.append("/os-aggregates/\(made["aggregate"]["id"]?.integer ?? 0)/action")
+        }
+        func host(_ verb: String, _ at: Int) async -> TestCloud.Answer {
+            await cloud.call("POST", paths[at], .object([verb: ["host": "host-1"]]), as: .admin())
+        }
+        let first = try await cloud.server()
+        #expect(await host("add_host", 0).status == 200, "an aggregate without a zone changes none")
+        let refused = await host("add_host", 1)
+        #expect(refused.status == 409)
+        #expect(refused.message.contains("would change from 'None' to 'east' but the host already has 1 instance(s)."))
+        #expect(await cloud.call("DELETE", "/servers/\(first)").status == 204)
+        try await cloud.work()
+        #expect(await host("add_host", 1).status == 200)
+        _ = try await cloud.server(["availability_zone": "east"])
+        #expect(await host("remove_host", 0).status == 200)
+        #expect(await host("remove_host", 1).message.contains("would change from 'east' to 'None'"))
+        #expect(await host("add_host", 3).status == 200)
+        #expect(await host("remove_host", 1).status == 200, "it stays in the east")
+        #expect(await host("remove_host", 3).status == 409)
+    }
+
+    @Test("A server's metadata stay as they are while it is shelved")
+    func shelvedMetadata() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server(["metadata": ["a": "b"]])
+        _ = await cloud.act(id, ["shelve": nil])
+        try await cloud.work()
+        let path = "/servers/\(id)/metadata"
+        for answer in [
+            await cloud.call("POST", path, ["metadata": ["c": "d"]]), await cloud.call("PUT", path, ["metadata": [:]]),
+            await cloud.call("PUT", path + "/a", ["meta": ["a": "c"]]), await cloud.call("DELETE", path + "/a"),
+        ] {
+            #expect(answer.status == 409 && answer.message.hasSuffix("while it is in vm_state shelved_offloaded"))
+        }
+        #expect(await cloud.call("GET", path)["metadata"] == ["a": "b"])
+    }
+
+    @Test(
+        "A description is refused that cannot be printed", arguments: ["in\u{0}valid", "in\u{604}valid", "in\nvalid"])
+    func descriptions(text: String) async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let draft = ComputeCloud.draft(["description": .string(text)])
+        #expect(await cloud.call("POST", "/servers", draft, at: "2.19").status == 400)
+        let id = try await cloud.server(["description": "A server: größer, 服务器"], at: "2.19")
+        let change: JSON = ["server": ["description": .string(text)]]
+        #expect(await cloud.call("PUT", "/servers/\(id)", change, at: "2.19").status == 400)
+    }
+
+    @Test("A rebuild whose image requires what the host has not ends in ERROR, and the image is the old one")
+    func traitsOfImages() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server()
+        cloud.images.state.withLock { $0.images[FakeImages.other]?["trait:HW_CPU_X86_SGX"] = "required" }
+        let rebuild: JSON = ["rebuild": ["imageRef": .string(FakeImages.other)]]
+        #expect(await cloud.act(id, rebuild).status == 202)
+        try await cloud.work()
+        let server = await cloud.show(id)
+        #expect(server["status"] == "ERROR" && server["image"]?["id"]?.string == ComputeCloud.image)
+        #expect(server["fault"]?["code"] == 500)
+        let message = "No valid host was found. Image traits cannot be satisfied by the current resource providers."
+        #expect(server["fault"]?["message"]?.string?.hasPrefix(message) == true)
     }
 }
 

@@ -56,7 +56,10 @@ struct DeleteServer: Operation {
         let server = try await site.server(server)
         try await MoveKeeper(site.room).forget(server, site)
         guard server.host != nil else { return }
-        try await site.hypervisor(of: server).destroy(server.id)
+        // On a host that is down the guest is left to `HostKeeper`, who ends it when the host is back.
+        try await site.ifAlive(server.host) { () async throws(Fault) in
+            try await site.hypervisor(of: server).destroy(server.id)
+        }
     }
 
     private func releaseVolumes(_ site: ComputeSite) async throws(Fault) {

@@ -27,11 +27,40 @@ struct RebuildServer: Operation {
     private func suit(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
         guard let host = server.host else { throw .conflict("Instance \(server.id) has no host.") }
+        try await suitTraits(server, site)
         var task = SchedulingTask([server])
         task.purpose = .rebuild(on: host)
         task.excluded = [:]
         let decision = try await Scheduler(site.room, requestID: site.requestID).choose(task)
-        guard decision.missing.isEmpty else { throw decision.fault }
+        // Clients know 500 as the code of servers that found no host.
+        guard decision.missing.isEmpty else { throw Fault(500, decision.fault.message) }
+    }
+
+    /// Placement is not asked for room again, but what the image requires of a host, the server's own must have.
+    private func suitTraits(_ server: Server, _ site: ComputeSite) async throws(Fault) {
+        let wanted = server.imageProperties.filter { $0.key.hasPrefix("trait:") && $0.value == "required" }
+        let traits = Set(wanted.keys.map { String($0.dropFirst("trait:".count)) })
+        guard !traits.isEmpty else { return }
+        let forbidden = server.flavor.extraSpecs.filter { $0.key.hasPrefix("trait") && $0.value == "forbidden" }
+        guard traits.isDisjoint(with: forbidden.keys.compactMap { $0.split(separator: ":").last.map(String.init) })
+        else {
+            throw Fault(
+                500,
+                "No valid host was found. Image traits are part of forbidden traits in flavor associated with the "
+                    + "server. Either specify a different image during rebuild or create a new server with the "
+                    + "specified image and a compatible flavor.")
+        }
+        let placement = site.room.placement
+        var had: Set<String> = []
+        for provider in try await placement.allocations(of: server.id, requestID: site.requestID) {
+            had.formUnion(try await placement.traits(of: provider, requestID: site.requestID))
+        }
+        guard traits.isSubset(of: had) else {
+            throw Fault(
+                500,
+                "No valid host was found. Image traits cannot be satisfied by the current resource providers. Either "
+                    + "specify a different image during rebuild or create a new server with the specified image.")
+        }
     }
 
     private func rebuild(_ site: ComputeSite) async throws(Fault) {

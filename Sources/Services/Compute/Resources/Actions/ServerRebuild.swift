@@ -171,7 +171,7 @@ struct RebuildDraft: Sendable {
         image = try body.need("imageRef", .imageReference)
         password = try body.take("adminPass", .text(0...255)) ?? ServerDraft.password(request.ids)
         name = try body.take("name", .name)
-        description = try body.patch("description", .text(0...255), since: "2.19")
+        description = try body.patch("description", .description, since: "2.19")
         metadata = try body.take("metadata", .pairs())
         key = try body.patch("key_name", .text(1...255), since: "2.54")
         userData = try body.patch("user_data", .userData, since: "2.57")

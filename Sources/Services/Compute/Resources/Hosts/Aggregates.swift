@@ -130,18 +130,48 @@ extension Aggregate {
                     "Cannot add host to aggregate \(aggregate.id). Reason: One or more hosts already in availability "
                         + "zone(s) ['\(other.metadata[zoneKey] ?? "")'].")
             }
+            let old = others.first { $0.hosts.contains(host) && $0.metadata[zoneKey] != nil }?.metadata[zoneKey]
+            if let zone = aggregate.metadata[zoneKey], zone != old {
+                try requireEmpty(host, transaction) { servers in
+                    "Cannot add host to aggregate \(aggregate.id). Reason: The host cannot be added to the aggregate "
+                        + "as " + moving(from: old, to: zone, servers)
+                }
+            }
             aggregate.hosts.append(host)
         }
     }
 
     private static func removeHost(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let host = try host("remove_host", request)
-        return try await change(request) { aggregate, _ throws(Fault) in
+        return try await change(request) { aggregate, transaction throws(Fault) in
             guard aggregate.hosts.contains(host) else {
                 throw .notFound("Cannot remove host \(host) in aggregate \(aggregate.id)")
             }
+            let others = try transaction.all(Aggregate.self, "id <> \(aggregate.id)")
+            let left = others.first { $0.hosts.contains(host) && $0.metadata[zoneKey] != nil }?.metadata[zoneKey]
+            if let zone = aggregate.metadata[zoneKey], zone != left {
+                try requireEmpty(host, transaction) { servers in
+                    "Cannot remove host from aggregate \(aggregate.id). Reason: The host cannot be removed from the "
+                        + "aggregate as " + moving(from: zone, to: left, servers)
+                }
+            }
             aggregate.hosts.removeAll { $0 == host }
         }
+    }
+
+    /// Servers do not change their zone unasked: a host does so without any.
+    private static func requireEmpty(
+        _ host: String, _ transaction: Transaction, _ message: (Int) -> String
+    ) throws(Fault) {
+        let servers = try transaction.count(Server.self, "host = \(host) AND deleted_at IS NULL")
+        guard servers == 0 else { throw .conflict(message(servers)) }
+    }
+
+    private static func moving(from old: String?, to new: String?, _ servers: Int) -> String {
+        "the availability zone of the host would change from '\(old ?? "None")' to '\(new ?? "None")' but the host "
+            + "already has \(servers) instance(s). Changing the AZ of an existing instance is not supported by this "
+            + "action. Move the instances away from this host then try again. If you need to move the instances "
+            + "between AZs then you can use shelve_offload and unshelve to achieve this.."
     }
 
     private static func setMetadata(_ request: Request, _: Anything) async throws(Fault) -> Reply {

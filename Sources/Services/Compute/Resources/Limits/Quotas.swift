@@ -139,7 +139,7 @@ extension Quotas {
         if request.compute.options.quota.driver == .unified {
             return reply("quota_set", id: nil, try await limits(of: project.owners, names(request.version), request))
         }
-        if project.userID != nil { try await checkUser(wanted.limits, project, request) }
+        if project.userID != nil, !wanted.isForced { try await checkUser(wanted.limits, project, request) }
         if !wanted.isForced {
             let used = try await usage(project.projectID, user: project.userID, request)
             for (name, limit) in wanted.limits where limit >= 0 && limit < used[name] ?? 0 {

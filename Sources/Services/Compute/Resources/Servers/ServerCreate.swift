@@ -192,6 +192,11 @@ extension ServerCreate {
             guard !port.fixedIPs.isEmpty else {
                 throw .badRequest("Port \(id) requires a FixedIP in order to be used.")
             }
+            guard request.version >= "2.72" || PortResources(port.resourceRequest) == nil else {
+                throw .badRequest(
+                    "Creating servers with ports having resource requests, like a port with a QoS minimum bandwidth "
+                        + "policy, is not supported until microversion 2.72.")
+            }
             guard PortCard.kinds.contains(port.vnicType),
                 let found = try await network.network(port.networkID, requestID: request.id)
             else { continue }

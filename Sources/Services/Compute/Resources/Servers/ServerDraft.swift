@@ -39,7 +39,7 @@ struct ServerDraft: ProjectOwned, Asked {
         name = try body.need("name", .name)
         flavorRef = try body.need("flavorRef", .reference)
         imageRef = try ServerDraft.image(&body)
-        description = try body.patch("description", .text(0...255), since: "2.19") ?? nil
+        description = try body.patch("description", .description, since: "2.19") ?? nil
         hostname = try body.take("hostname", request.version >= "2.94" ? .fqdn : .hostname, since: "2.90")
         metadata = try body.take("metadata", .pairs()) ?? [:]
         tags = try body.take("tags", .list(.tag, 0...50), since: "2.52") ?? []
@@ -218,6 +218,20 @@ extension Format where Value == String {
         text(1...63).map { text throws(Misfit) in try Hostname.check(text, allowsDots: false) }
     }
     static var fqdn: Format { text(1...255).map { text throws(Misfit) in try Hostname.check(text, allowsDots: true) } }
+
+    /// A description: whatever can be printed.
+    static var description: Format {
+        text(0...255).map { text throws(Misfit) in
+            let isPrintable = text.unicodeScalars.allSatisfy { scalar in
+                switch scalar.properties.generalCategory {
+                case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
+                default: true
+                }
+            }
+            guard isPrintable else { throw Misfit("'\(text)' holds characters that cannot be printed.") }
+            return text
+        }
+    }
 
     /// A tag: 1 to 60 characters without comma or slash.
     static var tag: Format {

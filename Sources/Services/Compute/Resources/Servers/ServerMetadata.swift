@@ -75,9 +75,7 @@ enum ServerMetadata: Resource {
         return try await request.database.transaction { transaction throws(Fault) in
             var server = try transaction.one(
                 Server.self, "id = \(server.id) AND deleted_at IS NULL", or: .serverNotFound(server.id))
-            guard server.taskState == nil || server.vmState != .building else {
-                throw .serverState(server.id, "vm_state", server.vmState.rawValue, action)
-            }
+            try server.admit(ActionRule(action, [.active, .paused, .suspended, .stopped]).amid(nil))
             server.metadata = change(server.metadata)
             let limit = try quota.options.limit("metadata_items", server.projectID, transaction)
             try quota.require(

@@ -183,7 +183,7 @@ extension Server {
         var body = try request.body("server")
         var server = server
         if let name = try body.take("name", .name) { server.name = name }
-        if let text = try body.patch("description", .text(0...255), since: "2.19") { server.description = text }
+        if let text = try body.patch("description", .description, since: "2.19") { server.description = text }
         if let hostname = try body.take("hostname", .hostname, since: "2.90") { server.hostname = hostname }
         if let address = try body.take("accessIPv4", .text(0...39)) {
             server.accessIP4 = try ServerCreate.address(address, version: 4, &body, "accessIPv4")
