@@ -32,6 +32,20 @@ struct AllocationTests {
         #expect(ofProvider["resource_provider_generation"].integer == 3)
     }
 
+    @Test("What a consumer holds is shown in the order in which the providers were made; a complaint is one line")
+    func order() async throws {
+        let fixture = try await Fixture()
+        for number in [5, 3, 4] { await fixture.provider(number, ["VCPU": 8]) }
+        var parts = JSONObject()
+        for number in [3, 4, 5] { parts[Fixture.id(number)] = ["resources": ["VCPU": 1]] }
+        let claim: JSON = ["allocations": .object(parts), "project_id": "p", "user_id": "u"]
+        #expect(await fixture.call("PUT", Self.path, claim, at: "1.12").status == 204)
+        let shown = await fixture.call("GET", Self.path)["allocations"].object?.keys ?? []
+        #expect(Array(shown) == [5, 3, 4].map(Fixture.id))
+        let refused = await fixture.call("POST", "/resource_classes", ["name": "fake_class"], at: "1.2")
+        #expect(refused.detail.hasPrefix("JSON does not validate: ") && !refused.detail.contains("\n"))
+    }
+
     @Test("The consumer's generation guards what it holds, and nothing means give back")
     func generations() async throws {
         let fixture = try await Fixture()

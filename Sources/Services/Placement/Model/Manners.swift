@@ -61,7 +61,9 @@ extension Envelope {
 
     private static func document(_ fault: Fault, _ title: String, _ id: String, _ version: Microversion?) -> JSON {
         var error: JSONObject = [
-            "status": .integer(Int64(fault.status)), "title": .string(title), "detail": .string(fault.message),
+            "status": .integer(Int64(fault.status)), "title": .string(title),
+            // On one line: clients take what stands in the last.
+            "detail": .string(String(fault.message.map { $0 == "\n" ? " " : $0 })),
         ]
         if let version, version >= "1.23" {
             error["code"] = .string(fault.code.isEmpty ? Code.undefined : fault.code)

@@ -68,9 +68,14 @@ extension Allocation {
         let consumer = try await request.database.first(Consumer.self, "id = \(id)")
         let providers = try await request.database.all(Provider.self, "id", in: Set(rows.map(\.providerID)).sorted())
         let generations = Dictionary(uniqueKeysWithValues: providers.map { ($0.id, $0.generation) })
+        let ages = Dictionary(uniqueKeysWithValues: providers.map { ($0.id, $0.createdAt.microseconds) })
+        // The older providers first, as upstream's rows come; clients show them so.
+        let groups = runs(rows, by: \.providerID).sorted {
+            (ages[$0[0].providerID] ?? 0, $0[0].providerID) < (ages[$1[0].providerID] ?? 0, $1[0].providerID)
+        }
         let reply = Reply.bare { view in
             view.nest("allocations") { view in
-                for group in runs(rows, by: \.providerID) {
+                for group in groups {
                     view.nest(named: group[0].providerID) { view in
                         write(group, &view)
                         view.put("generation", generations[group[0].providerID] ?? 0)
