@@ -138,6 +138,27 @@ struct RoutersTests {
         #expect(await cloud.call("DELETE", "/routers/\(scene.router)").type == "RouterInUse")
     }
 
+    @Test("A router's own port may have a floating IP, one that serves DHCP may not")
+    func floatingOwnPort() async throws {
+        let scene = try await Scene()
+        let cloud = scene.cloud
+        let own = try await cloud.port(scene.inner)
+        let router = try await cloud.make("router", "/routers", ["name": "second"]).id
+        let interface: JSON = ["port_id": .string(own.id)]
+        #expect(await cloud.call("PUT", "/routers/\(router)/add_router_interface", interface).status == 200)
+        let gateway: JSON = ["router": ["external_gateway_info": ["network_id": .string(scene.outer)]]]
+        #expect(await cloud.call("PUT", "/routers/\(router)", gateway).status == 200)
+        let made = try await cloud.make(
+            "floatingip", "/floatingips",
+            ["floating_network_id": .string(scene.outer), "port_id": .string(own.id)])
+        #expect(made.text("port_id") == own.id && made.text("fixed_ip_address") == own.addresses[0])
+        try await cloud.sync()
+        let dhcp = try await cloud.port(scene.inner, ["device_owner": "network:dhcp"], as: .admin())
+        let refused = await cloud.call(
+            "PUT", "/floatingips/\(made.id)", ["floatingip": ["port_id": .string(dhcp.id)]], as: .admin())
+        #expect(refused.status == 400 && refused.message.contains("is unable to be assigned a floating IP"))
+    }
+
     @Test("A floating IP is free again when its port is deleted")
     func portGone() async throws {
         let scene = try await Scene()

@@ -22,6 +22,31 @@ struct SubnetsTests {
         #expect(bare["ipv6_ra_mode"] == .null)
     }
 
+    @Test("A network's addresses are counted: the whole subnet's, those of its pools, and those taken of both")
+    func availability() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let pools: JSON = [["start": "10.0.0.10", "end": "10.0.0.19"]]
+        let subnet = try await cloud.make(
+            "subnet", "/subnets",
+            ["network_id": .string(network), "ip_version": 4, "cidr": "10.0.0.0/24", "allocation_pools": pools])
+        _ = try await cloud.port(network, ["fixed_ips": [["ip_address": "10.0.0.12"]]], as: .admin())
+        _ = try await cloud.port(network, ["fixed_ips": [["ip_address": "10.0.0.99"]]], as: .admin())
+        let path = "/network-ip-availabilities/\(network)"
+        let line = await cloud.call("GET", path, as: .admin())["network_ip_availability"]
+        let taken = line["used_ips"]?.integer ?? 0
+        #expect(taken >= 2 && line["total_ips"] == 10)
+        let details = try #require(line["ip_availability_details"])
+        #expect(details["total_ips_in_subnet"] == 254 && details["total_ips_in_allocation_pool"] == 10)
+        #expect(details["used_ips_in_subnet"]?.integer == taken)
+        #expect(details["used_ips_in_allocation_pool"]?.integer == taken - 1, "one is outside of the pool")
+        #expect(line["subnet_ip_availability"]?[0]?["ip_availability_details"] == details)
+        let none: JSON = ["subnet": ["allocation_pools": []]]
+        #expect(await cloud.call("PUT", "/subnets/\(subnet.id)", none).status == 200)
+        #expect(await cloud.call("GET", path, as: .admin())["network_ip_availability"]["total_ips"] == 256)
+        #expect(await cloud.call("GET", "/extensions/network-ip-availability-details").status == 200)
+    }
+
     @Test(
         "What is not sound is refused with upstream's type",
         arguments: [

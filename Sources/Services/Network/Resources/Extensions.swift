@@ -126,6 +126,10 @@ package enum Extensions: Resource {
             "network-ip-availability", "Network IP Availability",
             "Provides IP availability data for each network and subnet.", "2015-09-24T00:00:00-00:00"),
         Entry(
+            "network-ip-availability-details", "Network IP Availability Details Extension",
+            "Add ip_availability_details attribute to network-ip-availabilities resource.",
+            "2025-10-31T00:00:00-00:00"),
+        Entry(
             "network_availability_zone", "Network Availability Zone", "Availability zone support for network.",
             "2015-01-01T10:00:00-00:00"),
         Entry(

@@ -79,7 +79,7 @@ struct FloatingAssociation: Sendable {
                     + "different project"
             )
         }
-        guard !DeviceOwner.isServed.contains(port.deviceOwner), port.deviceOwner != DeviceOwner.metadata else {
+        guard port.deviceOwner != DeviceOwner.dhcp else {
             throw .badResource("floatingip", "Port \(id) is unable to be assigned a floating IP")
         }
         if let fixed {

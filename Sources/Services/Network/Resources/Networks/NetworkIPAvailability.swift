@@ -16,22 +16,53 @@ package enum NetworkIPAvailability: Resource {
 
     private struct Line: Sendable {
         let network: Network
-        let subnets: [(subnet: Subnet, used: Int)]
+        let subnets: [SubnetCount]
 
         func write(_ view: inout View) {
             view.put("network_id", network.id)
             view.put("network_name", network.name)
             view.put("project_id", network.projectID)
             view.put("tenant_id", network.projectID)
-            view.put("total_ips", AddressCount(subnets.map { $0.subnet.pools.size }))
+            view.put("total_ips", AddressCount(subnets.map(\.total)))
             view.put("used_ips", subnets.reduce(0) { $0 + $1.used })
             view.list("subnet_ip_availability", subnets) {
                 $0.put("subnet_id", $1.subnet.id)
                 $0.put("subnet_name", $1.subnet.name)
                 $0.put("ip_version", $1.subnet.ipVersion)
                 $0.put("cidr", $1.subnet.cidr.description)
-                $0.put("total_ips", AddressCount([$1.subnet.pools.size]))
+                $0.put("total_ips", AddressCount([$1.total]))
                 $0.put("used_ips", $1.used)
+                SubnetCount.details([$1], &$0)
+            }
+            SubnetCount.details(subnets, &view)
+        }
+    }
+
+    /// A subnet's addresses: all that machines may have, those that are given out unasked, and those that are taken.
+    private struct SubnetCount: Sendable {
+        let subnet: Subnet
+        let used: Int
+        let usedInPools: Int
+
+        /// A subnet without a pool is counted whole.
+        var total: UInt128 { subnet.allocationPools.isEmpty ? subnet.cidr.size : subnet.pools.size }
+        var whole: UInt128 {
+            let size = subnet.cidr.size
+            return subnet.cidr.version == .v4 ? size - min(2, size) : size
+        }
+
+        init(_ subnet: Subnet, _ taken: [IPAddress]) {
+            self.subnet = subnet
+            used = taken.count
+            usedInPools = taken.count { subnet.pools.contains($0) }
+        }
+
+        static func details(_ subnets: [SubnetCount], _ view: inout View) {
+            view.nest("ip_availability_details") {
+                $0.put("total_ips_in_subnet", AddressCount(subnets.map(\.whole)))
+                $0.put("total_ips_in_allocation_pool", AddressCount(subnets.map { $0.subnet.pools.size }))
+                $0.put("used_ips_in_subnet", subnets.reduce(0) { $0 + $1.used })
+                $0.put("used_ips_in_allocation_pool", subnets.reduce(0) { $0 + $1.usedInPools })
             }
         }
     }
@@ -39,16 +70,18 @@ package enum NetworkIPAvailability: Resource {
     private static func lines(_ request: Request, _ condition: SQL) async throws(Fault) -> [Line] {
         let networks = try await request.database.all(Network.self, condition)
         let subnets = try await request.database.all(Subnet.self, "network_id", in: networks.map(\.id))
-        var used: [String: Int] = [:]
-        for row in try await request.database.rows(
-            "SELECT subnet_id, COUNT(*) FROM network_addresses GROUP BY subnet_id")
-        {
-            used[row[0].text ?? ""] = row[1].int
+        let only: SQL = subnets.count <= 100 ? " WHERE subnet_id IN \(subnets.map(\.id))" : ""
+        var taken: [String: [IPAddress]] = [:]
+        if !subnets.isEmpty {
+            for row in try await request.database.rows("SELECT subnet_id, address FROM network_addresses" + only) {
+                guard let address = IPAddress(row[1].text ?? "") else { continue }
+                taken[row[0].text ?? "", default: []].append(address)
+            }
         }
         return networks.map { network in
             Line(
                 network: network,
-                subnets: subnets.filter { $0.networkID == network.id }.map { ($0, used[$0.id] ?? 0) })
+                subnets: subnets.filter { $0.networkID == network.id }.map { SubnetCount($0, taken[$0.id] ?? []) })
         }
     }
 
