@@ -72,6 +72,17 @@ struct LimitsTests {
         #expect(await town.cloud.call("DELETE", path, token: town.admin).status == 204)
     }
 
+    @Test("A registered limit outlives its region, and is deleted then")
+    func regionGone() async throws {
+        let town = try await Town()
+        let region = await town.cloud.make("region", ["id": "north"], token: town.admin)
+        let made = await town.register(["region_id": .string(region)])
+        let path = "/v3/registered_limits/" + (made["registered_limits"][0]?["id"]?.string ?? "")
+        #expect(await town.cloud.call("DELETE", "/v3/regions/" + region, token: town.admin).status == 204)
+        #expect(await town.cloud.call("GET", path, token: town.admin)["registered_limit"]["region_id"] == "north")
+        #expect(await town.cloud.call("DELETE", path, token: town.admin).status == 204)
+    }
+
     @Test("A project that acts as a domain has a domain's limit, and limits go with what they are for")
     func places() async throws {
         let town = try await Town()

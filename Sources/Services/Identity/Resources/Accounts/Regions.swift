@@ -113,8 +113,7 @@ extension Region: Resource {
                     "Unable to delete region \(region.id) because it or its child regions have associated endpoints.")
             }
             try transaction.delete(PolicyAssociation.self, "region_id IN \(below)")
-            try transaction.delete(Limit.self, "region_id IN \(below)")
-            try transaction.delete(RegisteredLimit.self, "region_id IN \(below)")
+            // Limits on what is in the region stay, as upstream's do.
             try transaction.delete(Region.self, "id IN \(below)")
         }
         return .empty
