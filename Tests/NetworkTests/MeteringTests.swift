@@ -64,7 +64,7 @@ struct MeteringTests {
         arguments: [
             (["remote_ip_prefix": "10.0.0.128/25"], 409, "overlaps another"),
             (["remote_ip_prefix": "0.0.0.0/0"], 409, "overlaps another"),
-            (["remote_ip_prefix": "10.2.0.1/24"], 400, "isn't a recognized IP subnet cidr"),
+            (["remote_ip_prefix": "10.2.0.1/33"], 400, "is not a valid IP subnet"),
             (["remote_ip_prefix": "10.2.0.0/24", "source_ip_prefix": "10.0.0.0/8"], 400, "in conjunction with"),
             ([:], 400, "at least one of the following parameters"),
             (["source_ip_prefix": "nonsense"], 400, "source_ip_prefix"),

@@ -50,7 +50,13 @@ struct SubnetsTests {
     @Test(
         "What is not sound is refused with upstream's type",
         arguments: [
-            (["ip_version": 4, "cidr": "10.0.0.5/24"], 400, "HTTPBadRequest"),
+            (["ip_version": 4, "cidr": "10.0.1.0/255.255.255.0"], 400, "HTTPBadRequest"),
+            (
+                [
+                    "ip_version": 4, "cidr": "10.0.1.0/24",
+                    "host_routes": [["destination": "10.2.0.1/16", "nexthop": "10.0.1.9"]],
+                ], 400, "HTTPBadRequest"
+            ),
             (["ip_version": 6, "cidr": "10.0.1.0/24"], 400, "InvalidInput"),
             (["ip_version": 4], 400, "BadRequest"),
             (["ip_version": 4, "cidr": "10.0.0.0/25"], 400, "InvalidInput"),
@@ -88,6 +94,18 @@ struct SubnetsTests {
         let answer = await cloud.call("POST", "/subnets", ["subnet": .object(body)])
         #expect(answer.status == status)
         #expect(answer.type == type)
+    }
+
+    @Test(
+        "An address inside a block names the block",
+        arguments: [(4, "10.99.99.0/16", "10.99.0.0/16"), (6, "2001:db8::5/64", "2001:db8::/64")])
+    func hostBits(version: Int, said: String, block: String) async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let made = try await cloud.make(
+            "subnet", "/subnets",
+            ["network_id": .string(network), "ip_version": .integer(Int64(version)), "cidr": .string(said)])
+        #expect(made["cidr"]?.string == block)
     }
 
     @Test("Members that may change do, and those that may not are named")

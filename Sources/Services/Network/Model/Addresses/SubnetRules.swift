@@ -39,7 +39,7 @@ enum SubnetRules {
         var routes: [RouteSpec] = []
         for var entry in entries {
             let route = RouteSpec(
-                destination: try entry.need("destination", .cidr), nextHop: try entry.need("nexthop", .address))
+                destination: try entry.need("destination", .route), nextHop: try entry.need("nexthop", .address))
             try entry.end()
             guard route.destination.version == route.nextHop.version else {
                 throw .httpBadRequest(

@@ -88,12 +88,24 @@ struct PortMembers: Sendable {
             if fixedIPs.contains(where: { $0.address != nil }) { rules.append("fixed_ips:ip_address") }
             if fixedIPs.contains(where: { $0.subnetID != nil }) { rules.append("fixed_ips:subnet_id") }
         }
-        // Empty values that clients send by habit change nothing and need no right.
-        if deed == "create_port", fixedIPs == nil { rules.removeAll { $0 == "fixed_ips" } }
-        if deed == "create_port", host?.isEmpty == true { rules.removeAll { $0 == "binding:host_id" } }
+        // Usual and empty values that clients send by habit change nothing and need no right.
+        if deed == "create_port" { rules.removeAll(where: isUsual) }
         if profile?.isEmpty == true { rules.removeAll { $0 == "binding:profile" } }
         for member in rules where !request.may("\(deed):\(member)", on: target) {
             throw request.index.envelope.refusal("\(deed):\(member)")
+        }
+    }
+
+    /// Whether a member of a new port says what is so without saying.
+    private func isUsual(_ member: String) -> Bool {
+        switch member {
+        case "fixed_ips": fixedIPs == nil
+        case "binding:host_id": host?.isEmpty == true
+        case "binding:vnic_type": vnicType == "normal"
+        case "port_security_enabled": portSecurity == true
+        case "device_id": deviceID?.isEmpty == true
+        case "device_owner": deviceOwner?.isEmpty == true
+        default: false
         }
     }
 

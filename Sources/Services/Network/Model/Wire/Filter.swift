@@ -5,6 +5,8 @@ import Kernel
 package struct Filter: Sendable {
     enum Kind: Sendable {
         case text, number, truth
+        /// Whether all projects, or the caller's, were let in to objects of this type (RBAC).
+        case lent(String)
         /// A condition on the values given, for what is no column.
         case other(@Sendable ([String]) -> SQL)
     }
@@ -22,6 +24,7 @@ package struct Filter: Sendable {
     static func truth(_ name: String, _ column: String? = nil) -> Filter {
         Filter(name: name, column: column ?? name, kind: .truth)
     }
+    static func lent(_ type: String) -> Filter { Filter(name: "shared", column: "shared", kind: .lent(type)) }
     static func other(_ name: String, _ condition: @escaping @Sendable ([String]) -> SQL) -> Filter {
         Filter(name: name, column: name, kind: .other(condition))
     }
@@ -60,12 +63,12 @@ package struct Filter: Sendable {
     var sortKey: SortKey? {
         switch kind {
         case .text: .text(name, column: column)
-        case .number, .truth: .number(name, column: column)
+        case .number, .truth, .lent: .number(name, column: column)
         case .other: nil
         }
     }
 
-    private func condition(_ values: [String]) -> SQL {
+    private func condition(_ values: [String], _ project: String) -> SQL {
         switch kind {
         case .text:
             // An empty value finds what is empty, stored as such or not at all.
@@ -76,6 +79,10 @@ package struct Filter: Sendable {
             return "\(raw: column) IN \(values.compactMap { Int($0) })"
         case .truth:
             return "\(raw: column) IN \(values.compactMap { Format<Bool>.truth($0) })"
+        case .lent(let type):
+            let lent: SQL = "(shared = 1 OR id IN (\(sql: RBACPolicy.lent(type, to: project))))"
+            let wanted = Set(values.compactMap { Format<Bool>.truth($0) })
+            return wanted.count == 1 ? (wanted == [true] ? lent : "NOT \(sql: lent)") : "shared IN \(Array(wanted))"
         case .other(let condition):
             return "(\(sql: condition(values)))"
         }
@@ -93,7 +100,7 @@ package struct Filter: Sendable {
                 unknown.append(name)
                 continue
             }
-            sql += " AND \(sql: filter.condition(request.queryAll(name)))"
+            sql += " AND \(sql: filter.condition(request.queryAll(name), request.project))"
         }
         guard unknown.isEmpty else {
             let list = unknown.map { "'\($0)'" }.joined(separator: ", ")

@@ -93,23 +93,23 @@ extension Format where Value == MACAddress {
 }
 
 extension Format where Value == CIDR {
-    /// Host bits are dropped, where upstream does so.
+    /// Host bits are dropped, as upstream does.
     static var looseCIDR: Format {
         Format { value, _ throws(Misfit) in
-            guard let text = value.string, text.contains("/"), let block = CIDR(loose: text) else {
-                throw Misfit("'\(value.bare)' is not a valid IP subnet")
-            }
+            guard let text = value.string, text.contains("/"), let block = CIDR(loose: text),
+                block.version == .v6 || text.hasSuffix("/\(block.prefix)")
+            else { throw Misfit("'\(value.bare)' is not a valid IP subnet") }
             return block
         }
     }
-    static var cidr: Format {
+
+    /// Where a route leads: a network, not a host in it.
+    static var route: Format {
         Format { value, _ throws(Misfit) in
-            guard let text = value.string, text.contains("/"), let block = CIDR(loose: text) else {
-                throw Misfit("'\(value.bare)' is not a valid IP subnet")
+            guard let text = value.string, text.contains("/"), let block = CIDR(strict: text) else {
+                throw Misfit("'\(value.bare)' is not a valid CIDR")
             }
-            guard CIDR(strict: text) != nil else {
-                throw Misfit("'\(text)' isn't a recognized IP subnet cidr, '\(block)' is recommended")
-            }
+            guard !block.network.isLoopback else { throw Misfit("'\(text)' is not a routable CIDR") }
             return block
         }
     }

@@ -244,7 +244,9 @@ extension Body {
         return asked
     }
 
-    mutating func takeTags() throws(Fault) -> [String] { try take("tags", .strings(.string(60))) ?? [] }
+    mutating func takeTags() throws(Fault) -> [String] {
+        Tag.sorted(try take("tags", .strings(.string(60))) ?? [])
+    }
 
     /// Names members that only the cloud writes.
     func refuseReadOnly(_ names: String...) throws(Fault) {

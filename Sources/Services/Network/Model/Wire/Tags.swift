@@ -13,6 +13,9 @@ struct Tag: Record {
         CREATE INDEX network_tags_by_tag ON network_tags (tag)
         """
 
+    /// In the order of upstream's table, each once.
+    static func sorted(_ tags: [String]) -> [String] { Set(tags).sorted() }
+
     static func set(_ transaction: Transaction, _ id: String, _ tags: [String]) throws(Fault) {
         try transaction.delete(Tag.self, "resource_id = \(id)")
         try transaction.insert(tags.map { Tag(resourceID: id, tag: $0) })
@@ -104,7 +107,7 @@ extension Noun {
         _ request: Request, _ row: Self, _ edit: @escaping @Sendable ([String]) -> [String]
     ) async throws(Fault) -> Self {
         try await change(request, row.id) { transaction, row throws(Fault) in
-            row.tags = edit(row.tags)
+            row.tags = Tag.sorted(edit(row.tags))
             try Tag.set(transaction, row.id, row.tags)
         }
     }

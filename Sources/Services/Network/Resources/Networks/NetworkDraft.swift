@@ -38,13 +38,12 @@ extension Network {
             // A word between Neutron's own parts, of which nothing is shown.
             _ = try body.take("ha", .truth)
             qosPolicy = try body.option("qos_policy_id", .id)
-            shared = try body.take("shared", .truth, rule: "create_network:shared", on: self) ?? false
-            external =
-                try body.take("router:external", .truth, rule: "create_network:router:external", on: self) ?? false
-            isDefault = try body.take("is_default", .truth, rule: "create_network:is_default", on: self) ?? false
-            portSecurity =
-                try body.take("port_security_enabled", .truth, rule: "create_network:port_security_enabled", on: self)
-                ?? true
+            shared = try body.take("shared", .truth, usually: false, rule: "create_network:shared", on: self)
+            external = try body.take(
+                "router:external", .truth, usually: false, rule: "create_network:router:external", on: self)
+            isDefault = try body.take("is_default", .truth, usually: false, rule: "create_network:is_default", on: self)
+            portSecurity = try body.take(
+                "port_security_enabled", .truth, usually: true, rule: "create_network:port_security_enabled", on: self)
             type = try body.take(
                 "provider:network_type", .string(), rule: "create_network:provider:network_type", on: self)
             physicalNetwork = try body.take(

@@ -97,7 +97,7 @@ extension Network: Resource {
         .truth("is_default"), .truth("port_security_enabled"), .number("mtu"),
         .text("provider:network_type", "network_type"), .text("provider:physical_network", "physical_network"),
         .number("provider:segmentation_id", "segmentation_id"), .text("dns_domain"),
-        .truth("shared"), .truth("pvlan"),
+        .lent("network"), .truth("pvlan"),
         .other("subnets") { "id IN (SELECT network_id FROM network_subnets WHERE id IN \($0))" },
     ])
 

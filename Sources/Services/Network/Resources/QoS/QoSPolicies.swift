@@ -54,7 +54,7 @@ extension QoSPolicy: Resource {
         QoSBinding.migration,
     ]
 
-    package static let filters = Filter.standard([.text("name"), .truth("shared"), .truth("is_default")])
+    package static let filters = Filter.standard([.text("name"), .lent("qos_policy"), .truth("is_default")])
 
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "QosPolicyNotFound", "QoS policy \(id) could not be found.")

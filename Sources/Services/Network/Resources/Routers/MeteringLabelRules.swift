@@ -86,7 +86,7 @@ extension MeteringLabelRule {
                 id: request.ids.uuid(), projectID: label?.projectID ?? project, meteringLabelID: id,
                 direction: try body.need("direction", .among("ingress", "egress")),
                 excluded: try body.take("excluded", .truth) ?? false,
-                remoteIPPrefix: try body.option("remote_ip_prefix", .cidr).map(\.description),
+                remoteIPPrefix: try body.option("remote_ip_prefix", .looseCIDR).map(\.description),
                 sourceIPPrefix: try body.option("source_ip_prefix", .meteredBlock),
                 destinationIPPrefix: try body.option("destination_ip_prefix", .meteredBlock))
             try rule.check()

@@ -55,7 +55,7 @@ extension AddressGroup: Resource {
         """
     ]
 
-    package static let filters = Filter.standard([.text("name"), .truth("shared")])
+    package static let filters = Filter.standard([.text("name"), .lent("address_group")])
 
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "AddressGroupNotFound", "Address group \(id) could not be found.")

@@ -29,6 +29,11 @@ package struct RBACPolicy: Noun {
         """
     }
 
+    /// The objects that a project may use as its own.
+    static func lent(_ type: String, to project: String) -> SQL {
+        "\(sql: granted(type, to: project)) AND action = 'access_as_shared'"
+    }
+
     static func forget(_ transaction: Transaction, _ type: String, _ id: String) throws(Fault) {
         try transaction.delete(RBACPolicy.self, "object_type = \(type) AND object_id = \(id)")
     }

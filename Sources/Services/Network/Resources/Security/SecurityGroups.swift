@@ -58,7 +58,7 @@ extension SecurityGroup: Resource {
         """,
     ]
 
-    package static let filters = Filter.standard([.text("name"), .truth("stateful"), .truth("shared")])
+    package static let filters = Filter.standard([.text("name"), .truth("stateful"), .lent("security_group")])
 
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "SecurityGroupNotFound", "Security group \(id) does not exist")

@@ -53,7 +53,7 @@ extension AddressScope: Resource {
         """
     ]
 
-    package static let filters = Filter.standard([.text("name"), .number("ip_version"), .truth("shared")])
+    package static let filters = Filter.standard([.text("name"), .number("ip_version"), .lent("address_scope")])
 
     package static func notFound(_ id: String) -> Fault {
         .neutron(404, "AddressScopeNotFound", "Address scope \(id) could not be found.")
@@ -72,8 +72,8 @@ extension AddressScope {
                 id: request.ids.uuid(), projectID: project, name: try body.need("name", .string()), description: "",
                 ipVersion: version,
                 shared: try body.take(
-                    "shared", .truth, rule: "create_address_scope:shared", on: OwnedTarget(projectID: project))
-                    ?? false,
+                    "shared", .truth, usually: false, rule: "create_address_scope:shared",
+                    on: OwnedTarget(projectID: project)),
                 tags: [], createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
         }
     }

@@ -40,7 +40,7 @@ extension Subnet {
                 throw .httpBadRequest("Invalid input for subnetpool_id. Reason: '\(pool ?? "")' is not a valid UUID.")
             }
             let useDefault = try body.take("use_default_subnetpool", .truth) ?? false
-            cidr = try body.option("cidr", .cidr)
+            cidr = try body.option("cidr", .looseCIDR)
             prefix = try body.option("prefixlen", .whole(0...128))
             let version = try body.take("ip_version", .whole(4...6))
             guard let version = version ?? (pool == nil && !useDefault ? cidr?.version.rawValue : 4) else {

@@ -63,7 +63,7 @@ extension SubnetPool: Resource {
     package static let filters = Filter.standard([
         .text("name"), .number("ip_version"), .number("default_prefixlen", "prefix_default"),
         .number("min_prefixlen", "prefix_min"), .number("max_prefixlen", "prefix_max"), .text("address_scope_id"),
-        .truth("shared"), .truth("is_default"), .number("default_quota", "quota_default"),
+        .lent("subnetpool"), .truth("is_default"), .number("default_quota", "quota_default"),
     ])
 
     package static func notFound(_ id: String) -> Fault {
@@ -90,9 +90,10 @@ extension SubnetPool {
                 prefixes: CIDR.joined(prefixes),
                 prefixDefault: try body.take("default_prefixlen", .whole(0...128)) ?? low,
                 prefixMin: low, prefixMax: high, addressScopeID: try body.option("address_scope_id", .id),
-                shared: try body.take("shared", .truth, rule: "create_subnetpool:shared", on: owned) ?? false,
-                isDefault: try body.take("is_default", .truth, rule: "create_subnetpool:is_default", on: owned)
-                    ?? false,
+                shared: try body.take(
+                    "shared", .truth, usually: false, rule: "create_subnetpool:shared", on: owned),
+                isDefault: try body.take(
+                    "is_default", .truth, usually: false, rule: "create_subnetpool:is_default", on: owned),
                 quotaDefault: try body.option("default_quota", .whole(0...Int(Int32.max))),
                 tags: try body.takeTags(), createdAt: request.now, updatedAt: request.now, revisionNumber: 0)
             try pool.check()
