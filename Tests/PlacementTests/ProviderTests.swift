@@ -104,6 +104,19 @@ struct ProviderTests {
         #expect(await fixture.call("GET", path).detail == "No resource provider with uuid \(Fixture.id(1)) found")
     }
 
+    @Test("Aggregates stay spelt as they were given")
+    func spelling() async throws {
+        let fixture = try await Fixture()
+        await fixture.provider(1)
+        let id = "58f8744e3f88450d8aa5416dde7f734d"
+        let path = "/resource_providers/\(Fixture.id(1))/aggregates"
+        let put = await fixture.call("PUT", path, ["resource_provider_generation": 0, "aggregates": [.string(id)]])
+        #expect(put["aggregates"] == [.string(id)])
+        #expect(await fixture.call("GET", path)["aggregates"] == [.string(id)])
+        let found = await fixture.call("GET", "/resource_providers", query: "member_of=\(id)")
+        #expect(found["resource_providers"].array?.count == 1)
+    }
+
     @Test("Lists are filtered by name, aggregate, traits and free capacity")
     func filters() async throws {
         let fixture = try await Fixture()

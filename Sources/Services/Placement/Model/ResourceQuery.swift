@@ -122,7 +122,7 @@ enum ResourceQuery {
             if let bad = ids.first(where: { !Hex.isUUID($0) }) {
                 throw .badQuery("Expected 'member_of' parameter to contain valid UUID(s). Got: \(bad)")
             }
-            let set = Set(ids.map { Symbol.uuid(String($0)) })
+            let set = Set(ids.map(String.init))
             guard isForbidden else {
                 aggregates.required.append(set)
                 continue

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// That a provider belongs to an aggregate; aggregates are only ids here.
+/// That a provider belongs to an aggregate; aggregates are only ids here, spelt as they were given.
 struct ProviderAggregate: Record {
     static let table = "placement_provider_aggregates"
     let providerID: String
@@ -76,7 +76,6 @@ extension ProviderAggregate {
                 throw request.index.wording.invalid("aggregates", json, error.reason)
             }
         }
-        ids = ids.map(Symbol.uuid)
         guard Set(ids).count == ids.count else {
             throw request.index.wording.invalid("aggregates", nil, "the list has non-unique elements")
         }
