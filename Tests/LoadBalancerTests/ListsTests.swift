@@ -138,6 +138,28 @@ struct ListsTests {
         #expect(elsewhere.fault.contains("Supplied VIP network_id is not allowed"))
     }
 
+    @Test("A zone of Compute's is the one that the machine lies in; another is not there")
+    func computeZones() async throws {
+        let cloud = try await BalancerCloud()
+        func profile(_ data: String) async -> TestCloud.Answer {
+            await cloud.call(
+                "POST", "/lbaas/availabilityzoneprofiles",
+                [
+                    "availability_zone_profile": [
+                        "name": "z", "provider_name": "amphora", "availability_zone_data": .string(data),
+                    ]
+                ], as: .admin())
+        }
+        #expect(await profile(#"{"compute_zone": "nova"}"#).status == 201)
+        let elsewhere = await profile(#"{"compute_zone": "attic"}"#)
+        #expect(elsewhere.status == 400)
+        #expect(elsewhere.fault == "Nova availability zone attic not found.")
+        #expect(await profile(#"{"compute_zone": 7}"#).status == 501)
+        let told = await cloud.call(
+            "GET", "/lbaas/providers/amphora/availability_zone_capabilities", as: .admin())
+        #expect(told["availability_zone_capabilities"].array?.first?["name"]?.string == "compute_zone")
+    }
+
     @Test("A crash between the row and its port, or before the provider knows, leaves nothing stuck")
     func crashes() async throws {
         let cloud = try await BalancerCloud()

@@ -20,6 +20,9 @@ package struct LoadBalancerOptions: Options {
     /// Where certificates lie that listeners refer to; nil: in the cloud's own folder.
     package var certificates: String?
 
+    /// The zone of Compute that the machine lies in.
+    package var computeZone = "nova"
+
     package init() {}
 
     package init(_ read: inout OptionReader) {
@@ -53,6 +56,10 @@ package struct LoadBalancerOptions: Options {
         read.section("certificates")
         certificates = read.string(
             "folder", help: "The folder of PEM files that listeners' certificate references are looked up in.")
+        read.section("nova")
+        computeZone = read.string(
+            "availability_zone", default: computeZone,
+            help: "The availability zone of Compute that this machine, where balancers' processes run, lies in.")
         read.section("health_manager")
         reportInterval = read.duration(
             "health_update_interval", default: reportInterval, atLeast: .milliseconds(200),

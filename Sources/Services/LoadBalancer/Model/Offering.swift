@@ -73,6 +73,8 @@ enum ProfileText {
             guard (1...1_000_000).contains(value.integer ?? 0) else {
                 throw .unsupported(provider, "\(value.bare) is not between 1 and 1000000")
             }
+        case "compute_zone":
+            guard value.string != nil else { throw .unsupported(provider, "\(value.bare) is not of type 'string'") }
         case "valid_vip_networks":
             guard let items = value.array, items.allSatisfy({ $0.string != nil }) else {
                 throw .unsupported(provider, "\(value.bare) is not of type 'array'")

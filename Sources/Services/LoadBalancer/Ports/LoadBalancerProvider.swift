@@ -55,7 +55,8 @@ package struct ProviderAbilities: Sendable {
             "maximum_connections": "The most connections that one load balancer holds at a time.",
         ]
         abilities.zoneCapabilities = [
-            "valid_vip_networks": "List of network IDs that are allowed for VIP use."
+            "compute_zone": "The compute availability zone.",
+            "valid_vip_networks": "List of network IDs that are allowed for VIP use.",
         ]
         return abilities
     }()

@@ -69,6 +69,10 @@ extension AvailabilityZoneProfile {
         let object = try ProfileText.read(availabilityZoneData, "availability_zone_data")
         let abilities = try request.balancing.providers.require(providerName).abilities
         try ProfileText.check(object, abilities.zoneCapabilities, providerName, "availability zone")
+        // The processes run on one machine, so its zone is the only one that they can be wanted in.
+        if let zone = object["compute_zone"]?.string, zone != request.balancing.options.computeZone {
+            throw .badRequest("Nova availability zone \(zone) not found.")
+        }
     }
 
     private static func show(_ request: Request, _ scope: OwnScope) async throws(Fault) -> Reply {
