@@ -60,12 +60,15 @@ enum ProjectTags: Resource {
         let project = try found.get()
         let value = request["value"]
         if let reason = flaw(value) { throw request.index.wording.invalid("value", .string(value), reason) }
-        if !project.tags.contains(value) {
-            guard project.tags.count < tagsMax else {
-                throw request.index.wording.invalid("tags", nil, "there are \(tagsMax) tags already")
-            }
-            _ = try await save(project.tags + [value], of: project, request)
+        let tags = project.tags + [value]
+        guard !project.tags.contains(value) else {
+            throw request.index.wording.invalid(
+                "tags", .array(tags.map(JSON.string)), "the tags have non-unique elements")
         }
+        guard tags.count <= tagsMax else {
+            throw request.index.wording.invalid("tags", nil, "there are \(tagsMax) tags already")
+        }
+        _ = try await save(tags, of: project, request)
         return .empty
     }
 
