@@ -12,6 +12,8 @@ final class FakeBlockStorage: Service {
         var volumes: [String: JSONObject] = [:]
         var snapshots: [String: JSONObject] = [:]
         var attachments: [String: JSONObject] = [:]
+        /// Whether volumes that are made stay in the making.
+        var isSlow = false
         /// The next call to this path fails with this status.
         var failures: [String: Int] = [:]
         /// How many snapshots a project may have; -1 is any number.
@@ -87,6 +89,7 @@ extension FakeBlockStorage {
                 let wanted = request.json?["volume"]?.object ?? [:]
                 let id = request.ids.uuid()
                 request.storage.add(id, wanted)
+                request.storage.state.withLock { if $0.isSlow { $0.set(id, "creating") } }
                 return .json(["volume": .object(request.storage.volume(id) ?? [:])])
             },
             .open("DELETE", "/volumes/{id}", "Delete", status: 202) { request async throws(Fault) in

@@ -33,7 +33,7 @@ struct PlugTests {
         let database = cloud.room.database
         try await cloud.work {
             let record = try await database.first(
-                OperationRecord.self, "subject = \(id) AND state = 'running' AND step_name = 'plugging'")
+                OperationRecord.self, "subject = \(id) AND state = 'parked' AND step_name = 'plugging'")
             return record != nil
         }
     }

@@ -32,6 +32,25 @@ for delay in 0 0.1 0.25 0.5 1.2; do
     audit "delete cut at $delay s"
 done
 
+# A server whose network agent does not answer waits, parked; it outlives the process, and goes on when the agent does.
+controller=$(cat "$data/ovs/ovn-controller.pid")
+kill -STOP "$controller"
+parked=$(boot parked "$net" open)
+waits() { api compute GET "/servers/$parked" && [ "$(value '.server."OS-EXT-STS:power_state"')" = 1 ]; }
+building() { [ "$(value .server.status)" = BUILD ]; }
+eventually "a server whose ports nobody carries has a guest" grep -q "waits, and holds no worker" "$data.out"
+api compute GET "/servers/$parked"
+holds "and is in BUILD" building
+blow "of a cloud with a parked server"
+up
+api compute GET "/servers/$parked"
+holds "it waits still" building
+kill -CONT "$controller"
+eventually "it is ACTIVE when its ports are carried" status "$parked" ACTIVE
+api compute DELETE "/servers/$parked"
+eventually "and is deleted" gone "$parked"
+audit "after a parked server"
+
 # Each engine under the running guest.
 for file in ovs/ovs-vswitchd ovs/ovsdb-server ovs/ovn-controller ovn/nb ovn/sb ovn/northd libvirt/run/libvirtd \
     libvirt/run/virtlogd; do

@@ -9,6 +9,7 @@ import Testing
 final class MadeThings: Sendable {
     private let things = Mutex<Set<String>>([])
     private let calls = Mutex<Int>(0)
+    private let looks = Mutex<Int>(0)
     /// The call at which the process dies, counted over all runs.
     let dies: Int
 
@@ -23,6 +24,21 @@ final class MadeThings: Sendable {
             calls += 1
             return calls == dies
         }
+    }
+
+    /// Whether what is waited for is there: not at the first look.
+    func look(_ crash: Wake) async throws(Fault) -> Bool {
+        let dies = isLast()
+        let isThere = looks.withLock { looks in
+            looks += 1
+            return looks > 1
+        }
+        if dies {
+            crash.signal()
+            while !Task.isCancelled { await Task.yield() }
+            throw .unavailable("the process died")
+        }
+        return isThere
     }
 
     func make(_ thing: String, _ crash: Wake) async throws(Fault) {
@@ -55,7 +71,7 @@ struct SimulatedBuild: Operation {
     let fails: Bool
 
     var steps: [Step<Site>] {
-        ["port", "disk", "guest"].map { name in
+        let made = ["port", "disk", "guest"].map { name -> Step<Site> in
             Step(
                 name, attempts: 1,
                 do: { site async throws(Fault) in
@@ -63,6 +79,11 @@ struct SimulatedBuild: Operation {
                     if fails, name == "guest" { throw .badRequest("the guest does not start") }
                 }, undo: { site async throws(Fault) in try await site.world.remove(name, site.crash) })
         }
+        let wait = Step<Site>.waiting("carried", for: "network") { site, _ async throws(Fault) in
+            guard try await site.world.look(site.crash) else { return .on(.seconds(1)) }
+            return .over
+        }
+        return Array(made.prefix(2)) + [wait] + made.suffix(1)
     }
 }
 
@@ -71,9 +92,11 @@ struct SimulatedBuild: Operation {
 struct CrashSimulation {
     static let seeds: [UInt64] = Environment.variable("APUS_SEED").flatMap { UInt64($0) }.map { [$0] } ?? [1, 2, 3, 42]
 
-    @Test("A crash at any step leaves nothing stuck and nothing half made", arguments: seeds, [false, true])
+    @Test(
+        "A crash at any step, one that waits included, leaves nothing stuck and nothing half made", arguments: seeds,
+        [false, true])
     func crash(seed: UInt64, fails: Bool) throws {
-        for dies in 0...7 {
+        for dies in 0...10 {
             let simulated = Simulated(seed: seed)
             let world = MadeThings(dies: dies)
             let outcome = simulated.run { try await Self.play(simulated, world, fails: fails) }
@@ -91,8 +114,10 @@ struct CrashSimulation {
             try queue.enqueue(SimulatedBuild(subject: "s", fails: fails), requestID: "req-1", in: transaction)
         }
         var lives = 0
+        let seed = simulated.seed
         while try await queue.unfinished() > 0, lives < 4 {
             lives += 1
+            let life = lives
             let crash = Wake()
             let worker = Worker(
                 queue, name: "process-\(lives)",
@@ -102,8 +127,18 @@ struct CrashSimulation {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await worker.run() }
                 group.addTask { await crash.wait() }
+                // Something is told while it looks, before, after, or never in this life.
+                group.addTask {
+                    let pause = Duration.milliseconds(Int(simulated.seed % 5) * 20)
+                    guard (try? await simulated.clock.sleep(pause)) != nil else { return }
+                    await queue.tell("network")
+                    // The process ends otherwise.
+                    await Wake().wait()
+                }
                 group.addTask {
                     while (try? await queue.unfinished()) ?? 1 > 0 {
+                        // Some processes end while it is parked.
+                        if life == 1, seed.isMultiple(of: 2), (try? await queue.parked()) ?? 0 > 0 { return }
                         guard (try? await simulated.clock.sleep(.milliseconds(50))) != nil else { return }
                     }
                 }
@@ -111,6 +146,7 @@ struct CrashSimulation {
                 group.cancelAll()
             }
         }
+        #expect(try await queue.parked() == 0)
         await database.close()
     }
 }

@@ -13,6 +13,8 @@ package final class LibvirtHypervisor: Hypervisor {
     let session: LibvirtSession
     let plug: any NetworkPlug
     let pool: BlockingPool
+    /// Threads for what takes minutes: journeys, copies of disks, memory written to disk.
+    let longPool: BlockingPool
     let clock: any WallClock
     let images: ImageCache
     let relay = EventRelay()
@@ -35,10 +37,13 @@ package final class LibvirtHypervisor: Hypervisor {
         self.probe = probe
         self.plug = plug
         self.pool = pool
+        let longPool = BlockingPool(name: "libvirt long", threads: 16, queue: 1024)
+        self.longPool = longPool
         self.clock = clock
-        session = LibvirtSession(uri: settings.uri, pool: pool, relay: relay, log: log)
+        session = LibvirtSession(uri: settings.uri, pool: pool, longPool: longPool, relay: relay, log: log)
         images = ImageCache(
-            directory: settings.dataDirectory + "/images", forcesRaw: settings.forcesRawImages, pool: pool, log: log)
+            directory: settings.dataDirectory + "/images", forcesRaw: settings.forcesRawImages, pool: pool,
+            longPool: longPool, log: log)
     }
 
     func folder(of server: String) throws(Fault) -> GuestFolder {

@@ -15,13 +15,14 @@ final class LibvirtSession: Sendable {
 
     private let uri: String
     private let pool: BlockingPool
+    private let longPool: BlockingPool
     private let relay: EventRelay
     private let log: Log
     private let current = Mutex<Connection?>(nil)
 
-    init(uri: String, pool: BlockingPool, relay: EventRelay, log: Log) {
+    init(uri: String, pool: BlockingPool, longPool: BlockingPool, relay: EventRelay, log: Log) {
         self.uri = uri
-        self.pool = pool
+        (self.pool, self.longPool) = (pool, longPool)
         self.relay = relay
         self.log = log
     }
@@ -32,10 +33,11 @@ final class LibvirtSession: Sendable {
 
     /// Runs calls on the connection. When it turns out to be broken they run once more on a new one, which is why every
     /// body must be repeatable.
+    /// - Parameter isLong: whether it may take minutes, and so must not keep a thread from others.
     func call<T: Sendable>(
-        _ body: @Sendable @escaping (virConnectPtr) throws(Fault) -> T
+        isLong: Bool = false, _ body: @Sendable @escaping (virConnectPtr) throws(Fault) -> T
     ) async throws(Fault) -> T {
-        try await pool.run { () throws(Fault) in
+        try await (isLong ? longPool : pool).run { () throws(Fault) in
             let connection = try self.connection()
             do throws(Fault) {
                 defer { virConnectClose(connection.raw) }

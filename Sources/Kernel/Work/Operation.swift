@@ -33,24 +33,69 @@ extension Operation {
 /// One step of an operation. Doing it twice, or undoing what was never done, must change nothing.
 package struct Step<Site: Sendable>: Sendable {
     package typealias Deed = @Sendable (Site) async throws(Fault) -> Void
+    package typealias Look = @Sendable (Site, Patience) async throws(Fault) -> Wait
+
+    /// What it is: a deed, or looking now and again whether what others do is done.
+    enum Work: Sendable {
+        case deed(Deed)
+        case wait(topic: String, Look)
+    }
 
     package let name: String
-    package let perform: Deed
+    let work: Work
     package let undo: Deed?
     /// How often it is tried when the fault may pass (503, 504, 409, 500).
     package let attempts: Int
-    /// How long one try may take.
+    /// How long one try, or one look, may take.
     package let budget: Duration
+    let pace: Pace
 
     package init(
-        _ name: String, attempts: Int = 3, budget: Duration = .seconds(120), do perform: @escaping Deed,
-        undo: Deed? = nil
+        _ name: String, attempts: Int = 3, budget: Duration = .seconds(120), pace: Pace = .short,
+        do perform: @escaping Deed, undo: Deed? = nil
+    ) {
+        self.init(name, attempts, budget, pace, .deed(perform), undo)
+    }
+
+    /// A step that waits for others and holds nobody up meanwhile: it looks, and while what it waits for is not there
+    /// the operation is parked, as a row. It looks again when the queue is told of the topic, when the time that the
+    /// look gave is over, when the operation is cancelled, and when a process starts.
+    ///
+    ///     .waiting("plugging", for: "ports of \(server)") { site, patience async throws(Fault) in
+    ///         guard patience.waited < limit else { throw .timeout("...") }
+    ///         return try await site.arePlugged(server) ? .over : .on(.seconds(30))
+    ///     }
+    ///
+    /// Every wait ends: the look says when, and after a week so does the worker.
+    package static func waiting(
+        _ name: String, for topic: String, attempts: Int = 3, undo: Deed? = nil, look: @escaping Look
+    ) -> Step {
+        Step(name, attempts, .seconds(120), .short, .wait(topic: topic, look), undo)
+    }
+
+    private init(
+        _ name: String, _ attempts: Int, _ budget: Duration, _ pace: Pace, _ work: Work, _ undo: Deed?
     ) {
         self.name = name
-        self.perform = perform
-        self.undo = undo
         self.attempts = attempts
         self.budget = budget
+        self.pace = pace
+        self.work = work
+        self.undo = undo
+    }
+
+    /// Whether a step takes so long (copies, uploads, journeys) that it has a place among its like only: however many
+    /// of them there are, short ones go on.
+    package struct Pace: Sendable {
+        /// Nil is short.
+        let isLong: (@Sendable (Site) async -> Bool)?
+
+        package static var short: Pace { Pace(isLong: nil) }
+        package static var long: Pace { Pace { _ in true } }
+        /// Long in some cases, which are told apart before it begins.
+        package static func long(when isLong: @escaping @Sendable (Site) async -> Bool) -> Pace {
+            Pace(isLong: isLong)
+        }
     }
 }
 

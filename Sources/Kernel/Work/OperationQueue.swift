@@ -13,6 +13,8 @@ package final class OperationQueue: Sendable {
     let wake = Wake()
     private let last = Mutex<Int64>(0)
     private let cancellations = Mutex<[String: Wake]>([:])
+    /// What steps are looking for right now, and whether it was told of meanwhile.
+    private let listening = Mutex<[String: (lookers: Int, isTold: Bool)]>([:])
 
     package init(database: Database, clock: any WallClock, ids: any Identifiers) {
         self.database = database
@@ -36,7 +38,8 @@ package final class OperationQueue: Sendable {
             id: ids.uuid(), position: position(now), kind: Work.kind, subject: operation.subject, payload: payload,
             state: .queued, step: 0, stepName: "", attempt: 0, progress: 0, note: "", fault: "", faultStatus: 0,
             cancelRequested: false, owner: "", fence: 0, leaseUntil: Timestamp(microseconds: 0),
-            deadline: now + operation.deadline, requestID: requestID, createdAt: now, updatedAt: now)
+            deadline: now + operation.deadline, waitingSince: .never, requestID: requestID, createdAt: now,
+            updatedAt: now)
         try transaction.insert(record, or: .internalError("an operation's id was taken"))
         try transaction.insert(
             OperationEvent(
@@ -49,19 +52,24 @@ package final class OperationQueue: Sendable {
 
     /// Asks the unfinished operations on a subject to stop: the step that runs is cancelled, those done are undone.
     package func cancel(subject: String, in transaction: Transaction) throws(Fault) {
-        try cancel("subject = \(subject) AND state IN ('queued', 'running')", transaction)
+        try cancel("subject = \(subject) AND state IN ('queued', 'running', 'parked')", transaction)
     }
 
     /// The same for those of one kind only.
     package func cancel(subject: String, kind: String, in transaction: Transaction) throws(Fault) {
-        try cancel("subject = \(subject) AND kind = \(kind) AND state IN ('queued', 'running')", transaction)
+        try cancel(
+            "subject = \(subject) AND kind = \(kind) AND state IN ('queued', 'running', 'parked')", transaction)
     }
 
     private func cancel(_ which: SQL, _ transaction: Transaction) throws(Fault) {
         let running = try transaction.all(OperationRecord.self, which)
         guard !running.isEmpty else { return }
         _ = try transaction.update(OperationRecord.self, set: "cancel_requested = 1", where: which)
+        for record in running where record.state == .parked {
+            _ = try transaction.update(ParkedOperation.self, set: "wake_at = 0", where: "operation_id = \(record.id)")
+        }
         transaction.afterCommit { [weak self] in
+            self?.wake.signal()
             self?.cancellations.withLock { wakes in
                 for record in running { wakes[record.id]?.signal() }
             }
@@ -95,7 +103,36 @@ package final class OperationQueue: Sendable {
 
     /// Operations neither done nor failed.
     package func unfinished() async throws(Fault) -> Int {
-        try await database.count(OperationRecord.self, "state IN ('queued', 'running', 'undoing')")
+        try await database.count(OperationRecord.self, OperationRecord.unfinished)
+    }
+
+    // MARK: - Those that wait
+
+    /// Wakes the operations that wait for something: it happened, or something of the kind did. It only saves time, for
+    /// who is woken looks; what is told while a step looks makes it look once more.
+    package func tell(_ topic: String) async {
+        listening.withLock { if $0[topic] != nil { $0[topic]?.isTold = true } }
+        let waiting = try? await database.count(ParkedOperation.self, "topic = \(topic)")
+        guard waiting != 0 else { return }
+        _ = try? await database.update(ParkedOperation.self, set: "wake_at = 0", where: "topic = \(topic)")
+        wake.signal()
+    }
+
+    /// Operations that wait, and hold no worker.
+    package func parked() async throws(Fault) -> Int { try await database.count(ParkedOperation.self) }
+
+    func listen(to topic: String) {
+        listening.withLock { $0[topic, default: (0, false)].lookers += 1 }
+    }
+
+    /// - Returns: whether the topic was told of since.
+    func hangUp(_ topic: String) -> Bool {
+        listening.withLock { listening in
+            guard var entry = listening[topic] else { return false }
+            entry.lookers -= 1
+            listening[topic] = entry.lookers == 0 ? nil : entry
+            return entry.isTold
+        }
     }
 
     func watch(_ id: String, _ wake: Wake?) { cancellations.withLock { $0[id] = wake } }

@@ -6,7 +6,7 @@ package import SQL
 package struct OperationRecord: Record {
     package static let table = "work_operations"
 
-    package enum State: String, Codable, Sendable { case queued, running, undoing, done, failed, cancelled }
+    package enum State: String, Codable, Sendable { case queued, running, undoing, parked, done, failed, cancelled }
 
     package var id: String
     /// Grows with every operation of the process; orders those of one subject.
@@ -29,9 +29,14 @@ package struct OperationRecord: Record {
     package var fence: Int64
     package var leaseUntil: Timestamp
     package var deadline: Timestamp
+    /// Since when the step that it is in waits for others; zero when it does not.
+    package var waitingSince: Timestamp
     package var requestID: String
     package var createdAt: Timestamp
     package var updatedAt: Timestamp
+
+    /// Which ones are neither done nor failed, as a condition.
+    package static let unfinished: SQL = "state IN ('queued', 'running', 'undoing', 'parked')"
 
     package var isOver: Bool { state == .done || state == .failed || state == .cancelled }
 
@@ -52,7 +57,7 @@ package struct OperationRecord: Record {
             kind VARCHAR(64) NOT NULL, step VARCHAR(64) NOT NULL, what VARCHAR(16) NOT NULL, message TEXT NOT NULL,
             request_id VARCHAR(64) NOT NULL);
         CREATE INDEX work_events_subject ON work_events (subject, at);
-        """
+        """, ParkedOperation.migration,
     ]
 }
 

@@ -6,14 +6,21 @@ internal import SQL
 
 /// One claim of one operation: goes on where the record says, and writes under its own fencing number only.
 struct Run {
-    private let worker: Worker
-    private var record: OperationRecord
+    let worker: Worker
+    var record: OperationRecord
     private let wake = Wake()
-    private let log: Log
+    let log: Log
+    /// Whether this claim has not begun a step yet: one that was parked goes on in the middle of a step.
+    private var isFresh = true
+
+    /// A pause longer than this is no reason to hold a place.
+    private static let patience = Duration.seconds(1)
 
     /// How a try of a step ended.
     private enum Outcome: Sendable {
         case done
+        /// What it waits for is not there; it looks again after so long.
+        case waits(Duration)
         case failed(Fault)
         case overBudget
         case cancelled
@@ -40,8 +47,20 @@ struct Run {
             await close(.failed, error)
             return
         }
-        if record.state == .running { await forward(operation) }
+        if record.state == .running {
+            realign(operation)
+            await forward(operation)
+        }
         if record.state == .undoing { await backward(operation) }
+    }
+
+    /// A program of before may have had other steps around the one that it is in.
+    private mutating func realign(_ operation: OpenOperation) {
+        guard !record.stepName.isEmpty, record.step < operation.steps.count,
+            operation.steps[record.step].name != record.stepName,
+            let at = operation.steps.firstIndex(where: { $0.name == record.stepName })
+        else { return }
+        record.step = at
     }
 
     private func payload() throws(Fault) -> JSON {
@@ -67,18 +86,24 @@ struct Run {
     private mutating func forward(_ operation: OpenOperation) async {
         while record.step < operation.steps.count {
             let step = operation.steps[record.step]
-            record.stepName = step.name
-            record.attempt += 1
-            guard await save("began", step.name) else { return }
+            guard await begin(step) else { return }
             if record.cancelRequested {
                 await turn(step, .conflict("The operation was cancelled before its step '\(step.name)'."))
                 return
             }
-            switch await run(step) {
-            case .stopped: return
+            if let topic = step.topic { worker.queue.listen(to: topic) }
+            let outcome = await run(step)
+            if case .waits(let pause) = outcome {
+                await wait(step, pause)
+                return
+            }
+            if let topic = step.topic { _ = worker.queue.hangUp(topic) }
+            switch outcome {
+            case .stopped, .waits: return
             case .done:
                 record.step += 1
                 record.attempt = 0
+                record.waitingSince = .never
             case .cancelled:
                 await turn(step, .conflict("The operation was cancelled in its step '\(step.name)'."))
                 return
@@ -98,6 +123,26 @@ struct Run {
         }
     }
 
+    /// Takes a place of the step's pace and records that it begins. False when it has to wait for a place, or lost its
+    /// claim.
+    private mutating func begin(_ step: OpenStep) async -> Bool {
+        let isBack = isFresh && record.isWaiting
+        isFresh = false
+        // What was cancelled needs no place to turn round.
+        if !record.cancelRequested {
+            let isLong = await step.isLong?() ?? false
+            guard worker.place(record.id, isLong: isLong) else {
+                record.stepName = step.name
+                await park(on: ParkedOperation.place, for: nil)
+                return false
+            }
+        }
+        if isBack { return true }
+        record.stepName = step.name
+        record.attempt += 1
+        return await save("began", step.name)
+    }
+
     /// Waits and lets the step be tried again, or turns the operation round. False when it turned or lost its claim.
     private mutating func again(_ step: OpenStep, _ fault: Fault) async -> Bool {
         let isPassing = [409, 500, 502, 503, 504].contains(fault.status)
@@ -109,14 +154,20 @@ struct Run {
         log.warning(
             "step will be tried again", ["step": step.name, "attempt": record.attempt, "error": fault.description])
         guard await save("retried", fault.message) else { return false }
-        await wake.wait(atMost: .milliseconds(100 << min(record.attempt, 7)), worker.queue.clock)
+        let pause = Duration.milliseconds(100 << min(record.attempt, 7))
+        if pause > Self.patience, step.topic == nil {
+            await park(on: "", for: pause)
+            return false
+        }
+        await wake.wait(atMost: pause, worker.queue.clock)
         return !Task.isCancelled
     }
 
-    private mutating func turn(_ step: OpenStep, _ fault: Fault) async {
+    mutating func turn(_ step: OpenStep, _ fault: Fault) async {
         log.warning("step failed; undoing", ["step": step.name, "error": fault.description])
         record.state = .undoing
         record.attempt = 0
+        record.waitingSince = .never
         record.fault = fault.message
         record.faultStatus = fault.status
         _ = await save("failed", fault.message)
@@ -155,7 +206,12 @@ struct Run {
                 record.note = "undoing '\(name)' failed \(record.attempt) times: \(error.message)"
                 log.error("undo failed", ["step": name, "attempt": record.attempt, "error": error.description])
                 guard await save("failed", record.note) else { return false }
-                try? await worker.queue.clock.sleep(.milliseconds(200 << min(record.attempt, 8)))
+                let pause = Duration.milliseconds(200 << min(record.attempt, 8))
+                if pause > Self.patience {
+                    await park(on: "", for: pause)
+                    return false
+                }
+                try? await worker.queue.clock.sleep(pause)
             }
         }
     }
@@ -164,10 +220,15 @@ struct Run {
 
     private func run(_ step: OpenStep) async -> Outcome {
         let (clock, wake, queue, id) = (worker.queue.clock, wake, worker.queue, record.id)
+        let patience = record.patience(clock.now())
         return await withTaskGroup(of: Outcome.self) { group in
             group.addTask {
                 do throws(Fault) {
-                    try await step.perform()
+                    switch step.work {
+                    case .deed(let perform): try await perform()
+                    case .wait(_, let look):
+                        if case .on(let pause) = try await look(patience) { return .waits(pause) }
+                    }
                     return .done
                 } catch {
                     return Task.isCancelled ? .stopped : .failed(error)
@@ -214,7 +275,8 @@ struct Run {
                     OperationRecord.self,
                     set: """
                         state = \(old.state), step = \(old.step), step_name = \(old.stepName),
-                        attempt = \(old.attempt), fault = \(old.fault), fault_status = \(old.faultStatus),
+                        attempt = \(old.attempt), waiting_since = \(old.waitingSince),
+                        fault = \(old.fault), fault_status = \(old.faultStatus),
                         note = \(old.note), updated_at = \(now)
                         """,
                     where: "id = \(old.id) AND fence = \(old.fence)")

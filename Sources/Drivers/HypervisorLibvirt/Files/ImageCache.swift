@@ -22,14 +22,16 @@ struct ImageCache: Sendable {
     /// Whether every image is kept as raw bytes, whatever it came as.
     private let forcesRaw: Bool
     private let pool: BlockingPool
+    /// For digests of whole images, and conversions.
+    private let longPool: BlockingPool
     private let log: Log
     private let turnstile = Turnstile()
     private let ids = RandomIdentifiers()
 
-    init(directory: String, forcesRaw: Bool = false, pool: BlockingPool, log: Log) {
+    init(directory: String, forcesRaw: Bool = false, pool: BlockingPool, longPool: BlockingPool, log: Log) {
         self.forcesRaw = forcesRaw
         self.directory = directory
-        self.pool = pool
+        (self.pool, self.longPool) = (pool, longPool)
         self.log = log
     }
 
@@ -47,6 +49,15 @@ struct ImageCache: Sendable {
             }
             return fetched
         }
+    }
+
+    /// Whether an image is here, in whatever form it was last asked for.
+    func has(_ id: String) async -> Bool {
+        let (directory, prefix) = (directory, Self.fileName(id) + "_")
+        let found = try? await pool.run { () throws(Fault) in
+            FileSystem.list(directory).contains { $0.hasPrefix(prefix) }
+        }
+        return found ?? false
     }
 
     private func look(_ path: String, _ image: ImageSource, _ format: String) async throws(Fault) -> BaseImage? {
@@ -71,7 +82,7 @@ struct ImageCache: Sendable {
         do throws(Fault) {
             let watch = Stopwatch()
             try await image.fetch(part)
-            try await pool.run { () throws(Fault) in try settle(part, image, at: path) }
+            try await longPool.run { () throws(Fault) in try settle(part, image, at: path) }
             log.info("fetched an image", ["image": image.id, "seconds": watch.elapsed.asSeconds])
         } catch {
             try? await pool.run { () throws(Fault) in FileSystem.remove(part) }

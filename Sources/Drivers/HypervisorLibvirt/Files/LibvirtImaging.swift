@@ -61,7 +61,7 @@ extension LibvirtHypervisor: GuestImaging {
         _ folder: GuestFolder, to path: String,
         _ passphrases: (own: EncryptedDisk.Passphrase, copy: EncryptedDisk.Passphrase)?
     ) async throws(Fault) {
-        try await pool.run { () throws(Fault) in
+        try await longPool.run { () throws(Fault) in
             FileSystem.remove(path)
             if let passphrases {
                 return try EncryptedDisk.copy(folder.root, passphrases.own, to: path, passphrases.copy)
@@ -174,6 +174,8 @@ extension LibvirtHypervisor: GuestResizing {
 
 extension LibvirtHypervisor: ImageKeeping {
     package func keep(_ image: ImageSource) async throws(Fault) { _ = try await images.base(for: image) }
+
+    package func hasImage(_ id: String) async -> Bool { await images.has(id) }
 
     @discardableResult
     package func pruneImages(unusedFor age: Duration) async throws(Fault) -> Int {

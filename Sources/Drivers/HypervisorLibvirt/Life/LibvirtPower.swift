@@ -63,7 +63,7 @@ extension LibvirtHypervisor {
                 try domain.check(virDomainResume(domain.raw), "unpause")
             }
         case .suspend:
-            try await onDomain(server) { domain throws(Fault) in
+            try await onDomain(server, isLong: true) { domain throws(Fault) in
                 // Resumed it runs, even if it was paused before.
                 let flags = VIR_DOMAIN_SAVE_RUNNING.rawValue
                 try domain.check(virDomainManagedSave(domain.raw, flags), "suspend")
@@ -72,9 +72,12 @@ extension LibvirtHypervisor {
     }
 
     private func onDomain(
-        _ server: String, _ body: @Sendable @escaping (borrowing Domain) throws(Fault) -> Void
+        _ server: String, isLong: Bool = false,
+        _ body: @Sendable @escaping (borrowing Domain) throws(Fault) -> Void
     ) async throws(Fault) {
-        try await session.call { connection throws(Fault) in try body(try Domain.ours(server, on: connection)) }
+        try await session.call(isLong: isLong) { connection throws(Fault) in
+            try body(try Domain.ours(server, on: connection))
+        }
     }
 
     /// Starts or restores a domain that is down, its ports first: after the host restarted they are gone.
@@ -113,14 +116,9 @@ extension LibvirtHypervisor {
             let again = asked.map { watch.elapsed - $0 >= .seconds(10) } ?? true
             let isDone = try await session.call { connection throws(Fault) in
                 let domain = try Domain.ours(server, on: connection)
+                if again { return try domain.askToShutDown() }
                 guard domain.isActive else { return true }
-                // One that is paused hears nothing, and one that cannot be asked is switched off in the end.
-                guard try domain.state() == .running else { return true }
-                if again {
-                    domain.limitAgent()
-                    virDomainShutdown(domain.raw)
-                }
-                return false
+                return try domain.state() != .running
             }
             if isDone { return }
             if again { asked = watch.elapsed }
@@ -132,7 +130,25 @@ extension LibvirtHypervisor {
     }
 }
 
+extension LibvirtHypervisor: GuestShutdown {
+    package func askToShutDown(_ server: String) async throws(Fault) -> Bool {
+        try await session.call { connection throws(Fault) in
+            try Domain.ours(server, on: connection).askToShutDown()
+        }
+    }
+}
+
 extension Domain {
+    /// - Returns: whether it is down, or hears nothing and has to be switched off.
+    fileprivate func askToShutDown() throws(Fault) -> Bool {
+        guard isActive else { return true }
+        // One that is paused hears nothing, and one that cannot be asked is switched off in the end.
+        guard try state() == .running else { return true }
+        limitAgent()
+        virDomainShutdown(raw)
+        return false
+    }
+
     /// By default libvirt waits for the agent in the guest for ever, and so would our thread.
     func limitAgent() { virDomainAgentSetResponseTimeout(raw, 10, 0) }
 

@@ -101,7 +101,7 @@ extension LibvirtHypervisor: GuestLiveMigration {
     /// The call that takes as long as the journey.
     private func send(_ server: String, to place: LibvirtPlace) async throws(Fault) {
         let settings = settings
-        try await session.call { connection throws(Fault) in
+        try await session.call(isLong: true) { connection throws(Fault) in
             let domain = try Domain.ours(server, on: connection)
             let state = try domain.state()
             guard state == .running || state == .paused else { throw .guestState(server, state, "migrate") }

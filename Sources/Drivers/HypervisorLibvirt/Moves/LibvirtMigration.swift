@@ -5,7 +5,7 @@ package import Kernel
 
 extension LibvirtHypervisor: GuestMigration {
     package func disks(of server: String) async throws(Fault) -> [MovingDisk] {
-        let (folder, pool) = (try folder(of: server), pool)
+        let (folder, longPool, pool) = (try folder(of: server), longPool, pool)
         try await session.call { connection throws(Fault) in _ = try Domain.ours(server, on: connection) }
         let keys = try await diskKeys(of: server)
         let passphrases = try await passphrases(keys)
@@ -15,7 +15,7 @@ extension LibvirtHypervisor: GuestMigration {
                 // There it is encrypted with what it is encrypted with here.
                 let passphrase = GuestFiles.keyName(ofFile: name).flatMap { passphrases.disks[$0] }
                 return MovingDisk(name: name, size: size) { path async throws(Fault) in
-                    try await pool.run { () throws(Fault) in try GuestFiles.copy(disk, to: path, passphrase) }
+                    try await longPool.run { () throws(Fault) in try GuestFiles.copy(disk, to: path, passphrase) }
                 }
             }
     }

@@ -68,7 +68,7 @@ package struct Auditor: Sendable {
         let hosts = try await room.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY name")
         let servers = try await room.database.all(Server.self, "deleted_at IS NULL")
         let busy = try await room.database.rows(
-            "SELECT subject FROM \(raw: OperationRecord.table) WHERE state IN ('queued', 'running', 'undoing')")
+            "SELECT subject FROM \(raw: OperationRecord.table) WHERE " + OperationRecord.unfinished)
         let migrations = try await room.database.all(
             ServerMigration.self, "status NOT IN \(ServerMigration.Status.closed.map(\.rawValue)) ORDER BY number")
         let facts = AuditFacts(

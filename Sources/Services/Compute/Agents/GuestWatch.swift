@@ -34,6 +34,7 @@ package struct GuestWatch: Sendable {
                 switch event.kind {
                 case .portPlugged, .portUnplugged, .agentConnected, .agentDisconnected: continue
                 default:
+                    await room.queue.tell(ShutdownWait.topic(event.server))
                     await attempt(host) { () async throws(Fault) in try await settle(event.server, on: host, driver) }
                 }
             }

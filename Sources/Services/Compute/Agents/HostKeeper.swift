@@ -68,7 +68,7 @@ package struct HostKeeper: Sendable {
 
     private func busy() async throws(Fault) -> Set<String> {
         let rows = try await room.database.rows(
-            "SELECT subject FROM \(raw: OperationRecord.table) WHERE state IN ('queued', 'running', 'undoing')")
+            "SELECT subject FROM \(raw: OperationRecord.table) WHERE " + OperationRecord.unfinished)
         return Set(rows.compactMap { $0.text("subject") })
     }
 

@@ -101,7 +101,7 @@ package struct MoveKeeper: Sendable {
         guard let server = try await room.database.first(Server.self, "id = \(id)") else { return false }
         guard server.deletedAt != nil || (server.host != nil && server.host != host) else { return false }
         let busy = try await room.database.count(
-            OperationRecord.self, "subject = \(id) AND state IN ('queued', 'running', 'undoing')")
+            OperationRecord.self, "subject = \(id) AND " + OperationRecord.unfinished)
         guard busy == 0 else { return false }
         let mine = try await room.database.all(
             ServerMigration.self, "server_id = \(id) AND (source = \(host) OR dest = \(host))")

@@ -58,6 +58,7 @@ package actor FakeHypervisor: Hypervisor {
     private var trouble: Trouble
     private var isUnreachable = false
     var isReporting = false
+    var isStubborn = false
     /// Images that were fetched beforehand.
     package private(set) var images: Set<String> = []
     /// The kernels, and ramdisks, that guests start from.
@@ -294,6 +295,9 @@ extension FakeHypervisor: ImageKeeping {
     package func keep(_ image: ImageSource) async throws(Fault) {
         try await change { () throws(Fault) in images.insert(image.id) }
     }
+
+    /// Its guests have no disks that would be made from anything.
+    package func hasImage(_ id: String) -> Bool { true }
 
     package func pruneImages(unusedFor: Duration) async throws(Fault) -> Int {
         defer { images.removeAll() }

@@ -26,6 +26,8 @@ package protocol GuestResizing: Sendable {
 package protocol ImageKeeping: Sendable {
     /// Fetches an image unless the host has it, so that the first boot from it need not wait.
     func keep(_ image: ImageSource) async throws(Fault)
+    /// Whether a boot from the image need not fetch it first.
+    func hasImage(_ id: String) async -> Bool
     /// Drops images that no guest stands on and that no boot has asked for this long; returns how many.
     @discardableResult
     func pruneImages(unusedFor: Duration) async throws(Fault) -> Int

@@ -26,18 +26,20 @@ package struct ImportImage: Operation {
     package var steps: [Step<ImageImportSite>] {
         var steps = [Step("begin", do: begin)]
         if method != .copyImage {
-            steps.append(Step("fetch", budget: patience, do: fetch))
+            steps.append(Step("fetch", budget: patience, pace: .long, do: fetch))
             for at in plugins.indices {
                 steps.append(
-                    Step("plugin \(at) \(plugins[at].rawValue)", attempts: 1, budget: patience) {
+                    Step("plugin \(at) \(plugins[at].rawValue)", attempts: 1, budget: patience, pace: .long) {
                         site async throws(Fault) in try await work(at, site)
                     })
             }
-            steps.append(Step("inspect", attempts: 1, budget: patience, do: inspect))
+            steps.append(Step("inspect", attempts: 1, budget: patience, pace: .long, do: inspect))
         }
         for at in stores.indices {
             steps.append(
-                Step("store \(at)", budget: patience) { site async throws(Fault) in try await store(at, site) })
+                Step("store \(at)", budget: patience, pace: .long) { site async throws(Fault) in
+                    try await store(at, site)
+                })
         }
         steps.append(Step("finish", do: finish))
         return steps

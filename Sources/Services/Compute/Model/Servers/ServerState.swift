@@ -134,11 +134,11 @@ enum PowerAction: String, Codable, Sendable {
         }
     }
 
-    func change(grace: Duration) -> PowerChange {
+    var change: PowerChange {
         switch self {
         case .start: .start
-        case .stop: .stop(grace: grace)
-        case .rebootSoft: .rebootSoft(grace: grace)
+        case .stop: .stop(grace: .zero)
+        case .rebootSoft: .rebootSoft(grace: .zero)
         case .rebootHard: .rebootHard
         case .pause: .pause
         case .unpause: .unpause

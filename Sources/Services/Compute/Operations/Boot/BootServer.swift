@@ -16,9 +16,11 @@ struct BootServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("networking", do: bindPorts, undo: releasePorts),
-            Step("block_device_mapping", attempts: 1, budget: .seconds(600), do: connectVolumes, undo: giveVolumesBack),
-            Step("spawning", attempts: 2, budget: .seconds(600), do: spawn, undo: destroy),
-            .plugging(awaitPorts),
+            .waiting(
+                "block_device_mapping", for: ServerVolumes.topic(server), attempts: 1, undo: giveVolumesBack,
+                look: connectVolumes),
+            Step("spawning", attempts: 2, budget: .seconds(600), pace: .making(server), do: spawn, undo: destroy),
+            .plugging(server, awaitPorts),
             Step("active", do: activate),
         ]
     }
@@ -44,8 +46,8 @@ struct BootServer: Operation {
 
     // MARK: - Volumes
 
-    private func connectVolumes(_ site: ComputeSite) async throws(Fault) {
-        try await ServerVolumes(site).connect(try await site.server(server))
+    private func connectVolumes(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        try await ServerVolumes(site).connect(try await site.server(server), patience)
     }
 
     private func giveVolumesBack(_ site: ComputeSite) async throws(Fault) {
@@ -69,9 +71,9 @@ struct BootServer: Operation {
     }
 
     /// It counts as active only when it can be reached; no other host would do better.
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         let row = try await site.server(server)
-        do throws(Fault) { try await PlugWait(site).wait(for: server, on: row.host) } catch {
+        do throws(Fault) { return try await PlugWait(site, patience).look(at: server, on: row.host) } catch {
             throw error == .plugsFailed ? .buildAborted(server) : error
         }
     }

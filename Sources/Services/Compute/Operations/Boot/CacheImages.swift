@@ -10,7 +10,7 @@ struct CacheImages: Operation {
 
     var subject: String { "cache " + host }
 
-    var steps: [Step<ComputeSite>] { [Step("cache", attempts: 2, budget: .seconds(6900), do: keep)] }
+    var steps: [Step<ComputeSite>] { [Step("cache", attempts: 2, budget: .seconds(6900), pace: .long, do: keep)] }
     var deadline: Duration { .seconds(14_400) }
 
     private func keep(_ site: ComputeSite) async throws(Fault) {

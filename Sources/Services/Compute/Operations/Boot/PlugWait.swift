@@ -2,27 +2,31 @@
 import Clients
 import Kernel
 
-/// Waits until Network says that a server's ports carry traffic. What it said while nobody listened counts as well: the
-/// ports' own status is looked at, now and again.
+/// Looks whether Network says that a server's ports carry traffic. Who looks in vain is parked until Network says
+/// something of the server. What it said while nobody listened counts as well: the ports' own status is looked at.
 struct PlugWait {
     let room: ComputeService
     let requestID: String
-    /// The longest time between two looks.
-    private static let patience = Duration.seconds(5)
+    private let patience: Patience
 
-    init(_ site: ComputeSite) { (room, requestID) = (site.room, site.requestID) }
+    init(_ site: ComputeSite, _ patience: Patience) {
+        (room, requestID, self.patience) = (site.room, site.requestID, patience)
+    }
+
+    /// What whoever waits for a server's ports is told by.
+    static func topic(_ server: String) -> String { "ports of " + server }
 
     /// `remote-managed` is told of before the guest is there, and of functions of cards nobody tells.
     private static let silent: Set<String> = [
         "remote-managed", "direct", "macvtap", "direct-physical", "accelerator-direct", "accelerator-direct-physical",
     ]
 
-    /// Waits for the ports that are to be up and are not.
+    /// Looks at the ports that are to be up.
     /// - Parameter kinds: the vnic types that are waited for; nil is all that are told of.
-    func wait(for server: String, on host: String?, kinds: Set<String>? = nil) async throws(Fault) {
-        guard let host, try await isTold(of: host) else { return }
+    func look(at server: String, on host: String?, kinds: Set<String>? = nil) async throws(Fault) -> Wait {
+        guard let host, try await isTold(of: host) else { return .over }
         let (network, requestID) = (room.network, requestID)
-        try await wait(server) { _ async throws(Fault) in
+        return try await look(at: server) { _ async throws(Fault) in
             let ports = try await network.ports([("device_id", server)], requestID: requestID)
             return ports.filter { port in
                 awaits(port, kinds) && port.status != "ACTIVE"
@@ -41,46 +45,32 @@ struct PlugWait {
     }
 
     /// - Parameter missing: the ports that are waited for still, given those that Network has told of meanwhile.
-    func wait(
-        _ server: String, _ missing: @Sendable (_ told: Set<String>) async throws(Fault) -> [String]
-    ) async throws(Fault) {
-        let watch = await room.plugs.open(server)
-        do throws(Fault) {
-            try await wait(server, watch, missing)
-        } catch {
-            await room.plugs.close(server)
-            throw error
+    func look(
+        at server: String, _ missing: @Sendable (_ told: Set<String>) async throws(Fault) -> [String]
+    ) async throws(Fault) -> Wait {
+        if patience.isFirst { await room.plugs.open(server) }
+        let options = room.options.plugs
+        let left = try await left(await room.plugs.plugged(server), missing)
+        let failed = await room.plugs.failed(server).intersection(left ?? [])
+        if left?.isEmpty ?? false { return await over(server) }
+        guard !failed.isEmpty || patience.waited >= options.timeout else {
+            return patience.next(within: options.timeout)
         }
-        await room.plugs.close(server)
+        room.log.warning(
+            "ports do not come up: look at the host's network agent and at Network's log",
+            ["server": server, "ports": (left ?? []).sorted().joined(separator: ", "), "has_failed": !failed.isEmpty])
+        _ = await over(server)
+        if options.isFatal { throw .plugsFailed }
+        return .over
     }
 
-    private func wait(
-        _ server: String, _ watch: PlugBoard.Watch,
-        _ missing: @Sendable (_ told: Set<String>) async throws(Fault) -> [String]
-    ) async throws(Fault) {
-        let (options, clock) = (room.options.plugs, room.clock)
-        let until = clock.now() + options.timeout
-        var pause: Duration = .milliseconds(50)
-        while true {
-            let left = try await look(await room.plugs.plugged(server), missing)
-            if left?.isEmpty ?? false { return }
-            let failed = await room.plugs.failed(server).intersection(left ?? [])
-            let now = clock.now()
-            guard failed.isEmpty, now < until else {
-                let names = (left ?? []).sorted().joined(separator: ", ")
-                room.log.warning(
-                    "ports do not come up", ["server": server, "ports": names, "has_failed": !failed.isEmpty])
-                if options.isFatal { throw .plugsFailed }
-                return
-            }
-            await watch.wait(atMost: min(pause, until - now), clock)
-            if Task.isCancelled { throw .unavailable("Waiting for the ports of \(server) was cancelled.") }
-            pause = min(pause * 2, PlugWait.patience)
-        }
+    private func over(_ server: String) async -> Wait {
+        await room.plugs.close(server)
+        return .over
     }
 
     /// Nil while Network does not answer.
-    private func look(
+    private func left(
         _ told: Set<String>, _ missing: (_ told: Set<String>) async throws(Fault) -> [String]
     ) async throws(Fault) -> [String]? {
         do throws(Fault) { return try await missing(told) } catch {
@@ -91,9 +81,11 @@ struct PlugWait {
 }
 
 extension Step where Site == ComputeSite {
-    /// Waits as long as the options say, however long that is; tried once, for it has waited enough by then.
-    static func plugging(_ wait: @escaping Deed) -> Step {
-        Step("plugging", attempts: 1, budget: .seconds(604_800), do: wait)
+    /// Waits for a server's ports, as long as the options say; in vain it is not tried again.
+    static func plugging(_ server: String, _ look: @escaping Look) -> Step {
+        .waiting(
+            "plugging", for: PlugWait.topic(server), attempts: 1,
+            undo: { site async throws(Fault) in await site.room.plugs.close(server) }, look: look)
     }
 }
 

@@ -14,7 +14,7 @@ struct PortJourney {
         try await room.network.ports([("device_id", server)], requestID: requestID)
     }
 
-    /// Binds the ports to where the server goes, does what plugs them there, and waits until that is told.
+    /// Binds the ports to where the server goes, and does what plugs them there.
     func prepare(
         _ server: Server, for host: String, _ plug: () async throws(Fault) -> Void
     ) async throws(Fault) {
@@ -26,11 +26,16 @@ struct PortJourney {
         // What is told from here on is of that host.
         await room.plugs.forget(fresh, of: server.id)
         try await plug()
-        let wait = PlugWait(site)
-        guard room.options.plugs.holdsMigrations, try await wait.isTold(of: host) else { return }
-        let awaited = bound.filter { wait.awaits($0) }.map(\.id)
+    }
+
+    /// Looks whether the ports are plugged there as well.
+    func look(at server: String, for host: String, _ patience: Patience) async throws(Fault) -> Wait {
+        let plugs = PlugWait(site, patience)
+        guard room.options.plugs.holdsMigrations, try await plugs.isTold(of: host) else { return .over }
+        let awaited = try await ports(of: server).filter { $0.host != host && plugs.awaits($0) }.map(\.id)
         do throws(Fault) {
-            try await wait.wait(server.id) { told async throws(Fault) in awaited.filter { !told.contains($0) } }
+            return try await plugs.look(at: server) { told async throws(Fault) in awaited.filter { !told.contains($0) }
+            }
         } catch {
             guard error == .plugsFailed else { throw error }
             let events = awaited.map { "('network-vif-plugged', '\($0)')" }.joined(separator: ", ")

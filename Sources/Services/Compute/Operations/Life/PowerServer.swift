@@ -11,22 +11,29 @@ struct PowerServer: Operation {
     var subject: String { server }
 
     var steps: [Step<ComputeSite>] {
-        let change = Step(action.name, attempts: 3, budget: .seconds(300), do: change)
-        return action == .rebootHard ? [change, .plugging(awaitPorts)] : [change]
+        switch action {
+        case .stop, .rebootSoft: [.stopping(action.name, server, stop)]
+        case .rebootHard: [Step(action.name, budget: .seconds(300), do: change), .plugging(server, awaitPorts)]
+        default: [Step(action.name, budget: .seconds(300), do: change)]
+        }
     }
 
     private func change(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
-        try await site.hypervisor(of: server).power(
-            server.id, action.change(grace: server.grace(site.room.options)))
+        try await site.hypervisor(of: server).power(server.id, action.change)
+    }
+
+    private func stop(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        try await ShutdownWait(site: site, server: server, patience: patience).stop(or: action.change)
     }
 
     /// A hard reboot takes cards away and puts them back. Whether that is told depends on the network, so nobody waits
     /// unless the operator knows.
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         let kinds = site.room.options.plugs.rebootKinds
-        guard !kinds.isEmpty else { return }
-        try await PlugWait(site).wait(for: server, on: try await site.server(server).host, kinds: kinds)
+        guard !kinds.isEmpty else { return .over }
+        return try await PlugWait(site, patience).look(
+            at: server, on: try await site.server(server).host, kinds: kinds)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

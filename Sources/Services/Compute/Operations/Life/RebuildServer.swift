@@ -18,8 +18,8 @@ struct RebuildServer: Operation {
     var steps: [Step<ComputeSite>] {
         var steps: [Step<ComputeSite>] = []
         if oldImage != nil { steps.append(Step("schedule", attempts: 1, do: suit)) }
-        steps.append(Step("rebuild", attempts: 2, budget: .seconds(900), do: rebuild))
-        steps.append(.plugging(awaitPorts))
+        steps.append(Step("rebuild", attempts: 2, budget: .seconds(900), pace: .making(server), do: rebuild))
+        steps.append(.plugging(server, awaitPorts))
         if wasStopped { steps.append(Step("stop", do: stop)) }
         return steps
     }
@@ -73,8 +73,8 @@ struct RebuildServer: Operation {
             .rebuild(guest, image: image, keepsEphemeral: keepsEphemeral)
     }
 
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
-        try await PlugWait(site).wait(for: server, on: try await site.server(server).host)
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        try await PlugWait(site, patience).look(at: server, on: try await site.server(server).host)
     }
 
     private func stop(_ site: ComputeSite) async throws(Fault) {

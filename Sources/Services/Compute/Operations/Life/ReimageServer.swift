@@ -16,11 +16,11 @@ struct ReimageServer: Operation {
 
     var steps: [Step<ComputeSite>] {
         var steps: [Step<ComputeSite>] = [
-            Step("stop", attempts: 2, budget: .seconds(300), do: stop),
+            .stopping(server),
             Step("detach", attempts: 5, do: detach, undo: attach),
-            Step("reimage", attempts: 1, budget: .seconds(7200), do: reimage),
+            .waiting("reimage", for: ServerVolumes.topic(server), attempts: 1, look: reimage),
             Step("rebuild", attempts: 3, budget: .seconds(900), do: rebuild),
-            .plugging(awaitPorts),
+            .plugging(server, awaitPorts),
         ]
         if wasStopped { steps.append(Step("stop again", do: stopAgain)) }
         return steps
@@ -30,14 +30,6 @@ struct ReimageServer: Operation {
         guard let root = try await BlockDevice.of(server, site.database).first(where: \.isRoot), root.volumeID != nil
         else { throw .internalError("Unable to find root block device mapping for volume-backed instance.") }
         return root
-    }
-
-    private func stop(_ site: ComputeSite) async throws(Fault) {
-        let row = try await site.server(server)
-        let host = try site.hypervisor(of: row)
-        let state = try await host.state(of: server)
-        guard state == .running || state == .paused else { return }
-        try await host.power(server, .stop(grace: state == .running ? row.grace(site.room.options) : .zero))
     }
 
     /// Nothing writes to the volume but Block storage.
@@ -52,14 +44,18 @@ struct ReimageServer: Operation {
         try await VolumeJourney(site).forget(server)
     }
 
-    private func reimage(_ site: ComputeSite) async throws(Fault) {
-        let (storage, volume) = (site.room.storage, try await root(site).volumeID ?? "")
+    private func reimage(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        let (storage, root) = (site.room.storage, try await root(site))
+        let volume = root.volumeID ?? ""
         do throws(Fault) {
             // A run before a crash may have asked for it; asking once more does it once more.
-            if try await storage.volume(volume, requestID: site.requestID)?.status != "downloading" {
+            if patience.isFirst, try await storage.volume(volume, requestID: site.requestID)?.status != "downloading" {
                 try await storage.reimage(volume, with: image, requestID: site.requestID)
             }
-            try await ServerVolumes(site).waitUntilMade(volume)
+            // As long as upstream gives it: `reimage_timeout_per_gb`.
+            let limit = Duration.seconds(max(300, 20 * (root.size ?? 0)))
+            let isMade = try await ServerVolumes(site).isMade(volume, patience, within: limit)
+            return isMade ? .over : patience.next(within: limit, .milliseconds(500)...(.seconds(5)))
         } catch {
             site.room.log.warning(
                 "a volume did not get its image", ["volume": volume, "image": image, "error": error.message])
@@ -78,8 +74,8 @@ struct ReimageServer: Operation {
         try await VolumeJourney(site).complete(server, at: nil)
     }
 
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
-        try await PlugWait(site).wait(for: server, on: try await site.server(server).host)
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        try await PlugWait(site, patience).look(at: server, on: try await site.server(server).host)
     }
 
     private func stopAgain(_ site: ComputeSite) async throws(Fault) {

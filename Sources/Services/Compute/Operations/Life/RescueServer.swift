@@ -14,16 +14,11 @@ struct RescueServer: Operation {
 
     var steps: [Step<ComputeSite>] {
         [
-            Step("stop", attempts: 2, budget: .seconds(300), do: stop),
-            Step("rescue", attempts: 2, budget: .seconds(900), do: rescue, undo: unrescue),
+            .stopping(server),
+            Step(
+                "rescue", attempts: 2, budget: .seconds(900), pace: .making(server, from: image), do: rescue,
+                undo: unrescue),
         ]
-    }
-
-    private func stop(_ site: ComputeSite) async throws(Fault) {
-        let row = try await site.server(server)
-        let host = try site.hypervisor(of: row)
-        guard try await host.state(of: server) == .running else { return }
-        try await host.power(server, .stop(grace: row.grace(site.room.options)))
     }
 
     private func rescue(_ site: ComputeSite) async throws(Fault) {

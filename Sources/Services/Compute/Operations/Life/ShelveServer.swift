@@ -18,7 +18,7 @@ struct ShelveServer: Operation {
     var deadline: Duration { .seconds(10_800) }
 
     var steps: [Step<ComputeSite>] {
-        let off = Step("stop", attempts: 2, budget: .seconds(300), do: stop, undo: start)
+        let off = Step.stopping(server, undo: start)
         guard let image else { return [off] }
         let copy = DiskCopy(
             server: server, image: image, copying: .shelvingImagePendingUpload, uploading: .shelvingImageUploading)
@@ -26,21 +26,10 @@ struct ShelveServer: Operation {
             // The image was reserved when this was asked for: whatever fails, nobody shall find half of it.
             Step("reserve", do: { _ async throws(Fault) in }, undo: copy.discard),
             off,
-            Step("snapshot", budget: .seconds(3600), do: copy.take, undo: copy.drop),
-            Step("upload", attempts: 8, budget: .seconds(3600), do: copy.upload),
+            Step("snapshot", budget: .seconds(3600), pace: .long, do: copy.take, undo: copy.drop),
+            Step("upload", attempts: 8, budget: .seconds(3600), pace: .long, do: copy.upload),
             Step("clean", attempts: 8, do: copy.drop),
         ]
-    }
-
-    private func stop(_ site: ComputeSite) async throws(Fault) {
-        let row = try await site.server(server)
-        let host = try site.hypervisor(of: row)
-        switch try await host.state(of: server) {
-        case .running: try await host.power(server, .stop(grace: row.grace(site.room.options)))
-        case .paused: try await host.power(server, .stop(grace: .zero))
-        // One that is down is ready, and one whose memory is on disk comes back with it.
-        default: break
-        }
     }
 
     private func start(_ site: ComputeSite) async throws(Fault) {

@@ -21,8 +21,8 @@ struct SnapshotServer: Operation {
         let copy = copy
         var steps: [Step<ComputeSite>] = [
             Step("reserve", do: { site async throws(Fault) in try await begin(site) }, undo: copy.forget),
-            Step("snapshot", budget: .seconds(3600), do: copy.take, undo: copy.drop),
-            Step("upload", attempts: 8, budget: .seconds(3600), do: copy.upload),
+            Step("snapshot", budget: .seconds(3600), pace: .long, do: copy.take, undo: copy.drop),
+            Step("upload", attempts: 8, budget: .seconds(3600), pace: .long, do: copy.upload),
         ]
         if backup != nil { steps.append(Step("rotate", do: rotate)) }
         steps.append(Step("clean", attempts: 8, do: copy.drop))

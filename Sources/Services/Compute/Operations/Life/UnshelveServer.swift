@@ -22,8 +22,8 @@ struct UnshelveServer: Operation {
         return [
             Step("schedule", attempts: 4, budget: .seconds(300), do: place, undo: release),
             Step("networking", do: bind, undo: unbind),
-            Step("spawning", attempts: 2, budget: .seconds(900), do: spawn, undo: destroy),
-            .plugging(awaitPorts),
+            Step("spawning", attempts: 2, budget: .seconds(900), pace: .making(server), do: spawn, undo: destroy),
+            .plugging(server, awaitPorts),
             Step("image", attempts: 8, do: forgetImage),
         ]
     }
@@ -92,8 +92,8 @@ struct UnshelveServer: Operation {
         try await VolumeJourney(site).complete(server, at: nil)
     }
 
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
-        try await PlugWait(site).wait(for: server, on: try await site.server(server).host)
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        try await PlugWait(site, patience).look(at: server, on: try await site.server(server).host)
     }
 
     private func destroy(_ site: ComputeSite) async throws(Fault) {

@@ -15,8 +15,10 @@ struct EvacuateServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("rebuild_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
-            Step("rebuild_instance", attempts: 2, budget: .seconds(900), do: rebuild, undo: tearDown),
-            .plugging(awaitPorts),
+            Step(
+                "rebuild_instance", attempts: 2, budget: .seconds(900), pace: .making(server, movedBy: migration),
+                do: rebuild, undo: tearDown),
+            .plugging(server, awaitPorts),
             Step("rebuild_instance_finish", attempts: 2, budget: .seconds(900), do: settle),
         ]
     }
@@ -43,10 +45,10 @@ struct EvacuateServer: Operation {
         try await there.boot(guest, image: try await site.imageSource(server))
     }
 
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         let migration = try await site.migration(migration)
-        guard migration.status != .done else { return }
-        try await PlugWait(site).wait(for: server, on: migration.dest)
+        guard migration.status != .done else { return .over }
+        return try await PlugWait(site, patience).look(at: server, on: migration.dest)
     }
 
     private func settle(_ site: ComputeSite) async throws(Fault) {

@@ -17,8 +17,9 @@ struct LiveMigrateServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("conductor_live_migrate_instance", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
-            Step("pre_live_migration", attempts: 2, budget: .seconds(86_400), do: prepare, undo: unprepare),
-            Step("live_migration", attempts: 2, budget: .seconds(43_200), do: travel, undo: giveUp),
+            Step("pre_live_migration", attempts: 2, budget: .seconds(900), do: prepare, undo: unprepare),
+            .plugging(server, awaitPorts),
+            Step("live_migration", attempts: 2, budget: .seconds(43_200), pace: .long, do: travel, undo: giveUp),
             Step("post_live_migration_at_destination", attempts: 10, budget: .seconds(300), do: settle),
         ]
     }
@@ -47,6 +48,11 @@ struct LiveMigrateServer: Operation {
         try await PortJourney(site).prepare(try await site.server(server), for: dest) { () async throws(Fault) in
             _ = try await expect(migration, site)
         }
+    }
+
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        guard let dest = try await site.migration(migration).dest else { return .over }
+        return try await PortJourney(site).look(at: server, for: dest, patience)
     }
 
     private func expect(_ migration: ServerMigration, _ site: ComputeSite) async throws(Fault) -> ArrivalPlace {

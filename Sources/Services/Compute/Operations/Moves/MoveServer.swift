@@ -19,7 +19,8 @@ struct MoveServer: Operation {
         [
             Step("conductor_migrate_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
             Step("prep_resize", do: prepare, undo: unprepare),
-            Step("resize_instance", budget: .seconds(7200), do: transfer, undo: takeBack),
+            .stopping("power_off", server, undo: wakeUp, powerOff),
+            Step("resize_instance", budget: .seconds(7200), pace: .long, do: transfer, undo: takeBack),
             Step("finish_resize", budget: .seconds(900), do: finish, undo: unfinish),
         ]
     }
@@ -44,6 +45,18 @@ struct MoveServer: Operation {
 
     // MARK: - The guest and its disks
 
+    private func powerOff(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        let here = try site.mover(try await site.migration(migration).source)
+        return try await ShutdownWait(site: site, server: server, patience: patience).stopIfUp(on: here)
+    }
+
+    private func wakeUp(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
+        guard migration.oldState == .active else { return }
+        let here = try site.mover(migration.source)
+        try await site.ifAlive(migration.source) { () async throws(Fault) in try await site.wake(server, on: here) }
+    }
+
     private func transfer(_ site: ComputeSite) async throws(Fault) {
         let (server, migration) = (try await site.server(server), try await site.migration(migration))
         let (here, there) = (try site.mover(migration.source), try site.mover(migration.dest))
@@ -55,7 +68,8 @@ struct MoveServer: Operation {
         }
         let state = try await here.state(of: server.id)
         if state == .running || state == .paused {
-            try await here.power(server.id, .stop(grace: server.grace(site.room.options)))
+            // It was started again since, by whom it may be.
+            try await here.power(server.id, .stop(grace: .zero))
         }
         if migration.staysOnHost {
             try await here.keepDisks(of: server.id)

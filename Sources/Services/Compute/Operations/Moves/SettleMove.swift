@@ -63,7 +63,7 @@ struct RevertMove: Operation {
         [
             Step("revert_resize", attempts: 30, do: leave),
             Step("finish_revert_resize", attempts: 30, budget: .seconds(300), do: comeBack),
-            .plugging(awaitPorts),
+            .plugging(server, awaitPorts),
         ]
     }
 
@@ -99,10 +99,10 @@ struct RevertMove: Operation {
     }
 
     /// A server that comes back waits, as upstream's does; one that goes to another host does not.
-    private func awaitPorts(_ site: ComputeSite) async throws(Fault) {
+    private func awaitPorts(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         let migration = try await site.migration(migration)
-        guard migration.oldState == .active else { return }
-        try await PlugWait(site).wait(for: server, on: migration.source)
+        guard migration.oldState == .active else { return .over }
+        return try await PlugWait(site, patience).look(at: server, on: migration.source)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

@@ -39,7 +39,7 @@ extension MoveKeeper {
             let requestID = "req-" + ids.uuid()
             try await room.database.transaction { transaction throws(Fault) in
                 let busy = try transaction.count(
-                    OperationRecord.self, "subject = \(server) AND state IN ('queued', 'running', 'undoing')")
+                    OperationRecord.self, "subject = \(server) AND " + OperationRecord.unfinished)
                 guard busy == 0 else { return }
                 try queue.enqueue(ReleaseOldVolumes(server: server), requestID: requestID, in: transaction)
             }

@@ -14,15 +14,34 @@ struct ServerVolumes {
 
     // MARK: - At boot
 
-    /// Makes what is to be made, and connects the host to all of it.
-    func connect(_ server: Server) async throws(Fault) {
+    /// What whoever waits for a server's volumes is told by.
+    static func topic(_ server: String) -> String { "volumes of " + server }
+
+    /// How long a volume may take: from a large image it may be minutes.
+    static let patience = Duration.seconds(300)
+
+    /// Makes what is to be made, and when all of it is there connects the host to it.
+    func connect(_ server: Server, _ patience: Patience) async throws(Fault) -> Wait {
+        var isReady = true
         for device in try await BlockDevice.of(server.id, site.database) where device.destination == .volume {
             let made = try await make(device, server)
-            try await connect(made, server)
+            guard made.isOurs, made.attachmentID == nil else { continue }
+            isReady = try await isMade(made.volumeID ?? "", patience) && isReady
+        }
+        // Block storage tells nobody when a volume is ready.
+        guard isReady else { return patience.next(within: Self.patience, .milliseconds(500)...(.seconds(3))) }
+        try await connect(server)
+        return .over
+    }
+
+    /// Connects the host to what is there.
+    func connect(_ server: Server) async throws(Fault) {
+        for device in try await BlockDevice.of(server.id, site.database) where device.destination == .volume {
+            try await connect(device, server)
         }
     }
 
-    /// The device with a volume that exists and can be had.
+    /// The device with a volume, which may be in the making still.
     private func make(_ device: BlockDevice, _ server: Server) async throws(Fault) -> BlockDevice {
         var device = device
         if device.volumeID == nil {
@@ -40,28 +59,30 @@ struct ServerVolumes {
             device.isOurs = true
             try await save(device)
         }
-        guard device.isOurs, device.attachmentID == nil else { return device }
-        try await waitUntilMade(device.volumeID ?? "")
         return device
     }
 
-    /// Making a volume from an image may take minutes.
-    func waitUntilMade(_ volume: String) async throws(Fault) {
-        for attempt in 0..<600 {
-            guard let found = try await storage.volume(volume, requestID: requestID) else {
-                throw .notFound("Volume \(volume) could not be found.")
-            }
-            if found.status == "available" || found.status == "in-use" || found.status == "reserved" { return }
-            guard found.status == "creating" || found.status == "downloading" else {
-                throw .badRequest(
-                    "Volume \(volume) did not finish being created even after we waited \(attempt / 2) seconds or "
-                        + "\(attempt) attempts. And its status is \(found.status).")
-            }
-            do { try await site.clock.sleep(.milliseconds(500)) } catch {
-                throw .unavailable("Waiting for volume \(volume) was cancelled.")
-            }
+    /// Whether a volume can be had by now.
+    func isMade(_ volume: String, _ patience: Patience, within limit: Duration = ServerVolumes.patience)
+        async throws(Fault) -> Bool
+    {
+        guard let found = try await storage.volume(volume, requestID: requestID) else {
+            throw .notFound("Volume \(volume) could not be found.")
         }
-        throw .timeout("Volume \(volume) was not made in time.")
+        if found.status == "available" || found.status == "in-use" || found.status == "reserved" { return true }
+        let seconds = patience.waited.components.seconds
+        guard found.status == "creating" || found.status == "downloading" else {
+            throw .badRequest(
+                "Volume \(volume) did not finish being created even after we waited \(seconds) seconds or "
+                    + "\(max(1, seconds / 3)) attempts. And its status is \(found.status).")
+        }
+        guard patience.waited < limit else {
+            site.room.log.warning(
+                "a volume is not made in time: look at Block storage's log",
+                ["volume": volume, "status": found.status, "seconds": Int(seconds)])
+            throw .timeout("Volume \(volume) was not made in time.")
+        }
+        return false
     }
 
     /// Reserves the volume for the server and tells Block storage which host will use it.

@@ -18,7 +18,7 @@ struct SwapVolume: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("reserve", do: connect, undo: letGo),
-            Step("swap", attempts: 1, budget: .seconds(7000), do: swap),
+            Step("swap", attempts: 1, budget: .seconds(7000), pace: .long, do: swap),
             Step("complete", attempts: 30, do: complete),
         ]
     }

@@ -41,7 +41,7 @@ struct SnapshotVolumes: Operation {
         return [
             Step("reserve", do: { _ async throws(Fault) in }, undo: copy.forget),
             Step("quiesce_instance", attempts: 1, do: freeze, undo: thaw),
-            Step("snapshot_volumes", budget: .seconds(600), do: snapshot, undo: drop),
+            Step("snapshot_volumes", budget: .seconds(600), pace: .long, do: snapshot, undo: drop),
             Step("unquiesce_instance", attempts: 8, do: thaw),
             Step("create_image", attempts: 8, do: activate),
         ]

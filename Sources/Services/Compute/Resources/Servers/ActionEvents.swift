@@ -38,6 +38,8 @@ struct ActionEvent: Sendable {
         var events: [ActionEvent] = []
         for at in timeline.indices where timeline[at].what == "began" {
             let (event, next) = (timeline[at], timeline.dropFirst(at + 1).first)
+            // Upstream's does it within the next.
+            if event.step == "power_off" { continue }
             let isError = next?.what == "failed" || next?.what == "retried"
             let isConductors = event.step.hasPrefix("conductor_") || event.step == "rebuild_server"
             let failure = isError ? next?.message : nil

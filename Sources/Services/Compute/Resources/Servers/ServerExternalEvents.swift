@@ -87,8 +87,14 @@ enum ServerExternalEvents: Resource {
         let good = events.filter {
             $0.code == 200 && ($0.name.hasPrefix("network-") || $0.name == "volume-extended")
         }
+        for event in events where event.code == 200 && event.name.hasPrefix("volume-") {
+            await request.compute.queue.tell(ServerVolumes.topic(event.server))
+        }
         for event in good where event.name == "network-vif-plugged" {
-            await request.compute.plugs.tell(event.server, event.tag, hasFailed: event.status == "failed")
+            if let port = event.tag {
+                await request.compute.plugs.tell(event.server, port, hasFailed: event.status == "failed")
+            }
+            await request.compute.queue.tell(PlugWait.topic(event.server))
         }
         guard !good.isEmpty else { return }
         let (queue, requestID) = (request.compute.queue, request.id)
