@@ -32,6 +32,7 @@ enum Main {
         case "config": try ConfigCommand.run(words)
         case "identity": try await IdentityCommand.run(words)
         case "image": try await ImageCommand.run(words)
+        case "secrets": try await SecretsCommand.run(words)
         case "placement": try await PlacementCommand.run(words)
         case "policy": try Reference.policy(words)
         case "api": try Reference.api(words)
@@ -67,6 +68,7 @@ enum Main {
           apus placement db sync|version|stamp|online_data_migrations, apus placement upgrade check
                                  what placement-manage and placement-status do
           apus identity VERB     what keystone-manage does: bootstrap, keys, trust_flush, ... (alone, it lists them)
+          apus secrets status|rotate|reseal|drop --data DIR    the keys that servers' secrets are sealed with
           apus policy sample     every rule with its default, in policy.yaml's form
           apus policy matrix     who may call what by default: each role in each scope (--service TYPE for one)
           apus api reference     every route, generated from the code

@@ -44,6 +44,7 @@ struct Rooms: Sendable {
     /// Where notifications go beside the log; nil without a broker.
     let bus: (any MessageBus)?
     let identityNotifications: SentNotifications?
+    let secrets: SealedSecrets
     /// Real guests' driver; nil with made-up hosts.
     let libvirt: LibvirtHypervisor?
 
@@ -96,8 +97,7 @@ struct Rooms: Sendable {
         sweep = Rooms.sweep(ground, ovn)
         names = try Rooms.names(ground)
         bandwidths = PlacementReporter(network, over: ground.transport, as: Rooms.caller("neutron"))
-        let secrets = SealedSecrets(
-            database, key: try ground.directory.sealingKey(ids), clock: clock, chance: ids)
+        secrets = SealedSecrets(database, keys: try ground.directory.sealingKeys(ids), clock: clock, chance: ids)
         libvirt = Rooms.libvirt(ground, secrets)
         let hosts =
             libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) }
@@ -331,6 +331,7 @@ struct Rooms: Sendable {
             if let identityNotifications { group.addTask { await identityNotifications.run(compute.clock) } }
             group.addTask { await UsageAuditor(compute).run() }
             group.addTask { await HostKeeper(compute).run() }
+            group.addTask { await SecretSealer(secrets, clock: compute.clock, log: log).run() }
             group.addTask { await MoveKeeper(compute).run() }
             group.addTask { await Auditor(compute).run(metrics) }
             group.addTask { await ServerKeeper(compute).run() }

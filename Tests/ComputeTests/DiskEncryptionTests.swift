@@ -179,7 +179,7 @@ struct DiskEncryptionTests {
         let cloud = try await ComputeCloud(hosts: 0)
         let (database, chance) = (cloud.room.database, RandomIdentifiers())
         let key = try #require(SealingKey(bytes: chance.bytes(32)))
-        let store = SealedSecrets(database, key: key, clock: MachineClock(), chance: chance)
+        let store = SealedSecrets(database, keys: FixedSealingKeys([key]), clock: MachineClock(), chance: chance)
         let id = chance.uuid()
         try await store.keep(Array("hush".utf8), as: id)
         try await store.keep(Array("other".utf8), as: id)
@@ -187,7 +187,7 @@ struct DiskEncryptionTests {
         let rows = try await database.rows("SELECT sealed FROM compute_secrets")
         #expect(rows.count == 1 && rows[0].text("sealed")?.contains(Hex.encode(Array("hush".utf8))) == false)
         let other = SealedSecrets(
-            database, key: try #require(SealingKey(bytes: chance.bytes(32))), clock: MachineClock(), chance: chance)
+            database, keys: FixedSealingKeys([.random(chance)]), clock: MachineClock(), chance: chance)
         await #expect(throws: Fault.self) { try await other.secret(id) }
         for _ in 1...2 { try await store.forget(id) }
         await #expect(throws: Fault.secretNotFound(id)) { try await store.secret(id) }

@@ -27,18 +27,12 @@ final class DataDirectory: Sendable {
 
     deinit { close(lock) }
 
-    /// What secrets in the database are sealed with: 32 bytes in hexadecimal, made once. Every machine of a cloud needs
-    /// the same; without it what is sealed is lost.
-    func sealingKey(_ ids: any Identifiers) throws(Fault) -> SealingKey {
-        let file = "\(path)/keys/secrets"
-        if !FileSystem.exists(file) {
-            try FileSystem.write(Hex.encode(ids.bytes(SealingKey.count)) + "\n", to: file, mode: 0o600)
-        }
-        let text = FileSystem.text(file)?.trimmedOfSpace ?? ""
-        guard let key = Hex.decode(text).flatMap({ SealingKey(bytes: $0) }) else {
-            throw .internalError("\(file) holds no key: \(SealingKey.count) bytes in hexadecimal are expected.")
-        }
-        return key
+    /// What secrets in the database are sealed with, made at the first start. Every machine of a cloud needs the same;
+    /// without it what is sealed is lost.
+    func sealingKeys(_ ids: any Identifiers) throws(Fault) -> SealingKeyFile {
+        let file = try SealingKeyFile("\(path)/keys/secrets", chance: ids)
+        _ = try file.all()
+        return file
     }
 
     /// A secret that is made once and kept.

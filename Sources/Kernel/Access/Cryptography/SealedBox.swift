@@ -14,6 +14,20 @@ package struct SealingKey: Sendable {
         self.bytes = bytes
     }
 
+    package static func random(_ chance: any Identifiers) -> SealingKey {
+        SealingKey(unchecked: chance.bytes(count))
+    }
+
+    private init(unchecked bytes: [UInt8]) { self.bytes = bytes }
+
+    /// A name that tells nothing of it.
+    package var id: String {
+        String(Hex.encode(Digest.bytes(.sha256, Array("sealing key ".utf8) + bytes)).prefix(16))
+    }
+
+    /// As it is written down.
+    package var text: String { Hex.encode(bytes) }
+
     /// - Parameter place: where it is kept; what was sealed for one place is nothing in another.
     package func seal(_ plain: [UInt8], for place: String, _ chance: any Identifiers) throws(Fault) -> [UInt8] {
         let nonce = chance.bytes(SealingKey.nonceCount)

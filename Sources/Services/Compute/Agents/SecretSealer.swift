@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+
+/// Seals secrets anew when their keys were rotated, beside everything else, and says how far it is.
+package struct SecretSealer: Sendable {
+    private let secrets: SealedSecrets
+    private let clock: any WallClock
+    private let log: Log
+
+    package init(_ secrets: SealedSecrets, clock: any WallClock, log: Log) {
+        (self.secrets, self.clock, self.log) = (secrets, clock, log)
+    }
+
+    /// Runs until cancelled. What no key opens is told of once per process, and looked at again when keys change.
+    package func run() async {
+        var hopeless: String?
+        await clock.every(.seconds(5)) {
+            do throws(Fault) { try await look(&hopeless) } catch {
+                log.warning("secrets cannot be sealed anew; those sealed before stay", ["error": error.message])
+            }
+        }
+    }
+
+    /// One look.
+    /// - Parameter hopeless: the keys with which some were not to be opened.
+    package func look(_ hopeless: inout String?) async throws(Fault) {
+        let keys = try secrets.keys.all().map(\.id)
+        let census = try await secrets.census()
+        guard census.contains(where: { $0.key != keys[0] }), hopeless != keys.joined() else { return }
+        let log = log
+        let (done, lost) = try await secrets.sealAnew { done, all in
+            log.info("secrets are sealed anew", ["done": done, "of": all])
+        }
+        log.info("secrets are sealed with the newest key", ["key": keys[0], "secrets": done])
+        guard lost > 0 else { return }
+        hopeless = keys.joined()
+        log.error(
+            "secrets cannot be opened by any key: put the lost key back as a last line of keys/secrets",
+            ["secrets": lost])
+    }
+}
