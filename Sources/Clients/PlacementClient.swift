@@ -90,19 +90,7 @@ package struct PlacementClient: Sendable {
     /// Makes all claims or none; 409 when somebody was quicker or a place is full.
     package func claim(_ claims: [Claim], requestID: String) async throws(Fault) {
         var body = JSONObject()
-        for claim in claims {
-            var allocations = JSONObject()
-            for (provider, amounts) in claim.allocations {
-                var resources = JSONObject()
-                for (name, amount) in amounts { resources[name] = .integer(Int64(amount)) }
-                allocations[provider] = ["resources": .object(resources)]
-            }
-            body[claim.consumer] = [
-                "allocations": .object(allocations), "project_id": .string(claim.project),
-                "user_id": .string(claim.user),
-                "consumer_generation": claim.generation.map { .integer(Int64($0)) } ?? .null,
-            ]
-        }
+        for claim in claims { body[claim.consumer] = PlacementClient.body(of: claim) }
         try await client.call("POST", "/allocations", body: .object(body), requestID: requestID)
     }
 

@@ -34,6 +34,23 @@ extension PlacementClient {
         return names
     }
 
+    /// Forgets a provider with all that are below it, the lowest first.
+    package func deleteTree(_ id: String, requestID: String) async throws(Fault) {
+        let answer = try await client.call(
+            "GET", "/resource_providers", query: [("in_tree", id)], requestID: requestID)
+        var children: [String: [String]] = [:]
+        for item in answer["resource_providers"]?.array ?? [] {
+            children[item["parent_provider_uuid"]?.string ?? "", default: []].append(item["uuid"]?.string ?? "")
+        }
+        var order = [id]
+        var at = 0
+        while at < order.count {
+            order += children[order[at]] ?? []
+            at += 1
+        }
+        for provider in order.reversed() { try await deleteProvider(provider, requestID: requestID) }
+    }
+
     /// Makes traits of one's own known.
     package func defineTraits(_ names: Set<String>, requestID: String) async throws(Fault) {
         for name in names.sorted() where name.hasPrefix("CUSTOM_") {

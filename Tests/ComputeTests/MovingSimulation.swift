@@ -36,7 +36,11 @@ struct MovingSimulation {
 
         static let volumes = (1...3).map { "aaaaaaaa-0000-4000-8000-00000000000\($0)" }
 
-        /// Two processors that are shared and three that are not, and two devices.
+        /// Ports that are to be cards of hosts.
+        static let cards = (1...3).map { "bbbbbbbb-0000-4000-8000-00000000000\($0)" }
+
+        /// Two processors that are shared and three that are not, two devices, two cards of parts, and two functions
+        /// of a network card.
         static var facts: HostResources {
             var facts = HostResources.fake(vcpus: 5, memoryMiB: 4096, diskGiB: 32)
             var cell = HostResources.NUMACell(id: 0, sharedCPUs: [0, 1], ownCPUs: [2, 3, 4], memoryMiB: 4096)
@@ -45,6 +49,14 @@ struct MovingSimulation {
             (facts.ownCPUs, facts.sharedCPUs) = (3, 2)
             facts.pciDevices = ["0000:81:00.0", "0000:82:00.0"].map {
                 .init(address: $0, vendorID: "10de", productID: "1db4", cell: 0)
+            }
+            facts.pciDevices? += (0..<2).map { number in
+                .init(
+                    address: "0000:90:10.\(number)", vendorID: "8086", productID: "10ed", kind: .virtual,
+                    parent: "0000:90:00.0", physicalNetwork: "physnet1")
+            }
+            facts.mediatedSources = ["0000:84:00.0", "0000:85:00.0"].map {
+                MediatedSource(address: $0, type: "nvidia-35", total: 1)
             }
             return facts
         }
@@ -69,19 +81,27 @@ struct MovingSimulation {
             chance = SeededGenerator(seed: simulated.seed &* 11 &+ 5)
         }
 
+        /// Half of the clouds claim devices in Placement, a quarter only tells it of them. Devices of half can travel.
+        private var pci: PCIOptions {
+            var options = PCIOptions()
+            options.aliases = [.init(name: "gpu", vendorID: "10de", productID: "1db4")]
+            options.aliases[0].isLiveMigratable = simulated.seed % 4 < 2 ? nil : true
+            options.isInPlacement = simulated.seed % 2 == 0
+            options.reportsInPlacement = simulated.seed % 4 < 3
+            return options
+        }
+
         mutating func run() async throws {
-            var options = ComputeOptions()
-            options.pci.aliases = [.init(name: "gpu", vendorID: "10de")]
+            var (options, facts) = (ComputeOptions(), Self.facts)
+            options.pci = pci
+            for at in 0..<2 { facts.pciDevices?[at].isLiveMigratable = options.pci.aliases[0].isLiveMigratable }
             let storage = FakeBlockStorage()
             for volume in Self.volumes { storage.add(volume) }
             let cloud = try await ComputeCloud(
-                hosts: 3, options: options, each: Self.facts, clock: simulated.clock, ids: simulated.ids,
+                hosts: 3, options: options, each: facts, clock: simulated.clock, ids: simulated.ids,
                 storage: storage)
-            await cloud.flavor("small", vcpus: 1, ram: 512, disk: 2)
-            await cloud.flavor("big", vcpus: 2, ram: 1024, disk: 4)
-            await cloud.flavor("own", vcpus: 1, ram: 512, disk: 4)
-            let specs: JSON = ["extra_specs": ["hw:cpu_policy": "dedicated", "pci_passthrough:alias": "gpu:1"]]
-            _ = await cloud.call("POST", "/flavors/own/os-extra_specs", specs, as: .admin())
+            await addFlavors(cloud)
+            addCards(cloud)
             let body: JSON = ["server_group": ["name": "g", "policy": "anti-affinity"]]
             let group = await cloud.call("POST", "/os-server-groups", body, at: "2.64")["server_group"]["id"] ?? ""
             for at in 0..<4 {
@@ -115,9 +135,53 @@ struct MovingSimulation {
             }
             try await MoveKeeper(cloud.room).releaseOldVolumes()
             try await live(cloud, "keeper", for: nil)
+            // What a process that died did not tell Placement of, the next report does.
+            if cloud.room.options.pci.reportsInPlacement, !cloud.room.options.pci.isInPlacement {
+                try await HostReporter(cloud.room).report()
+            }
             try await check(cloud)
             try await checkVolumes(cloud, storage)
             try await checkHardware(cloud)
+            try await checkCards(cloud)
+        }
+
+        private func addFlavors(_ cloud: ComputeCloud) async {
+            await cloud.flavor("small", vcpus: 1, ram: 512, disk: 2)
+            await cloud.flavor("big", vcpus: 2, ram: 1024, disk: 4)
+            for (id, specs) in [
+                ("own", ["hw:cpu_policy": "dedicated", "pci_passthrough:alias": "gpu:1"]),
+                ("graphic", ["resources1:VGPU": "1"]),
+            ] as [(String, JSON)] {
+                await cloud.flavor(id, vcpus: 1, ram: 512, disk: 4)
+                _ = await cloud.call(
+                    "POST", "/flavors/\(id)/os-extra_specs", ["extra_specs": specs], as: .admin())
+            }
+        }
+
+        private func addCards(_ cloud: ComputeCloud) {
+            cloud.network.state.withLock { state in
+                state.networks[FakeNetwork.network]?["provider:physical_network"] = "physnet1"
+                for (at, id) in Self.cards.enumerated() {
+                    state.ports[id] = [
+                        "id": .string(id), "network_id": .string(FakeNetwork.network), "project_id": "project-a",
+                        "status": "DOWN", "mac_address": .string("fa:16:3e:00:30:0\(at)"), "device_id": "",
+                        "fixed_ips": [["subnet_id": "s1", "ip_address": .string("10.0.0.20\(at)")]],
+                        "binding:vnic_type": .string(["direct", "macvtap", "direct"][at]), "binding:profile": [:],
+                    ]
+                }
+            }
+        }
+
+        /// A card is plugged into a server, or taken out of the one that has it.
+        private mutating func plug(_ cloud: ComputeCloud, _ server: String) async {
+            let port = Self.cards[Int(chance.next() % 3)]
+            let owner = cloud.network.state.withLock { $0.ports[port]?["device_id"]?.string ?? "" }
+            if owner.isEmpty {
+                let body: JSON = ["interfaceAttachment": ["port_id": .string(port)]]
+                _ = await cloud.call("POST", "/servers/\(server)/os-interface", body)
+            } else {
+                _ = await cloud.call("DELETE", "/servers/\(owner)/os-interface/\(port)")
+            }
         }
 
         private mutating func setDown(_ cloud: ComputeCloud, _ name: String) async {
@@ -144,10 +208,10 @@ struct MovingSimulation {
         /// Something happens to one of the servers; what its state does not allow is refused.
         private mutating func act(_ cloud: ComputeCloud) async {
             let id = made[Int(chance.next() % UInt64(made.count))]
-            switch chance.next() % 12 {
+            switch chance.next() % 15 {
             case 0, 1:
                 await cloud.act(
-                    id, ["resize": ["flavorRef": .string(["big", "small", "own"][Int(chance.next() % 3)])]])
+                    id, ["resize": ["flavorRef": .string(["big", "small", "own", "graphic"][Int(chance.next() % 4)])]])
             case 2: await cloud.act(id, ["migrate": nil], as: .admin())
             case 3, 4: await cloud.act(id, ["confirmResize": nil])
             case 5, 6: await cloud.act(id, ["revertResize": nil])
@@ -158,6 +222,7 @@ struct MovingSimulation {
             case 10:
                 let number = chance.next() % 12 + 1
                 _ = await cloud.call("DELETE", "/servers/\(id)/migrations/\(number)", at: "2.65", as: .admin())
+            case 11, 12, 13: await plug(cloud, id)
             default:
                 _ =
                     chance.next() % 3 == 0
@@ -268,9 +333,35 @@ struct MovingSimulation {
             for server in try await cloud.room.database.all(Server.self, "deleted_at IS NULL AND vm_state = 'active'") {
                 let spec = await cloud.hosts[server.host ?? ""]?.spec(of: server.id)
                 #expect(spec?.numa == server.numa, "seed \(seed): \(server.id) is not where its row says")
-                #expect(spec?.hostDevices == server.hostDevices, "seed \(seed): \(server.id)")
-                let wantsOwn = server.flavor.id == "own"
-                #expect(!server.hostDevices.isEmpty == wantsOwn, "seed \(seed): \(server.id) of \(server.flavor.id)")
+                let devices = server.hostDevices.filter { $0.portID == nil }
+                #expect(spec?.hostDevices == devices, "seed \(seed): \(server.id)")
+                let wanted: [HostDevice.Kind] =
+                    server.flavor.id == "own" ? [.pci] : server.flavor.id == "graphic" ? [.mediated] : []
+                #expect(devices.map(\.kind) == wanted, "seed \(seed): \(server.id) of \(server.flavor.id)")
+                for nic in spec?.nics ?? [] {
+                    let own = server.hostDevices.first { $0.portID == nic.portID }
+                    #expect(nic.hostDevice == own, "seed \(seed): \(server.id) has another's card")
+                }
+            }
+        }
+
+        /// Ports that are cards are their server's in its row, in the books and in Network alike, or nobody's.
+        private func checkCards(_ cloud: ComputeCloud) async throws {
+            let seed = simulated.seed
+            let servers = try await cloud.room.database.all(Server.self, "deleted_at IS NULL")
+            for id in Self.cards {
+                let (owner, profile) = cloud.network.state.withLock {
+                    ($0.ports[id]?["device_id"]?.string ?? "", $0.ports[id]?["binding:profile"] ?? .null)
+                }
+                let holders = servers.filter { server in server.hostDevices.contains { $0.portID == id } }
+                #expect(holders.map(\.id) == (owner.isEmpty ? [] : [owner]), "seed \(seed): \(id)")
+                let device = holders.first?.hostDevices.first { $0.portID == id }
+                // One in ERROR may have stopped anywhere on its way.
+                guard holders.first?.vmState != .error else { continue }
+                #expect(profile["pci_slot"]?.string == device?.address, "seed \(seed): \(id) \(profile.text())")
+                #expect(
+                    holders.first.map { $0.ports.contains { $0.portID == id } } ?? true,
+                    "seed \(seed): \(id) is no port of its server")
             }
         }
 

@@ -144,7 +144,7 @@ struct PlugTests {
     @Test("Ports that are switched off, functions of cards, and hosts that nobody tells of are not waited for")
     func exempt() async throws {
         let cloud = try await Self.cloud(hosts: 1)
-        let ports: [JSONObject] = [["admin_state_up": false], ["binding:vnic_type": "remote-managed"]]
+        let ports: [JSONObject] = [["admin_state_up": false], ["binding:vnic_type": "accelerator-direct"]]
         for (number, members) in ports.enumerated() {
             let port = RandomIdentifiers().uuid()
             cloud.network.state.withLock { state in

@@ -43,6 +43,28 @@ struct RealFeaturesTests {
         }
     }
 
+    @Test("A guest takes cards of its host, and lets them go again", .timeLimit(.minutes(5)))
+    func cards() async throws {
+        try await PrivateLibvirt.with { host async throws in
+            let (hypervisor, spec) = (host.hypervisor(), host.spec(1))
+            try await hypervisor.boot(spec, image: nil)
+            // There is no such device: only a guest that is down takes it.
+            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            for (at, kind) in [GuestNIC.Kind.direct, .macvtap, .whole].enumerated() {
+                var nic = GuestNIC(portID: RandomIdentifiers().uuid(), mac: "fa:16:3e:00:04:0\(at)", mtu: 1500)
+                (nic.kind, nic.vlan) = (kind, kind == .direct ? 7 : nil)
+                nic.hostDevice = HostDevice(.pci, address: "0000:fe:1f.\(at)", portID: nic.portID)
+                for _ in 0..<2 { try await hypervisor.plug(nic, into: spec.server) }
+                let text = try host.virsh("dumpxml", spec.server)
+                #expect(text.split(separator: "ua-\(nic.portID)").count == 2, "\(text)")
+                for _ in 0..<2 { try await hypervisor.unplug(port: nic.portID, from: spec.server) }
+                let after = try host.virsh("dumpxml", spec.server)
+                #expect(!after.contains(nic.portID))
+            }
+            try await hypervisor.destroy(spec.server)
+        }
+    }
+
     @Test(
         "Shares and quotas of processors are kept in the guest's control group",
         .enabled(if: access("/sys/fs/cgroup/cpu/cpu.shares", W_OK) == 0, "needs the controller cpu"),

@@ -66,22 +66,11 @@ extension DomainXML {
         }
     }
 
-    /// Devices of the host that flavors ask for; cards among them are the ports' affair.
+    /// Devices of the host that flavors ask for, and cards that are ports as a whole.
     func hostDevices(_ xml: inout XMLWriter) {
-        for device in spec.hostDevices where device.portID == nil {
+        for device in spec.hostDevices {
             switch device.kind {
-            case .pci:
-                guard let parts = device.pciParts else { continue }
-                xml.element("hostdev", ["mode": "subsystem", "type": "pci", "managed": "yes"]) { xml in
-                    xml.element("source") { xml in
-                        xml.element(
-                            "address",
-                            [
-                                "domain": parts.domain, "bus": parts.bus, "slot": parts.slot,
-                                "function": parts.function,
-                            ])
-                    }
-                }
+            case .pci: device.write(to: &xml)
             case .mediated:
                 xml.element("hostdev", ["mode": "subsystem", "type": "mdev", "model": "vfio-pci"]) { xml in
                     xml.element("source") { $0.element("address", ["uuid": device.address]) }

@@ -85,6 +85,32 @@ struct CardLimits: Hashable {
     }
 }
 
+extension HostDevice {
+    /// Whether libvirt takes it from the host's driver and gives it back.
+    var managed: String { isManaged == false ? "no" : "yes" }
+
+    /// The device as the guest's own, named by its port when it is one.
+    func write(to xml: inout XMLWriter) {
+        guard let parts = pciParts else { return }
+        xml.element("hostdev", ["mode": "subsystem", "type": "pci", "managed": managed]) { xml in
+            xml.element("source") { xml in
+                xml.element(
+                    "address",
+                    ["domain": parts.domain, "bus": parts.bus, "slot": parts.slot, "function": parts.function])
+            }
+            if let portID { xml.element("alias", ["name": "ua-\(portID)"]) }
+        }
+    }
+
+    /// As libvirt tells of it.
+    init?(_ source: XMLElement?, port: String) {
+        guard let address = source?["address"]?.attributes else { return nil }
+        let parts = ["domain", "bus", "slot", "function"].compactMap { address[$0]?.dropFirst(2) }
+        guard parts.count == 4 else { return nil }
+        self.init(.pci, address: "\(parts[0]):\(parts[1]):\(parts[2]).\(parts[3])", portID: port)
+    }
+}
+
 extension GuestNIC {
     /// The port's id travels as the device's alias: the domain itself says which port each of its cards is.
     var alias: String { "ua-\(portID)" }
@@ -94,6 +120,7 @@ extension GuestNIC {
         case .tap: writeTap(to: &xml, style)
         case .direct: writeDevice(to: &xml)
         case .macvtap: writeMacvtap(to: &xml, style)
+        case .whole: hostDevice?.write(to: &xml)
         }
     }
 
@@ -112,7 +139,7 @@ extension GuestNIC {
     /// A function of a network card, given to the guest whole.
     private func writeDevice(to xml: inout XMLWriter) {
         guard let parts = hostDevice?.pciParts else { return }
-        xml.element("interface", ["type": "hostdev", "managed": "yes"]) { xml in
+        xml.element("interface", ["type": "hostdev", "managed": hostDevice?.managed]) { xml in
             xml.element("mac", ["address": mac])
             xml.element("source") { xml in
                 xml.element(
@@ -166,20 +193,37 @@ extension GuestNIC {
 
     /// The ports of a domain, read back from its XML.
     static func all(in domain: XMLElement) -> [GuestNIC] {
-        (domain["devices"]?.all("interface") ?? []).compactMap { device in
-            guard let alias = device["alias"]?.attributes["name"], alias.hasPrefix("ua-"),
-                let mac = device["mac"]?.attributes["address"]
-            else { return nil }
+        let cards = (domain["devices"]?.all("interface") ?? []).compactMap { device -> GuestNIC? in
+            guard let port = port(of: device), let mac = device["mac"]?.attributes["address"] else { return nil }
             let mtu = device["mtu"]?.attributes["size"].flatMap { Int($0) }
-            var nic = GuestNIC(portID: String(alias.dropFirst(3)), mac: mac, mtu: mtu ?? 1500)
+            var nic = GuestNIC(portID: port, mac: mac, mtu: mtu ?? 1500)
             nic.queues = device["driver"]?.attributes["queues"].flatMap { Int($0) } ?? 1
             switch device.attributes["type"] {
-            case "hostdev": nic.kind = .direct
-            case "direct": nic.kind = .macvtap
+            case "hostdev":
+                nic.kind = .direct
+                nic.hostDevice = HostDevice(device["source"], port: port)
+                nic.hostDevice?.isManaged = device.attributes["managed"] == "no" ? false : nil
+            case "direct":
+                nic.kind = .macvtap
+                // Which function the card belongs to is not told; its name on the host will do.
+                nic.hostDevice = device["source"]?.attributes["dev"].map { HostDevice(.pci, address: $0, portID: port) }
             default: break
             }
             if let tap = device["target"]?.attributes["dev"] { nic.tap = tap }
             return nic
         }
+        let whole = (domain["devices"]?.all("hostdev") ?? []).compactMap { device -> GuestNIC? in
+            guard let port = port(of: device), let found = HostDevice(device["source"], port: port) else { return nil }
+            var nic = GuestNIC(portID: port, mac: "", mtu: 1500)
+            (nic.kind, nic.hostDevice) = (.whole, found)
+            nic.hostDevice?.isManaged = device.attributes["managed"] == "no" ? false : nil
+            return nic
+        }
+        return cards + whole
+    }
+
+    private static func port(of device: XMLElement) -> String? {
+        guard let alias = device["alias"]?.attributes["name"], alias.hasPrefix("ua-") else { return nil }
+        return String(alias.dropFirst(3))
     }
 }

@@ -7,6 +7,7 @@ extension HostPartition {
     /// core, and devices that fit the operator's specs. Without any of that it has neither cells nor devices.
     package func madeUpHost(_ name: String) -> HostResources {
         var host = HostResources.fake(name)
+        if !mediated.types.isEmpty { host.mediatedSources = mediated.madeUpSources }
         guard sharedCPUs != nil || dedicatedCPUs != nil || !devices.isEmpty else { return host }
         let all = Set(0..<host.vcpus)
         let own = all.intersection(dedicatedCPUs ?? [])
@@ -33,8 +34,8 @@ extension HostPartition {
                 var device = HostResources.PCIDevice(
                     address: isOne
                         ? spec.address ?? "" : "0000:" + Hex.encode([UInt8(0x81 + at % 64)]) + ":00.\(function)",
-                    vendorID: spec.vendorID ?? "8086", productID: spec.productID ?? "1520", cell: at % 2,
-                    physicalNetwork: spec.physicalNetwork)
+                    vendorID: spec.vendorID ?? "8086", productID: spec.productID ?? "1520", cell: at % 2)
+                spec.mark(&device)
                 // What is on a network is a function of a card.
                 if spec.physicalNetwork != nil { (device.kind, device.functionNumber) = (.virtual, function) }
                 return device

@@ -8,6 +8,9 @@ package struct MediatedDevices: Sendable, Hashable {
     /// `[devices] enabled_mdev_types`, and the cards that each is for; a type without any is for all the others.
     package var types: [String]
     package var cards: [String: [String]]
+    /// What Placement calls parts of a type, if not as all, and how many of a type there may be.
+    package var classes: [String: String] = [:]
+    package var most: [String: Int] = [:]
     let root: String
 
     package init(_ types: [String] = [], cards: [String: [String]] = [:], root: String = "/sys") {
@@ -27,16 +30,49 @@ package struct MediatedDevices: Sendable, Hashable {
 
     func sources() -> [MediatedSource] {
         guard !types.isEmpty else { return [] }
-        return FileSystem.list(root + "/class/mdev_bus").sorted().compactMap { card in
+        let found = FileSystem.list(root + "/class/mdev_bus").sorted().compactMap { card -> Found? in
             guard let type = type(of: card) else { return nil }
             let folder = supported(card, type)
             let left = FileSystem.text(folder + "/available_instances").flatMap { text in
                 Int(text.filter { !$0.isWhitespace })
             }
             guard let left else { return nil }
-            return MediatedSource(
-                address: card, type: type, total: left + FileSystem.list(folder + "/devices").count)
+            return Found(card: card, type: type, left: left, made: FileSystem.list(folder + "/devices").count)
         }
+        return limited(found)
+    }
+
+    private struct Found {
+        let card: String
+        let type: String
+        let left: Int
+        let made: Int
+    }
+
+    /// A card whose parts would be more than a type may have is left out as a whole, as upstream does it.
+    private func limited(_ found: [Found]) -> [MediatedSource] {
+        var counts: [String: Int] = [:]
+        for card in found { counts[card.type, default: 0] += card.made }
+        return found.map { card in
+            let now = counts[card.type, default: 0]
+            let isTooMuch = card.left > 0 && most[card.type].map { now + card.left > $0 } ?? false
+            if !isTooMuch { counts[card.type] = now + card.left }
+            return MediatedSource(
+                address: card.card, type: card.type, total: isTooMuch ? 0 : card.left + card.made,
+                ownClass: classes[card.type])
+        }
+    }
+
+    /// On a host that is not there: a card of four parts for each address, two for a type without any.
+    var madeUpSources: [MediatedSource] {
+        let free = types.first { cards[$0]?.isEmpty ?? true }
+        let found = types.enumerated().flatMap { at, type -> [Found] in
+            let bus = Hex.encode([UInt8(0x84 + at % 64)])
+            let addresses = cards[type] ?? []
+            let all = addresses.isEmpty && type == free ? ["0000:\(bus):00.0", "0000:\(bus):01.0"] : addresses
+            return all.map { Found(card: $0, type: type, left: 4, made: 0) }
+        }
+        return limited(found.sorted { $0.card < $1.card })
     }
 
     private func place(_ uuid: String) -> String { "\(root)/bus/mdev/devices/\(uuid)" }

@@ -12,6 +12,17 @@ package struct PCIScan: Sendable, Hashable {
         /// `0000:81:00.*`, `*:81:00.*`, or an address.
         package var address: String?
         package var physicalNetwork: String?
+        /// What Placement is told of such devices.
+        package var resourceClass: String?
+        package var traits: [String]?
+        package var isLiveMigratable: Bool?
+        package var isManaged: Bool?
+        /// Parts of the address as regular expressions, by `domain`, `bus`, `slot` and `function`.
+        package var patterns: [String: String] = [:]
+        /// The name of the network card that the device, or the card that it is a function of, has on the host.
+        package var deviceName: String?
+        /// Whether the network manages the device from elsewhere: it is for nobody whom the network does not know.
+        package var isRemoteManaged = false
 
         package init(
             vendorID: String? = nil, productID: String? = nil, address: String? = nil, physicalNetwork: String? = nil
@@ -22,9 +33,36 @@ package struct PCIScan: Sendable, Hashable {
             self.physicalNetwork = physicalNetwork
         }
 
+        /// The address of a card means its functions as well.
         func fits(_ device: HostResources.PCIDevice) -> Bool {
-            (vendorID ?? device.vendorID) == device.vendorID && (productID ?? device.productID) == device.productID
-                && (address.map { Self.matches($0, device.address) } ?? true)
+            guard (vendorID ?? device.vendorID) == device.vendorID,
+                (productID ?? device.productID) == device.productID
+            else { return false }
+            guard matchesPatterns(device.address) else { return false }
+            guard let address else { return true }
+            let isOne = !address.contains("*")
+            return Self.matches(address, device.address)
+                || (isOne && device.parent.map { Self.matches(address, $0) } ?? false)
+        }
+
+        private func matchesPatterns(_ address: String) -> Bool {
+            let parts = address.split { $0 == ":" || $0 == "." }
+            guard !patterns.isEmpty, parts.count == 4 else { return patterns.isEmpty }
+            return zip(["domain", "bus", "slot", "function"], parts).allSatisfy { name, part in
+                guard let pattern = patterns[name], let expression = try? Regex(pattern) else {
+                    return patterns[name] == nil
+                }
+                return (try? expression.wholeMatch(in: part)) != nil
+            }
+        }
+
+        /// Writes what is said of devices that fit.
+        func mark(_ device: inout HostResources.PCIDevice) {
+            device.physicalNetwork = physicalNetwork
+            device.resourceClass = resourceClass
+            device.traits = traits
+            device.isLiveMigratable = isLiveMigratable
+            device.isManaged = isManaged
         }
 
         /// Part by part; a star stands for any.
@@ -62,10 +100,18 @@ package struct PCIScan: Sendable, Hashable {
             var device = HostResources.PCIDevice(
                 address: address, vendorID: id("vendor"), productID: id("device"), kind: kind,
                 cell: value("numa_node").flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil }, parent: parent)
-            guard let spec = specs.first(where: { $0.fits(device) }) else { return nil }
-            device.physicalNetwork = spec.physicalNetwork
+            let fitting = specs.first { $0.fits(device) && isNamed($0.deviceName, device) }
+            guard let spec = fitting, !spec.isRemoteManaged else { return nil }
+            spec.mark(&device)
             if spec.physicalNetwork != nil { describe(&device) }
             return device
+        }
+    }
+
+    private func isNamed(_ name: String?, _ device: HostResources.PCIDevice) -> Bool {
+        guard let name else { return true }
+        return [device.address, device.parent].contains { address in
+            address.map { FileSystem.exists("\(root)/\($0)/net/\(name)") } ?? false
         }
     }
 

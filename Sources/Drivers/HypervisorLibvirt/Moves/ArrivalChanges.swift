@@ -9,6 +9,9 @@ struct ArrivalChanges: Codable {
     private var tuning: String?
     private var placement: String?
     private var group: String?
+    /// Where devices of the host come from, in their order, and the cards behind taps of the kernel, by their port.
+    private var devices: [String] = []
+    private var cards: [String: String] = [:]
     /// Disks by volume.
     private(set) var volumes: [String: String] = [:]
 
@@ -17,6 +20,15 @@ struct ArrivalChanges: Codable {
         tuning = XMLSlice("cputune", in: description[...])?.text(of: description)
         placement = XMLSlice("numatune", in: description[...])?.text(of: description)
         group = XMLSlice("resource", in: description[...])?.text(of: description)
+        for slice in XMLSlice.all("hostdev", in: description) {
+            let text = slice.text(of: description)
+            devices.append(XMLSlice("source", in: text[...])?.text(of: text) ?? "")
+        }
+        for slice in XMLSlice.all("interface", in: description) {
+            let text = slice.text(of: description)
+            guard text.hasPrefix("<interface type='direct'"), let alias = Self.alias(text) else { continue }
+            cards[alias] = XMLSlice("source", in: text[...])?.text(of: text)
+        }
         for id in ids { volumes[id] = XMLSlice(diskOf: id, in: description)?.text(of: description) }
     }
 
@@ -26,11 +38,29 @@ struct ArrivalChanges: Codable {
         XMLSlice.replace("cputune", in: &text, with: tuning)
         XMLSlice.replace("numatune", in: &text, with: placement)
         XMLSlice.replace("resource", in: &text, with: group)
+        XMLSlice.each("hostdev", in: &text) { at, device in
+            at < devices.count ? Self.replaced("source", in: device, with: devices[at]) : device
+        }
+        XMLSlice.each("interface", in: &text) { _, card in
+            guard let source = Self.alias(card).flatMap({ cards[$0] }) else { return card }
+            return Self.replaced("source", in: card, with: source)
+        }
         for (id, disk) in volumes.sorted(by: { $0.key < $1.key }) {
             guard let slice = XMLSlice(diskOf: id, in: text) else { continue }
             text.replaceSubrange(slice.range, with: Self.reached(slice.text(of: text), as: disk))
         }
         return text
+    }
+
+    private static func alias(_ element: String) -> String? {
+        XMLElement.parse(element)?["alias"]?.attributes["name"]
+    }
+
+    private static func replaced(_ name: String, in element: String, with other: String) -> String {
+        guard let slice = XMLSlice(name, in: element[...]) else { return element }
+        var element = element
+        element.replaceSubrange(slice.range, with: other)
+        return element
     }
 
     /// A disk as it is, but for where its data are and who asks for them.
@@ -86,6 +116,24 @@ private struct XMLSlice {
     }
 
     func text(of whole: String) -> String { String(whole[range]) }
+
+    /// All elements of a name, in their order.
+    static func all(_ name: String, in text: String) -> [XMLSlice] {
+        var (found, rest): ([XMLSlice], Substring) = ([], text[...])
+        while let slice = XMLSlice(name, in: rest) {
+            found.append(slice)
+            rest = text[slice.range.upperBound...]
+        }
+        return found
+    }
+
+    /// Puts something else in the place of each.
+    static func each(_ name: String, in text: inout String, _ change: (_ at: Int, _ element: String) -> String) {
+        let slices = all(name, in: text)
+        for (at, slice) in slices.enumerated().reversed() {
+            text.replaceSubrange(slice.range, with: change(at, slice.text(of: text)))
+        }
+    }
 
     /// Puts another element in an element's place, or beside the processors where there was none.
     static func replace(_ name: String, in text: inout String, with new: String?) {

@@ -45,6 +45,11 @@ extension LibvirtHypervisor: GuestLiveMigration {
                     }
                 }
             }
+            let (mediated, devices) = (settings.mediated, guest.hostDevices)
+            try await pool.run { () throws(Fault) in
+                try MediatedDevices.note(devices, in: folder)
+                try mediated.make(devices)
+            }
             let nics = guest.nics
             try await pool.run { () throws(Fault) in try GuestFiles.note(awaited: nics, in: folder) }
             for nic in nics { try await plug.plug(nic) }

@@ -120,7 +120,7 @@ extension Auditor {
     private func allocations(_ facts: AuditFacts, _ held: [String: PlacementClient.Way]) -> [Drift] {
         var found: [Drift] = []
         let byID = Dictionary(facts.servers.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let hostIDs = Dictionary(facts.hosts.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
+        let hosts = Dictionary(facts.hosts.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let moving = Set(facts.migrations.map(\.id))
         for (consumer, way) in held.sorted(by: { $0.key < $1.key })
         where byID[consumer] == nil && !moving.contains(consumer) {
@@ -131,46 +131,44 @@ extension Auditor {
                     detail: "holds \(Auditor.text(Auditor.sums(way)))", remedy: "give the allocation back"))
         }
         for server in facts.servers where !facts.isMoving(server) {
-            guard let host = server.host, let root = hostIDs[host] else { continue }
-            let wanted = ResourceRequest(
-                server.flavor, image: server.imageProperties, isVolumeBacked: server.scheduling.isVolumeBacked ?? false
-            ).amounts
-            found += compare(held[server.id], wanted, of: server.id, on: host, root, facts)
+            guard let host = server.host, let root = hosts[host] else { continue }
+            let wanted = Takes(server, server.flavor, server.hostDevices, root, room.options.pci)
+            found += compare(held[server.id], wanted, of: server.id, facts)
         }
         for migration in facts.migrations where migration.status == .finished {
-            guard let server = byID[migration.serverID], !facts.isMoving(server), let root = hostIDs[migration.source]
+            guard let server = byID[migration.serverID], !facts.isMoving(server), let root = hosts[migration.source]
             else { continue }
-            let wanted = ResourceRequest(
-                migration.oldFlavor, image: server.imageProperties,
-                isVolumeBacked: server.scheduling.isVolumeBacked ?? false
-            ).amounts
-            found += compare(held[migration.id], wanted, of: migration.id, on: migration.source, root, facts)
+            let wanted = Takes(server, migration.oldFlavor, migration.oldDevices, root, room.options.pci)
+            found += compare(held[migration.id], wanted, of: migration.id, facts)
         }
         return found
     }
 
     /// What a consumer holds against what it takes.
     private func compare(
-        _ way: PlacementClient.Way?, _ wanted: [String: Int], of consumer: String, on host: String, _ root: String,
-        _ facts: AuditFacts
+        _ way: PlacementClient.Way?, _ wanted: Takes, of consumer: String, _ facts: AuditFacts
     ) -> [Drift] {
+        let host = wanted.host.name
         guard let way else {
             return [
                 Drift(
                     kind: .serverWithoutAllocation, subject: consumer, host: host,
-                    detail: "takes \(Auditor.text(wanted)), and Placement holds nothing for it",
+                    detail: "takes \(Auditor.text(wanted.amounts)), and Placement holds nothing for it",
                     remedy: "claim that on \(host)")
             ]
         }
         let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
         // What ports take beside is theirs to ask for.
         let own = Auditor.sums(way).filter { !ResourceRequest.isPorts($0.key) }
-        guard own != wanted || roots != [root] else { return [] }
+        let parts = HostParts(wanted.host, room.options.pci)
+        let isInPlace = roots == [wanted.host.id] && parts.share(of: way) == wanted.parts
+        guard own != wanted.amounts || !isInPlace else { return [] }
+        let cards = wanted.parts.keys.map { facts.providers[$0]?.name ?? $0 }.sorted()
         return [
             Drift(
                 kind: .wrongAmounts, subject: consumer, host: host,
-                detail: "takes \(Auditor.text(wanted)) on \(host), Placement holds "
-                    + "\(Auditor.text(Auditor.sums(way))) on \(name(of: way, facts))",
+                detail: "takes \(Auditor.text(wanted.amounts)) on \(([host] + cards).joined(separator: ", ")), "
+                    + "Placement holds \(Auditor.text(Auditor.sums(way))) on \(name(of: way, facts))",
                 remedy: "hold what it takes, on \(host)")
         ]
     }
@@ -190,6 +188,7 @@ extension Auditor {
                         + "\(known.map { "\($0.total) (\($0.reserved) reserved)" } ?? "nothing")")
             }
         }
+        parts += try await partsDrift(host)
         guard !parts.isEmpty else { return [] }
         return [
             Drift(
@@ -250,8 +249,7 @@ extension Auditor {
     }
 
     private func name(of way: PlacementClient.Way, _ facts: AuditFacts) -> String {
-        let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
-        return roots.map { facts.providers[$0]?.name ?? $0 }.sorted().joined(separator: ", ")
+        way.keys.map { facts.providers[$0]?.name ?? $0 }.sorted().joined(separator: ", ")
     }
 
     static func sums(_ way: PlacementClient.Way) -> [String: Int] {
@@ -288,7 +286,7 @@ extension Auditor {
         case .wrongInventory, .hostWithoutProvider:
             guard let host = try await room.database.first(ComputeHost.self, "id = \(drift.subject)") else { return }
             try await HostReporter(room).publish(host)
-        case .providerWithoutHost: try await room.placement.deleteProvider(drift.subject, requestID: requestID)
+        case .providerWithoutHost: try await room.placement.deleteTree(drift.subject, requestID: requestID)
         case .guestElsewhere: try await MoveKeeper(room).clean(drift.host)
         case .unknownGuest, .guestMissing: return
         }
@@ -304,14 +302,11 @@ extension Auditor {
         let host = try await room.database.one(
             ComputeHost.self, "name = \(migration?.source ?? server.host ?? "") AND deleted_at IS NULL",
             or: .conflict("Instance \(id) has no host."))
-        let request = ResourceRequest(
-            migration?.oldFlavor ?? server.flavor, image: server.imageProperties,
-            isVolumeBacked: server.scheduling.isVolumeBacked ?? false)
-        guard request.groups.keys.allSatisfy(\.isEmpty) else {
-            throw .conflict("The flavor asks for parts of the host; which ones the guest has is not known.")
-        }
+        let wanted = Takes(
+            server, migration?.oldFlavor ?? server.flavor, migration?.oldDevices ?? server.hostDevices, host,
+            room.options.pci)
         let now = try await room.placement.holding(id, requestID: requestID)
-        var allocations: PlacementClient.Way = [host.id: request.amounts]
+        var allocations = try wanted.way
         for (provider, amounts) in now?.allocations ?? [:] where provider != host.id {
             let ports = amounts.filter { ResourceRequest.isPorts($0.key) }
             if !ports.isEmpty { allocations[provider] = ports }

@@ -18,6 +18,8 @@ package struct HostReporter: Sendable {
         let traits: Set<String>
         let aggregates: Set<String>
         let facts: [String]
+        /// What servers have of its parts.
+        let held: [String: PlacementClient.Way]
     }
 
     /// Reports until cancelled. What fails is tried again with the next report. The first tells Placement everything
@@ -46,23 +48,29 @@ package struct HostReporter: Sendable {
         let new = names.filter { !listed.contains($0) }
         if !new.isEmpty { known += try await register(new) }
         var reached: [String] = []
-        var changed: [(ComputeHost, Told)] = []
-        let aggregates = try await memberships()
+        var alive: [(host: ComputeHost, before: HostResources)] = []
         for var host in known {
             // A host that does not answer is not reported, and so counts as down before long.
             guard let facts = try? await room.hosts.find(host.name).resources() else { continue }
             reached.append(host.name)
+            let before = host.resources
             host.resources = facts
-            let now = self.told(host, aggregates[host.name] ?? [])
-            if told[host.name] != now { changed.append((host, now)) }
+            alive.append((host, before))
+        }
+        var changed: [Change] = []
+        let aggregates = try await memberships()
+        let held = try await PartsReporter(room, requestID: "req-" + room.ids.uuid()).held(by: alive.map(\.host))
+        for (host, before) in alive {
+            let now = self.told(host, aggregates[host.name] ?? [], held[host.name] ?? [:])
+            if told[host.name] != now { changed.append(Change(host: host, told: now, before: before)) }
         }
         let width = 32
         for start in stride(from: 0, to: changed.count, by: 1000) {
             let part = Array(changed[start..<min(start + 1000, changed.count)])
             try await withFaultGroup(part, width: width) { item async throws(Fault) in
-                try await self.publish(item.0, item.1)
+                try await self.publish(item)
             }
-            for (host, now) in part { told[host.name] = now }
+            for change in part { told[change.host.name] = change.told }
         }
         let now = room.clock.now()
         for start in stride(from: 0, to: reached.count, by: 1000) {
@@ -70,6 +78,13 @@ package struct HostReporter: Sendable {
             _ = try await room.database.update(
                 ComputeHost.self, set: "reported_at = \(now)", where: "name IN \(part)")
         }
+    }
+
+    /// A host that Placement must be told of, and what it had before.
+    private struct Change {
+        let host: ComputeHost
+        let told: Told
+        let before: HostResources
     }
 
     /// The aggregates of each host.
@@ -110,7 +125,9 @@ package struct HostReporter: Sendable {
 // MARK: - What Placement is told
 
 extension HostReporter {
-    private func told(_ host: ComputeHost, _ aggregates: [Aggregate]) -> Told {
+    private func told(
+        _ host: ComputeHost, _ aggregates: [Aggregate], _ held: [String: PlacementClient.Way]
+    ) -> Told {
         let facts = host.resources
         return Told(
             stock: stock(facts, aggregates), traits: HostTraits.of(facts, isDisabled: host.isDisabled),
@@ -120,7 +137,7 @@ extension HostReporter {
                 "\(facts.vcpus) \(facts.memoryMiB) \(facts.diskGiB)",
                 "\(facts.numaCells ?? [])", "\(facts.pciDevices ?? [])", "\(facts.mediatedSources ?? [])",
                 "\((facts.metrics ?? [:]).sorted { $0.key < $1.key })",
-            ])
+            ], held: held)
     }
 
     /// What may be taken of a host: aggregates' ratios before the configured ones, the least of several.
@@ -139,10 +156,6 @@ extension HostReporter {
         }
         if let own = facts.ownCPUs, own > 0 {
             stock["PCPU"] = .init(total: own, reserved: 0, ratio: 1, initialRatio: 1)
-        }
-        let parts = (facts.mediatedSources ?? []).reduce(0) { $0 + $1.total }
-        if parts > 0 {
-            stock[MediatedSource.resourceClass] = .init(total: parts, reserved: 0, ratio: 1, initialRatio: 1)
         }
         let rest: [String: PlacementClient.Stock] = [
             "MEMORY_MB": .init(
@@ -164,8 +177,12 @@ extension HostReporter {
     /// Tells Placement of a host as it is now.
     func publish(_ host: ComputeHost) async throws(Fault) {
         var host = host
+        let before = host.resources
         if let driver = try? room.hosts.find(host.name) { host.resources = try await driver.resources() }
-        try await publish(host, told(host, try await memberships()[host.name] ?? []))
+        let parts = PartsReporter(room, requestID: "req-" + room.ids.uuid())
+        let held = try await parts.held(by: [host])[host.name] ?? [:]
+        let now = told(host, try await memberships()[host.name] ?? [], held)
+        try await publish(Change(host: host, told: now, before: before))
     }
 
     /// Tells Placement at once that a host is given no more work, or may have some again; what cannot be told now is
@@ -181,12 +198,16 @@ extension HostReporter {
     }
 
     /// Tells Placement, then keeps the facts: a crash between the two repeats the telling.
-    private func publish(_ host: ComputeHost, _ told: Told) async throws(Fault) {
+    private func publish(_ change: Change) async throws(Fault) {
         let (placement, requestID) = (room.placement, "req-" + room.ids.uuid())
+        let (host, told) = (change.host, change.told)
         try await placement.ensureProvider(host.id, name: host.name, requestID: requestID)
         try await placement.setInventory(host.id, told.stock, requestID: requestID)
         try await placement.setTraits(host.id, told.traits, isOwn: HostTraits.isOwn, requestID: requestID)
         try await placement.setAggregates(host.id, told.aggregates, requestID: requestID)
+        let parts = PartsReporter(room, requestID: requestID)
+        try await parts.publish(host, before: change.before)
+        await parts.heal(told.held, on: host)
         let text: String
         do { text = try JSON.encode(host.resources).text() } catch {
             throw .internalError("a host's facts cannot be stored: \(error)")

@@ -37,7 +37,7 @@ package actor FakeHypervisor: Hypervisor {
         var isExpected = false
     }
 
-    private(set) var host: HostResources
+    var host: HostResources
     var guestsByID: [String: Guest] = [:]
     /// Copies of disks by name.
     var snapshots: [String: [UInt8]] = [:]
@@ -59,6 +59,9 @@ package actor FakeHypervisor: Hypervisor {
     private var isUnreachable = false
     var isReporting = false
     var isStubborn = false
+    /// A port that cannot be plugged in, and whether guests stay.
+    var refusedPort: String?
+    var refusesJourneys = false
     /// Images that were fetched beforehand.
     package private(set) var images: Set<String> = []
     /// The kernels, and ramdisks, that guests start from.
@@ -156,10 +159,16 @@ package actor FakeHypervisor: Hypervisor {
     }
 
     package func plug(_ nic: GuestNIC, into server: String) async throws(Fault) {
+        if nic.portID == refusedPort { throw .unavailable("The port cannot be plugged in.") }
         try await change { () throws(Fault) in
             let guest = try ours(server)
-            guard !guest.spec.nics.contains(where: { $0.portID == nic.portID }) else { return }
-            guestsByID[server]?.spec.nics.append(nic)
+            if nic.kind == .whole, let device = nic.hostDevice {
+                guard !guest.spec.hostDevices.contains(device) else { return }
+                guestsByID[server]?.spec.hostDevices.append(device)
+            } else {
+                guard !guest.spec.nics.contains(where: { $0.portID == nic.portID }) else { return }
+                guestsByID[server]?.spec.nics.append(nic)
+            }
             tell(GuestEvent(server: server, kind: .portPlugged, state: guest.state))
         }
     }
@@ -168,8 +177,11 @@ package actor FakeHypervisor: Hypervisor {
         try await change { () throws(Fault) in
             guard guestsByID[server] != nil else { return }
             let guest = try ours(server)
-            guard guest.spec.nics.contains(where: { $0.portID == port }) else { return }
+            let isThere =
+                guest.spec.nics.contains { $0.portID == port } || guest.spec.hostDevices.contains { $0.portID == port }
+            guard isThere else { return }
             guestsByID[server]?.spec.nics.removeAll { $0.portID == port }
+            guestsByID[server]?.spec.hostDevices.removeAll { $0.portID == port }
             tell(GuestEvent(server: server, kind: .portUnplugged, state: guest.state))
         }
     }

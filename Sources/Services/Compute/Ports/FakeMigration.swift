@@ -10,6 +10,15 @@ extension FakeHypervisor {
     /// How long guests take to another host from now on.
     package func setJourney(_ journey: Duration) { self.journey = journey }
 
+    /// What the host has from now on.
+    package func setFacts(_ facts: HostResources) { host = facts }
+
+    /// Guests that are to leave stay where they are, from now on.
+    package func refuseJourneys(_ isRefused: Bool) { refusesJourneys = isRefused }
+
+    /// A port cannot be plugged in from now on.
+    package func refuse(_ port: String?) { refusedPort = port }
+
     /// What the guest's root disk holds, in short.
     package func disk(of server: String) -> String? { guestsByID[server]?.disk }
 }
@@ -81,6 +90,7 @@ extension FakeHypervisor: GuestLiveMigration {
         guard guest.state == .running || guest.state == .paused else {
             throw .guestState(server, guest.state, "migrate")
         }
+        guard !refusesJourneys else { throw .unavailable("The guest cannot leave.") }
         departures[server] = Departure()
         defer { departures[server] = nil }
         try await travel(server, guest.spec, told)

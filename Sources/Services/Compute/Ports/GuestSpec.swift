@@ -87,8 +87,9 @@ package struct GuestNIC: Sendable, Hashable, Codable {
     package var hostDevice: HostDevice?
     package var vlan: Int?
 
-    /// What is behind the card: Open vSwitch, or a card of the host (Neutron's vnic types `direct` and `macvtap`).
-    package enum Kind: String, Sendable, Hashable, Codable { case tap, direct, macvtap }
+    /// What is behind the card: Open vSwitch, or a card of the host (Neutron's vnic types `direct`, `macvtap` and
+    /// `direct-physical`).
+    package enum Kind: String, Sendable, Hashable, Codable { case tap, direct, macvtap, whole }
 
     package init(portID: String, mac: String, mtu: Int, addresses: [String] = []) {
         self.portID = portID

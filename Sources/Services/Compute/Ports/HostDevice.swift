@@ -14,6 +14,8 @@ package struct HostDevice: Sendable, Hashable, Codable {
     /// The card that a mediated device is a part of, and the type that it has.
     package var parent: String?
     package var type: String?
+    /// False where the host has it ready for guests, and libvirt shall not take it from a driver; nil is yes.
+    package var isManaged: Bool?
 
     package init(_ kind: Kind, address: String, alias: String? = nil, portID: String? = nil) {
         self.kind = kind

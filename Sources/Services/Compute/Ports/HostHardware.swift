@@ -50,6 +50,13 @@ extension HostResources {
         package var functionNumber: Int?
         package var parentMAC: String?
         package var mac: String?
+        /// How the operator wants Placement to call such a device and what it has; nil leaves the name to its ids.
+        package var resourceClass: String?
+        package var traits: [String]?
+        /// Whether it may go to another host's like while its guest runs; nil is no.
+        package var isLiveMigratable: Bool?
+        /// Whether libvirt takes it from the host's driver and gives it back; nil is yes.
+        package var isManaged: Bool?
 
         package init(
             address: String, vendorID: String, productID: String, kind: Kind = .plain, cell: Int? = nil,

@@ -12,6 +12,11 @@ package struct PCIOptions: Options {
         package var productID: String?
         package var kind: String?
         package var policy: String?
+        /// What Placement calls such devices, and what theirs must have.
+        package var resourceClass: String?
+        package var traits: Set<String> = []
+        /// Whether the device must, or must not, be able to go along when its guest moves while it runs.
+        package var isLiveMigratable: Bool?
 
         package init(
             name: String, vendorID: String? = nil, productID: String? = nil, kind: String? = nil, policy: String? = nil
@@ -23,39 +28,114 @@ package struct PCIOptions: Options {
             self.policy = policy
         }
 
+        var className: String {
+            resourceClass ?? PCINames.resourceClass(vendor: vendorID ?? "", product: productID ?? "")
+        }
+
         func fits(_ device: HostResources.PCIDevice) -> Bool {
             (vendorID ?? device.vendorID) == device.vendorID && (productID ?? device.productID) == device.productID
                 && (kind ?? device.kind.rawValue) == device.kind.rawValue
+                && (resourceClass ?? device.className) == device.className
+                && traits.isSubset(of: device.allTraits)
+                && (isLiveMigratable ?? (device.isLiveMigratable == true)) == (device.isLiveMigratable == true)
         }
     }
 
     package var aliases: [Alias] = []
+    /// Whether Placement is told of devices, and whether it is asked for them, too.
+    package var reportsInPlacement = false
+    package var isInPlacement = false
 
     package init() {}
 
     package init(_ read: inout OptionReader) {
         self.init()
         read.section(PCIOptions.section)
+        reportsInPlacement = read.bool(
+            "report_in_placement", default: reportsInPlacement,
+            help: "Whether Placement is told of the devices of device_spec; it stays on once it was.")
         let text = read.string(
             "alias", default: "[]",
-            help: "JSON: names for devices, each with name, vendor_id, product_id, device_type, numa_policy.")
+            help: "JSON: names for devices, each with name, vendor_id, product_id, device_type, numa_policy, "
+                + "resource_class, traits, live_migratable.")
+        read.section("filter_scheduler")
+        isInPlacement = read.bool(
+            "pci_in_placement", default: isInPlacement,
+            help: "Whether devices are claimed in Placement; [pci] report_in_placement must have been on before.")
+        read.section(PCIOptions.section)
         guard let json = try? JSON.parse(text) else {
             read.refuse("alias is no JSON.")
             return
         }
-        for item in json.array ?? [json] {
-            guard let name = item["name"]?.string, !name.isEmpty else {
-                read.refuse("alias has an entry without a name: \(item.text())")
-                continue
+        aliases = (json.array ?? [json]).compactMap { alias($0, &read) }
+        check(&read)
+    }
+
+    private func alias(_ item: JSON, _ read: inout OptionReader) -> Alias? {
+        guard let name = item["name"]?.string, !name.isEmpty else {
+            read.refuse("alias has an entry without a name: \(item.text())")
+            return nil
+        }
+        let kind = item["device_type"]?.string
+        if let kind, HostResources.PCIDevice.Kind(rawValue: kind) == nil {
+            read.refuse("alias '\(name)' has the device_type '\(kind)', which is not type-PCI, type-PF or type-VF.")
+        }
+        var alias = Alias(
+            name: name, vendorID: item["vendor_id"]?.string, productID: item["product_id"]?.string, kind: kind,
+            policy: item["numa_policy"]?.string)
+        alias.resourceClass = item["resource_class"]?.string.map { PCINames.resourceClass($0) }
+        alias.traits = Set(PCINames.traits(item["traits"]?.string ?? ""))
+        if let text = item["live_migratable"]?.plain {
+            alias.isLiveMigratable = PCIOptions.bool(text)
+            if alias.isLiveMigratable == nil {
+                read.refuse("alias '\(name)' has live_migratable '\(text)', which is neither yes nor no.")
             }
-            let kind = item["device_type"]?.string
-            if let kind, HostResources.PCIDevice.Kind(rawValue: kind) == nil {
-                read.refuse("alias '\(name)' has the device_type '\(kind)', which is not type-PCI, type-PF or type-VF.")
+        }
+        return alias
+    }
+
+    /// Yes and no as operators write them; nil of anything else.
+    package static func bool(_ text: String) -> Bool? {
+        switch text.lowercased() {
+        case "yes", "true", "on", "1", "y", "t": true
+        case "no", "false", "off", "0", "n", "f": false
+        default: nil
+        }
+    }
+
+    /// What upstream refuses of names that stand for too much or too little.
+    private func check(_ read: inout OptionReader) {
+        let known = Set(aliases.map(\.name)).sorted()
+        func those(_ isWrong: ([Alias]) -> Bool) -> String {
+            known.filter { name in isWrong(aliases.filter { $0.name == name }) }.joined(separator: ",")
+        }
+        func hasNoIDs(_ alias: Alias) -> Bool { alias.vendorID == nil || alias.productID == nil }
+        let bare = those { specs in specs.contains { hasNoIDs($0) && $0.resourceClass == nil } }
+        let nameless = those { specs in specs.contains(where: hasNoIDs) }
+        if isInPlacement {
+            let several = those { $0.count > 1 }
+            if !several.isEmpty {
+                read.refuse(
+                    "Invalid PCI alias definition: The PCI alias(es) \(several) have multiple specs but "
+                        + "[filter_scheduler]pci_in_placement is True. The PCI in Placement feature only supports one "
+                        + "spec per alias. You can assign the same resource_class to multiple [pci]device_spec "
+                        + "matchers to allow using different devices for the same alias.")
             }
-            aliases.append(
-                Alias(
-                    name: name, vendorID: item["vendor_id"]?.string, productID: item["product_id"]?.string, kind: kind,
-                    policy: item["numa_policy"]?.string))
+            if !bare.isEmpty {
+                read.refuse(
+                    "Invalid PCI alias definition: The PCI alias(es) \(bare) does not have vendor_id and product_id "
+                        + "fields set or resource_class field set.")
+            }
+        } else if !nameless.isEmpty {
+            read.refuse(
+                "Invalid PCI alias definition: The PCI alias(es) \(nameless) does not have vendor_id and product_id "
+                    + "fields set.")
+        }
+        for (word, value) in [("NUMA policy", \Alias.policy), ("Device type", \.kind)] {
+            let mixed = those { specs in Set(specs.map { $0[keyPath: value] }).count > 1 }
+            if !mixed.isEmpty {
+                read.refuse("Invalid PCI alias definition: \(word) mismatch for alias '\(mixed)'")
+            }
         }
     }
 }
@@ -71,7 +151,10 @@ struct PCIRequest: Sendable, Hashable {
     /// The port that the device is to be the card of, and what it needs.
     var portID: String?
     var card: PortCard?
+    /// Whether Placement says of which parts of a host the devices are.
+    var isCounted = false
 
+    /// A flavor's.
     static func all(
         _ extraSpecs: [String: String], _ options: PCIOptions
     ) throws(Fault) -> [PCIRequest] {
@@ -84,7 +167,9 @@ struct PCIRequest: Sendable, Hashable {
                 }
                 let specs = options.aliases.filter { $0.name == alias }
                 guard !specs.isEmpty else { throw .badRequest("PCI alias \(alias) is not defined") }
-                return PCIRequest(alias: alias, count: count, specs: specs)
+                var request = PCIRequest(alias: alias, count: count, specs: specs)
+                request.isCounted = options.isInPlacement
+                return request
             }
     }
 

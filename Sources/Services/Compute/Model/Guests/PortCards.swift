@@ -4,8 +4,8 @@ import Kernel
 
 /// A port that is a network card of the host's, or a function of one, instead of a tap (SR-IOV).
 struct PortCard: Codable, Sendable, Hashable {
-    /// Neutron's vnic types for that.
-    static let kinds: Set = ["direct", "macvtap", "direct-physical"]
+    /// Neutron's vnic types for that. Of the last two no host of ours has any.
+    static let kinds: Set = ["direct", "macvtap", "direct-physical", "vdpa", "remote-managed"]
 
     var kind: String
     /// Where the card must be plugged in.
@@ -21,6 +21,7 @@ struct PortCard: Codable, Sendable, Hashable {
     var isWhole: Bool { kind == "direct-physical" }
 
     func fits(_ device: HostResources.PCIDevice) -> Bool {
+        guard kind != "vdpa", kind != "remote-managed" else { return false }
         guard let physicalNetwork, device.physicalNetwork == physicalNetwork else { return false }
         return (device.kind == .physical) == isWhole
     }
@@ -36,19 +37,23 @@ extension PortCard: NestedReadable {
 }
 
 extension PCIRequest {
-    /// A card for each port of a server's that must have one.
+    /// A card for each port of a server's that must have one: of those that it has, or is to have once it is built.
     static func cards(of server: Server) -> [PCIRequest] {
         let plugged = server.ports.compactMap { port in port.card.map { (port.portID, $0) } }
         let known = Set(server.ports.map(\.portID))
-        let asked = server.requested.compactMap { wish -> (String, PortCard)? in
-            guard let id = wish.portID, let card = wish.card, !known.contains(id) else { return nil }
-            return (id, card)
-        }
-        return (plugged + asked).map { port, card in
-            var request = PCIRequest(alias: "port \(port)", count: 1, specs: [])
-            (request.portID, request.card) = (port, card)
-            return request
-        }
+        let asked =
+            server.vmState != .building
+            ? []
+            : server.requested.compactMap { wish -> (String, PortCard)? in
+                guard let id = wish.portID, let card = wish.card, !known.contains(id) else { return nil }
+                return (id, card)
+            }
+        return (plugged + asked).map { PCIRequest(port: $0, $1) }
+    }
+
+    init(port: String, _ card: PortCard) {
+        self.init(alias: "port \(port)", count: 1, specs: [])
+        (portID, self.card) = (port, card)
     }
 
     func fits(_ device: HostResources.PCIDevice) -> Bool {
@@ -59,25 +64,36 @@ extension PCIRequest {
 extension GuestSpec {
     /// The guest's cards, and the host's devices that it has beside them.
     mutating func wire(_ server: Server) {
-        nics = server.ports.compactMap { port in
-            var nic = GuestNIC(
-                portID: port.portID, mac: port.mac, mtu: port.mtu, addresses: port.addresses.map(\.address))
-            guard let card = port.card else { return nic }
-            guard !card.isWhole else { return nil }
-            nic.kind = card.kind == "macvtap" ? .macvtap : .direct
-            nic.hostDevice = server.hostDevices.first { $0.portID == port.portID }
-            nic.vlan = card.vlan
-            return nic
-        }
-        let whole = Set(server.ports.filter { $0.card?.isWhole ?? false }.map(\.portID))
-        hostDevices = server.hostDevices.compactMap { device in
-            guard let port = device.portID else { return device }
-            guard whole.contains(port) else { return nil }
-            // Nothing is written about it but that the guest has it.
-            var device = device
-            device.portID = nil
-            return device
-        }
+        let all = server.ports.map { server.nic($0) }
+        nics = all.filter { $0.kind != .whole }
+        let whole = Set(all.filter { $0.kind == .whole }.map(\.portID))
+        hostDevices = server.hostDevices.filter { device in device.portID.map(whole.contains) ?? true }
+    }
+
+    /// As it is while it goes from host to host: what of them it had in its hands it takes up again over there.
+    var underWay: GuestSpec {
+        var guest = self
+        guest.nics.removeAll { $0.kind == .direct }
+        guest.hostDevices.removeAll { $0.portID != nil }
+        return guest
+    }
+}
+
+extension Server {
+    /// A port's end in the guest.
+    func nic(_ port: ServerPort) -> GuestNIC {
+        var nic = GuestNIC(
+            portID: port.portID, mac: port.mac, mtu: port.mtu, addresses: port.addresses.map(\.address))
+        guard let card = port.card else { return nic }
+        nic.kind = card.isWhole ? .whole : card.kind == "macvtap" ? .macvtap : .direct
+        nic.hostDevice = hostDevices.first { $0.portID == port.portID }
+        nic.vlan = card.vlan
+        return nic
+    }
+
+    /// The ports that the guest lets go of before it goes to another host, and has again there.
+    var cardsInHand: [GuestNIC] {
+        ports.map { nic($0) }.filter { ($0.kind == .direct || $0.kind == .whole) && $0.hostDevice != nil }
     }
 }
 

@@ -33,8 +33,8 @@ struct Quota: Sendable {
         try require(
             "metadata_items", used: 0, more: servers[0].metadata.count, of: project, transaction,
             or: .forbidden("Maximum number of metadata items exceeded"))
-        let used = try UnifiedLimits.used(project, transaction)
-        let each = servers[0].request.amounts
+        let used = try UnifiedLimits.used(project, unified.pci, transaction)
+        let each = servers[0].amounts(unified.pci)
         var count = servers.count
         while true {
             do throws(Fault) {
@@ -56,9 +56,9 @@ struct Quota: Sendable {
         }
         var resized = server
         resized.flavor = flavor
-        let used = try UnifiedLimits.used(server.projectID, transaction)
-        try unified.require(
-            UnifiedLimits.changes(used, resized.request.amounts, 1, servers: 0), project: server.projectID)
+        let used = try UnifiedLimits.used(server.projectID, unified.pci, transaction)
+        let each = resized.amounts(unified.pci)
+        try unified.require(UnifiedLimits.changes(used, each, 1, servers: 0), project: server.projectID)
     }
 
     /// What a project is told that it may have, by Nova's own names; nil where Compute's own limits say it.
@@ -74,6 +74,8 @@ struct UnifiedLimits: Sendable {
     let registered: [String: Int]
     let own: [String: Int]
     let options: QuotaLimits
+    /// Devices that flavors ask for count where Placement counts them.
+    let pci: PCIOptions
 
     /// Upstream's names of what Nova itself calls otherwise.
     static let names = [
@@ -129,12 +131,14 @@ struct UnifiedLimits: Sendable {
 
     /// What a project has now, by upstream's names, counted from rows: what its servers hold of hosts, and what moves
     /// hold besides.
-    static func used(_ project: String, _ transaction: Transaction) throws(Fault) -> [String: Int] {
+    static func used(
+        _ project: String, _ pci: PCIOptions, _ transaction: Transaction
+    ) throws(Fault) -> [String: Int] {
         let servers = try transaction.all(
             Server.self, "project_id = \(project) AND deleted_at IS NULL AND vm_state <> 'soft-delete'")
         var used = ["servers": servers.count]
         func add(_ server: Server) {
-            for (name, amount) in server.request.amounts { used["class:" + name, default: 0] += amount }
+            for (name, amount) in server.amounts(pci) { used["class:" + name, default: 0] += amount }
         }
         var byID: [String: Server] = [:]
         for server in servers where server.holdsResources {
@@ -152,9 +156,12 @@ struct UnifiedLimits: Sendable {
 }
 
 extension Server {
-    /// What it asks of Placement.
-    fileprivate var request: ResourceRequest {
-        ResourceRequest(flavor, image: imageProperties, isVolumeBacked: scheduling.isVolumeBacked ?? false)
+    /// What it asks of Placement. A name of devices that stands for nothing any more asks for nothing.
+    fileprivate func amounts(_ pci: PCIOptions) -> [String: Int] {
+        var request = ResourceRequest(
+            flavor, image: imageProperties, isVolumeBacked: scheduling.isVolumeBacked ?? false)
+        if pci.isInPlacement, let devices = try? PCIRequest.all(flavor.extraSpecs, pci) { request.add(devices) }
+        return request.amounts
     }
 
     /// Whether it is on a host or on its way to one.
@@ -170,7 +177,7 @@ extension ComputeService {
         let (registered, own) = try await unifiedLimits.parts(project: project, requestID: requestID)
         return Quota(
             options: options.quota,
-            unified: UnifiedLimits(registered: registered, own: own, options: options.quota))
+            unified: UnifiedLimits(registered: registered, own: own, options: options.quota, pci: options.pci))
     }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Clients
 import Kernel
 
 /// What servers hold of their hosts' cells and devices, read from their rows and from those of moves that are not over,
@@ -29,13 +30,14 @@ enum HardwareBooks {
         return books.held
     }
 
-    /// Gives a server its part of a host by what its row asks for, and writes it there.
+    /// Gives a server its part of a host by what its row asks for and what Placement gave it, and writes it there.
     /// - Throws: 409 when it does not fit any more.
     static func admit(
-        _ server: String, on host: ComputeHost, _ options: ComputeOptions, _ transaction: Transaction
+        _ server: String, on host: ComputeHost, _ way: PlacementClient.Way, _ options: ComputeOptions,
+        _ transaction: Transaction
     ) throws(Fault) {
         let row = try transaction.one(Server.self, "id = \(server)", or: .serverNotFound(server))
-        let found = try find(row, row.flavor, host, besides: server, options, transaction)
+        let found = try find(row, row.flavor, host, way, besides: server, options, transaction)
         // A flavor that needed something may have been left for one that does not.
         guard !found.isEmpty || row.numa != nil || !row.hostDevices.isEmpty else { return }
         let (numa, devices) = (try text(found.numa), try text(found.devices) ?? "[]")
@@ -47,11 +49,16 @@ enum HardwareBooks {
     /// server has now: both are taken until the move is over.
     /// - Throws: 409 when it does not fit any more.
     static func book(
-        _ migration: ServerMigration, on host: ComputeHost, _ options: ComputeOptions, _ transaction: Transaction
+        _ migration: ServerMigration, on host: ComputeHost, _ way: PlacementClient.Way, _ options: ComputeOptions,
+        _ transaction: Transaction
     ) throws(Fault) {
         let row = try transaction.one(
             Server.self, "id = \(migration.serverID)", or: .serverNotFound(migration.serverID))
-        let found = try find(row, migration.newFlavor, host, besides: nil, options, transaction)
+        let found = try find(row, migration.newFlavor, host, way, besides: nil, options, transaction)
+        if migration.kind == .live {
+            let source = try transaction.first(ComputeHost.self, "name = \(migration.source) AND deleted_at IS NULL")
+            try PartsTravel(row, from: source, to: host).check(row.hostDevices, found.devices)
+        }
         let (old, oldDevices) = (try text(row.numa), try text(row.hostDevices) ?? "[]")
         let (new, newDevices) = (try text(found.numa), try text(found.devices) ?? "[]")
         _ = try transaction.update(
@@ -63,25 +70,45 @@ enum HardwareBooks {
     }
 
     private static func find(
-        _ server: Server, _ flavor: FlavorSnapshot, _ host: ComputeHost, besides: String?, _ options: ComputeOptions,
-        _ transaction: Transaction
+        _ server: Server, _ flavor: FlavorSnapshot, _ host: ComputeHost, _ way: PlacementClient.Way, besides: String?,
+        _ options: ComputeOptions, _ transaction: Transaction
     ) throws(Fault) -> HardwareLeft.Holding {
-        guard
-            let need = try Need(flavor, image: server.imageProperties, cards: PCIRequest.cards(of: server), options.pci)
-        else {
-            return HardwareLeft.Holding()
+        let need = try Need(
+            flavor, image: server.imageProperties, cards: PCIRequest.cards(of: server), options.pci)
+        let limits = HostParts(host, options.pci).limits(way)
+        guard need != nil || !limits.isEmpty else { return HardwareLeft.Holding() }
+        let left = try left(of: host, besides: besides, options, transaction)
+        guard let holding = left.fit(need?.numa, need?.requests ?? [], within: limits) else {
+            throw .conflict(
+                "Host \(host.name) has no room left for the cells or devices that server \(server.id) needs.")
         }
+        return holding
+    }
+
+    /// Gives a server one device more of the host where it is, for a port that is to be its card.
+    static func attach(
+        _ card: PCIRequest, to server: Server, on host: ComputeHost, _ options: ComputeOptions,
+        _ transaction: Transaction
+    ) throws(Fault) -> HostDevice {
+        let left = try left(of: host, besides: nil, options, transaction)
+        let cells = Set((server.numa?.cells ?? []).compactMap(\.hostCell))
+        guard let device = DeviceChoice([card], near: cells, within: nil).choose(of: left.devices)?.first else {
+            throw .badRequest("Failed to claim PCI device for \(server.id) during interface attach")
+        }
+        return device
+    }
+
+    /// What is left of a host.
+    static func left(
+        of host: ComputeHost, besides: String?, _ options: ComputeOptions, _ transaction: Transaction
+    ) throws(Fault) -> HardwareLeft {
         var books = Books()
         books.read(servers: try transaction.rows(servers(on: host.name)), besides: besides)
         books.read(moves: try transaction.rows(moves(on: host.name)), only: host.name)
         var left = HardwareLeft(host.resources, holdings: books.held[host.name] ?? [])
         left.cpuRatio = options.cpuRatio ?? options.initialCPURatio
         left.memoryRatio = options.memoryRatio ?? options.initialMemoryRatio
-        guard let holding = left.fit(need.numa, need.requests) else {
-            throw .conflict(
-                "Host \(host.name) has no room left for the cells or devices that server \(server.id) needs.")
-        }
-        return holding
+        return left
     }
 
     /// A column's text; nil of nothing.

@@ -22,6 +22,9 @@ extension HostFilter {
             return "no free card of '\(card.physicalNetwork ?? "no physical network")' for \(request.alias)"
         }
         guard let requests = context.need?.requests, !requests.isEmpty else { return nil }
+        if requests.contains(where: { $0.isCounted || $0.isMediated }) {
+            return state.way == nil ? "too few devices of those parts that Placement offers" : nil
+        }
         return state.hardware.fit(nil, requests) == nil ? "too few devices for all that is asked" : nil
     }
 

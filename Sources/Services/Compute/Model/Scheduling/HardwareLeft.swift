@@ -30,6 +30,7 @@ struct HardwareLeft: Sendable {
     private(set) var devices: [HostResources.PCIDevice]
     /// Parts of cards that nobody has.
     private(set) var mediated: [HostDevice]
+    private let sources: [MediatedSource]
     /// How much may be promised of shared processors and of memory.
     var cpuRatio = 1.0
     var memoryRatio = 1.0
@@ -37,7 +38,8 @@ struct HardwareLeft: Sendable {
     init(_ facts: HostResources, holdings: [Holding] = []) {
         cells = facts.numaCells?.map { Cell($0) }
         devices = facts.pciDevices ?? []
-        mediated = (facts.mediatedSources ?? []).flatMap(\.parts)
+        sources = facts.mediatedSources ?? []
+        mediated = sources.flatMap(\.parts)
         for holding in holdings { take(holding) }
     }
 
@@ -79,48 +81,50 @@ struct HardwareLeft: Sendable {
 
 extension HardwareLeft {
     /// Where a topology and devices go here; nil when they do not fit.
-    func fit(_ numa: GuestNUMA?, _ requests: [PCIRequest] = []) -> Holding? {
+    /// - Parameter limits: the parts of the host that devices which Placement counts must be of; nil where it was not
+    ///   asked.
+    func fit(
+        _ numa: GuestNUMA?, _ requests: [PCIRequest] = [], within limits: HostParts.Limits? = nil
+    ) -> Holding? {
         var holding = Holding()
         if let numa {
             guard let placed = place(numa) else { return nil }
             holding.numa = placed
         }
-        guard let devices = choose(requests, near: Set((holding.numa?.cells ?? []).compactMap(\.hostCell))) else {
+        let cells = Set((holding.numa?.cells ?? []).compactMap(\.hostCell))
+        guard let parts = parts(requests, limits), let devices = choose(requests, near: cells, within: limits) else {
             return nil
         }
-        holding.devices = devices
+        holding.devices = parts + devices
         return holding
     }
 
-    /// Free devices for every request, near the guest's cells where the operator wants that.
-    private func choose(_ requests: [PCIRequest], near cells: Set<Int>) -> [HostDevice]? {
-        var free = devices
+    /// Parts of cards that nobody has: of those cards that Placement says, or of any.
+    private func parts(_ requests: [PCIRequest], _ limits: HostParts.Limits?) -> [HostDevice]? {
+        let count = requests.reduce(0) { $0 + ($1.isMediated ? $1.count : 0) }
+        guard let limits else { return mediated.count >= count ? Array(mediated.prefix(count)) : nil }
         var chosen: [HostDevice] = []
-        for request in requests where request.isMediated {
-            let parts = mediated.prefix(request.count)
-            guard parts.count == request.count else { return nil }
-            chosen += parts
-        }
-        for request in requests where !request.isMediated {
-            for _ in 0..<request.count {
-                let fitting = free.indices.filter { at in
-                    if let card = request.card { return card.fits(free[at]) }
-                    return request.specs.contains { spec in
-                        spec.fits(free[at])
-                            && (spec.policy != "required" || cells.isEmpty
-                                || free[at].cell.map(cells.contains) ?? false)
-                    }
-                }
-                let isNear = { (at: Int) in free[at].cell.map(cells.contains) ?? false }
-                guard let at = fitting.first(where: isNear) ?? fitting.first else { return nil }
-                let device = free.remove(at: at)
-                // A function and its device exclude each other.
-                free.removeAll { $0.address == device.parent || $0.parent == device.address }
-                let alias = request.card == nil ? request.alias : nil
-                chosen.append(HostDevice(.pci, address: device.address, alias: alias, portID: request.portID))
+        for (key, amounts) in limits.sorted(by: { $0.key < $1.key }) {
+            for (name, amount) in amounts.sorted(by: { $0.key < $1.key }) {
+                let card = mediated.filter { MediatedSource.partKey($0.parent ?? "") == key && $0.alias == name }
+                // The part may be of PCI devices, whose turn comes.
+                guard card.count >= amount || !isMediated(key, name) else { return nil }
+                chosen += card.prefix(amount)
             }
         }
-        return chosen
+        return chosen.count >= count ? chosen : nil
+    }
+
+    private func isMediated(_ key: String, _ name: String) -> Bool {
+        sources.contains { $0.partKey == key && $0.className == name }
+    }
+
+    /// Free devices for every request, near the guest's cells where the operator wants that.
+    private func choose(
+        _ requests: [PCIRequest], near cells: Set<Int>, within limits: HostParts.Limits?
+    ) -> [HostDevice]? {
+        let units = requests.filter { !$0.isMediated }.flatMap { Array(repeating: $0, count: max(0, $0.count)) }
+        return DeviceChoice(units, near: cells, within: limits).choose(of: devices)
     }
 
     private func place(_ numa: GuestNUMA) -> GuestNUMA? {
@@ -227,7 +231,7 @@ extension MediatedSource {
     /// Its parts as guests have them.
     fileprivate var parts: [HostDevice] {
         (0..<max(0, total)).map { number in
-            var device = HostDevice(.mediated, address: part(number), alias: Self.resourceClass)
+            var device = HostDevice(.mediated, address: part(number), alias: className)
             device.parent = address
             device.type = type
             return device

@@ -21,6 +21,10 @@ struct HostState: Sendable {
     let ways: [PlacementClient.Way]
     /// What is left of cells and devices.
     private(set) var hardware: HardwareLeft
+    /// What Placement counts of it apart.
+    private let parts: HostParts
+    /// What each server that is to be placed needs of cells and devices.
+    private let need: HardwareBooks.Need?
 
     var name: String { host.name }
 
@@ -28,7 +32,7 @@ struct HostState: Sendable {
         _ host: ComputeHost, isUp: Bool, aggregates: [Aggregate], load: HostLoad,
         imageProperties: [String: [String: Int]] = [:],
         supplies: [String: [String: PlacementClient.Supply]] = [:], ways: [PlacementClient.Way] = [],
-        hardware: HardwareLeft? = nil
+        hardware: HardwareLeft? = nil, parts: HostParts? = nil, need: HardwareBooks.Need? = nil
     ) {
         self.host = host
         self.isUp = isUp
@@ -37,6 +41,8 @@ struct HostState: Sendable {
         self.supplies = supplies
         self.ways = ways
         self.hardware = hardware ?? HardwareLeft(host.resources)
+        self.parts = parts ?? HostParts(host, PCIOptions())
+        self.need = need
         servers = load.servers
         ioOps = load.ioOps
         zone = aggregates.compactMap { $0.metadata["availability_zone"] }.first ?? AvailabilityZones.usual
@@ -59,7 +65,16 @@ struct HostState: Sendable {
     private func fits(_ way: PlacementClient.Way) -> Bool {
         way.allSatisfy { provider, amounts in
             amounts.allSatisfy { name, amount in (supplies[provider]?[name]?.free ?? 0) >= amount }
+        } && hasDevices(for: way)
+    }
+
+    /// Whether those parts of the host that a way names have the devices that are asked for.
+    private func hasDevices(for way: PlacementClient.Way) -> Bool {
+        let limits = parts.limits(way)
+        guard !limits.isEmpty || need?.requests.contains(where: { $0.isCounted || $0.isMediated }) ?? false else {
+            return true
         }
+        return hardware.fit(need?.numa, need?.requests ?? [], within: limits) != nil
     }
 
     /// The classes that the first way has no room for.
@@ -72,8 +87,13 @@ struct HostState: Sendable {
     }
 
     /// Counts one more server that takes this way, and its part of cells and devices.
-    mutating func take(_ way: PlacementClient.Way, _ need: HardwareBooks.Need? = nil) {
-        if let need, let holding = hardware.fit(need.numa, need.requests) { hardware.take(holding) }
+    mutating func take(_ way: PlacementClient.Way) {
+        let limits = parts.limits(way)
+        if need != nil || !limits.isEmpty,
+            let holding = hardware.fit(need?.numa, need?.requests ?? [], within: limits)
+        {
+            hardware.take(holding)
+        }
         for (provider, amounts) in way {
             for (name, amount) in amounts { supplies[provider]?[name]?.used += amount }
         }

@@ -6,7 +6,7 @@ import Kernel
 enum HostTraits {
     static func of(_ facts: HostResources, isDisabled: Bool) -> Set<String> {
         var traits = Set(facts.traits ?? [])
-        traits.insert("COMPUTE_NODE")
+        traits.formUnion(["COMPUTE_NODE", owner])
         if isDisabled { traits.insert("COMPUTE_STATUS_DISABLED") }
         if facts.cpu.threads > 1 { traits.insert("HW_CPU_HYPERTHREADING") }
         traits.insert("HW_ARCH_" + GuestKind.architecture(facts.architecture).uppercased())
@@ -20,8 +20,13 @@ enum HostTraits {
 
     /// Whether a trait is the host's to set; the operator's own are left alone.
     static func isOwn(_ trait: String) -> Bool {
-        ["COMPUTE_", "HW_CPU_", "HW_ARCH_"].contains { trait.hasPrefix($0) }
+        trait == owner || ["COMPUTE_", "HW_CPU_", "HW_ARCH_"].contains { trait.hasPrefix($0) }
     }
+
+    /// Whose providers they are, for schedulers of which others write into the same trees.
+    static let owner = "OWNER_NOVA"
+    static let managedDevice = "COMPUTE_MANAGED_PCI_DEVICE"
+    static let liveMigratable = "HW_PCI_LIVE_MIGRATABLE"
 
     /// Features that libvirt and Placement name differently.
     private static let names: [String: [String]] = [

@@ -53,6 +53,27 @@ struct ResourceRequest: Sendable {
         if groups.keys.filter({ !$0.isEmpty }).count > 1, groupPolicy == nil { groupPolicy = "none" }
     }
 
+    /// Devices that Placement counts, each of a group of its own: it may be of any part of the host.
+    mutating func add(_ requests: [PCIRequest]) {
+        for (at, request) in requests.enumerated() where request.isCounted {
+            guard let spec = request.specs.first else { continue }
+            var required = spec.traits.union([HostTraits.owner])
+            if spec.isLiveMigratable == true { required.insert(HostTraits.liveMigratable) }
+            for number in 0..<request.count {
+                groups["_pci\(at)-\(number)"] = Group(
+                    resources: [spec.className: 1], required: required,
+                    forbidden: spec.isLiveMigratable == false ? [HostTraits.liveMigratable] : [])
+            }
+        }
+        if groups.keys.filter({ !$0.isEmpty }).count > 1, groupPolicy == nil { groupPolicy = "none" }
+    }
+
+    /// Whether it asks for anything that a part of the host has, and not the host itself.
+    func asksForParts(of host: ComputeHost, _ options: PCIOptions) -> Bool {
+        let classes = Set(HostParts(host, options).all.map(\.resourceClass))
+        return !classes.isDisjoint(with: amounts.keys) || amounts[MediatedSource.resourceClass] != nil
+    }
+
     /// All amounts, those of named groups added up.
     var amounts: [String: Int] {
         groups.values.reduce(into: [:]) { sums, group in

@@ -28,11 +28,11 @@ struct Scheduler {
         decision.considered = hosts.count
         var states: [HostState]
         if case .rebuild(let name) = task.purpose {
-            states = try await self.states(hosts.filter { $0.name == name }, aggregates, nil)
+            states = try await self.states(hosts.filter { $0.name == name }, aggregates, nil, nil)
         } else {
             let limit = max(room.options.scheduler.candidatesMax, task.subjects.count)
             let candidates = try await candidates(context.resources, limit, &decision)
-            states = try await self.states(hosts, aggregates, candidates)
+            states = try await self.states(hosts, aggregates, candidates, context.need)
             let roomy = Set(states.map(\.host.id))
             let lacking = hosts.filter { !roomy.contains($0.id) }
             if candidates.count < limit {
@@ -129,10 +129,12 @@ extension Scheduler {
         if task.purpose == .boot || task.purpose == .move {
             resources.add(try await room.resources(ofPorts: task.ports, requestID: requestID))
         }
+        let need = try HardwareBooks.Need(
+            task.flavor, image: task.imageProperties, cards: task.cards, room.options.pci)
+        resources.add(need?.requests ?? [])
         var context = SchedulingContext(
             task: task, options: options, resources: resources, serviceDownTime: room.options.serviceDownTime)
-        context.need = try HardwareBooks.Need(
-            task.flavor, image: task.imageProperties, cards: task.cards, room.options.pci)
+        context.need = need
         context.group = try await ServerGroup.state(
             task.groupID, of: task.subjects[0].id, besides: task.subjects.map(\.id), room.database)
         for hint in ["same_host", "different_host"] {
@@ -169,7 +171,8 @@ extension Scheduler {
 
     /// The hosts that have room, with everything known of them.
     private func states(
-        _ hosts: [ComputeHost], _ aggregates: [Aggregate], _ candidates: PlacementClient.Candidates?
+        _ hosts: [ComputeHost], _ aggregates: [Aggregate], _ candidates: PlacementClient.Candidates?,
+        _ need: HardwareBooks.Need?
     ) async throws(Fault) -> [HostState] {
         let (now, limit) = (room.clock.now(), room.options.serviceDownTime)
         let loads = try await HostLoad.all(room.database)
@@ -189,7 +192,7 @@ extension Scheduler {
                 host, isUp: host.isUp(at: now, within: limit), aggregates: byHost[host.name] ?? [],
                 load: loads[host.name] ?? HostLoad(), imageProperties: properties[host.name] ?? [:],
                 supplies: candidates?.supplies[host.id] ?? [:], ways: candidates?.ways[host.id] ?? [],
-                hardware: hardware)
+                hardware: hardware, parts: HostParts(host, options.pci), need: need)
         }
     }
 

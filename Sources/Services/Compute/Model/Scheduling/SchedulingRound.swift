@@ -64,7 +64,7 @@ struct SchedulingRound {
     mutating func pick() -> Pick? {
         guard let at = best(), let way = hosts[at].way else { return nil }
         let weight = totals[at]
-        hosts[at].take(way, context.need)
+        hosts[at].take(way)
         let pick = Pick(host: hosts[at], way: way, weight: weight)
         context.group?.take(hosts[at].name)
         recheck(at)

@@ -57,7 +57,7 @@ struct SchedulingTask: Sendable {
             flavor: servers[0].flavor, imageID: servers[0].imageID, imageProperties: servers[0].imageProperties,
             request: servers[0].scheduling)
         isVolumeBacked = servers[0].scheduling.isVolumeBacked ?? false
-        let given = servers[0].requested.compactMap(\.portID)
+        let given = servers[0].vmState == .building ? servers[0].requested.compactMap(\.portID) : []
         ports = given + servers[0].ports.map(\.portID).filter { !given.contains($0) }
         cards = PCIRequest.cards(of: servers[0])
         for host in servers[0].scheduling.tried ?? [] { excluded[host] = "the server failed to start there" }

@@ -15,13 +15,19 @@ struct PortJourney {
     }
 
     /// Binds the ports to where the server goes, and does what plugs them there.
+    /// - Parameter server: as it is to be over there.
     func prepare(
         _ server: Server, for host: String, _ plug: () async throws(Fault) -> Void
     ) async throws(Fault) {
         let bound = try await ports(of: server.id).filter { $0.host != host }
         var fresh = Set<String>()
-        for port in bound where try await room.network.bind(port, to: host, requestID: requestID) {
-            fresh.insert(port.id)
+        let wiring = ServerWiring(room, requestID: requestID)
+        for port in bound {
+            // Over there it is another card.
+            let profile = try await wiring.profile(port, of: server)
+            if try await room.network.bind(port, to: host, profile: profile, requestID: requestID) {
+                fresh.insert(port.id)
+            }
         }
         // What is told from here on is of that host.
         await room.plugs.forget(fresh, of: server.id)

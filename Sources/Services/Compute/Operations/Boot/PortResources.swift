@@ -52,6 +52,13 @@ extension ServerWiring {
     /// Tells a port which parts of its server's host it has been given (`binding:profile`). They are found by what the
     /// server holds, so it may be said again whenever the server holds something else.
     func allocate(_ port: NetworkClient.Port, of server: Server) async throws(Fault) {
+        let profile = try await profile(port, of: server)
+        guard profile != port.profile else { return }
+        try await room.network.updatePort(port.id, ["binding:profile": .object(profile)], requestID: requestID)
+    }
+
+    /// A port's profile where its server has what its row says.
+    func profile(_ port: NetworkClient.Port, of server: Server) async throws(Fault) -> JSONObject {
         var profile = port.profile
         if let wanted = PortResources(port.resourceRequest) {
             profile["allocation"] = .object(try await providers(of: wanted, server.id))
@@ -60,8 +67,7 @@ extension ServerWiring {
             for name in HostResources.PCIDevice.profileNames { profile[name] = nil }
             for (name, value) in try await self.device(device, of: server).profile { profile[name] = value }
         }
-        guard profile != port.profile else { return }
-        try await room.network.updatePort(port.id, ["binding:profile": .object(profile)], requestID: requestID)
+        return profile
     }
 
     private func device(_ device: HostDevice, of server: Server) async throws(Fault) -> HostResources.PCIDevice {

@@ -36,6 +36,7 @@ struct ScheduleServers: Operation {
             for server in refused.forgotten {
                 try await site.room.placement.release(server, requestID: site.requestID)
             }
+            try await PartsReporter(site).hold(refused.started.sorted())
             guard let reason = refused.reason else { continue }
             // Another request took the group's place while this one was deciding: give back and decide again.
             for choice in decision.choices.dropFirst(start) where !refused.started.contains(choice.server) {
@@ -98,7 +99,7 @@ struct ScheduleServers: Operation {
                 let (server, host) = (choice.server, choice.host.name)
                 do throws(Fault) {
                     try ServerGroup.admit(server, on: host, transaction)
-                    try HardwareBooks.admit(server, on: choice.host, options, transaction)
+                    try HardwareBooks.admit(server, on: choice.host, choice.way, options, transaction)
                 } catch {
                     guard error.status == 409 else { throw error }
                     outcome.reason = error

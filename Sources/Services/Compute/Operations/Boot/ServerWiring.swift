@@ -107,7 +107,8 @@ struct ServerWiring {
         let network = try await network(port.networkID, among: [])
         return ServerPort(
             portID: port.id, networkID: port.networkID, label: network.name, mac: port.mac, mtu: network.mtu,
-            addresses: ServerWiring.fixed(port), isOurs: wish.portID == nil, tag: wish.tag)
+            addresses: ServerWiring.fixed(port), isOurs: wish.portID == nil, tag: wish.tag,
+            card: PortCard(port, on: network))
     }
 }
 

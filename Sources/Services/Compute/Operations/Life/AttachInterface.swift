@@ -18,8 +18,13 @@ struct AttachInterface: Operation {
         guard let port = server.ports.first(where: { $0.portID == port }) else {
             throw .notFound("Port id \(port) could not be found.")
         }
-        let nic = GuestNIC(portID: port.portID, mac: port.mac, mtu: port.mtu, addresses: port.addresses.map(\.address))
-        try await site.hypervisor(of: server).plug(nic, into: server.id)
+        if port.card != nil,
+            let known = try await site.room.network.port(port.portID, requestID: site.requestID)
+        {
+            // Which card it is was decided with the port.
+            try await ServerWiring(site.room, requestID: site.requestID).allocate(known, of: server)
+        }
+        try await site.hypervisor(of: server).plug(server.nic(port), into: server.id)
     }
 
     private func unplug(_ site: ComputeSite) async throws(Fault) {
@@ -52,8 +57,10 @@ struct DetachInterface: Operation {
         try await site.database.transaction { transaction throws(Fault) in
             let server = try transaction.one(Server.self, "id = \(id)", or: .serverNotFound(id))
             let text = try ServerWiring.text(server.ports.filter { $0.portID != port })
+            let devices = try HardwareBooks.text(server.hostDevices.filter { $0.portID != port }) ?? "[]"
             _ = try transaction.update(
-                Server.self, set: "ports = \(text), updated_at = \(now)", where: "id = \(id)")
+                Server.self, set: "ports = \(text), host_devices = \(devices), updated_at = \(now)",
+                where: "id = \(id)")
         }
     }
 

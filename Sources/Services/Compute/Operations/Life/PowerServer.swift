@@ -20,11 +20,21 @@ struct PowerServer: Operation {
 
     private func change(_ site: ComputeSite) async throws(Fault) {
         let server = try await site.server(server)
-        try await site.hypervisor(of: server).power(server.id, action.change)
+        let host = try site.hypervisor(of: server)
+        // A card in the guest's hands does not sleep with it.
+        if action == .suspend {
+            for nic in server.cardsInHand { try await host.unplug(port: nic.portID, from: server.id) }
+        }
+        try await host.power(server.id, action.change)
+        if action == .resume { try await handCardsBack(to: server, on: host) }
     }
 
     private func stop(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         try await ShutdownWait(site: site, server: server, patience: patience).stop(or: action.change)
+    }
+
+    private func handCardsBack(to server: Server, on host: any Hypervisor) async throws(Fault) {
+        for nic in server.cardsInHand { try await host.plug(nic, into: server.id) }
     }
 
     /// A hard reboot takes cards away and puts them back. Whether that is told depends on the network, so nobody waits
@@ -57,6 +67,11 @@ struct PowerServer: Operation {
         let (now, id, request) = (site.clock.now(), server, site.requestID)
         if action == .rebootHard || action == .rebootSoft {
             return try await site.fail(id, fault, step: step)
+        }
+        if action == .suspend, let row = try? await site.server(id), let host = try? site.hypervisor(of: row),
+            (try? await host.state(of: id)) == .running
+        {
+            try? await handCardsBack(to: row, on: host)
         }
         // The guest is as it was, or what it was to become: only the action failed.
         try await site.database.transaction { transaction throws(Fault) in

@@ -51,11 +51,12 @@ struct UnshelveServer: Operation {
         let (id, name, options) = (server, choice.host.name, site.room.options)
         try await site.database.transaction { transaction throws(Fault) in
             try ServerGroup.admit(id, on: name, transaction)
-            try HardwareBooks.admit(id, on: choice.host, options, transaction)
+            try HardwareBooks.admit(id, on: choice.host, choice.way, options, transaction)
             _ = try transaction.update(
                 Server.self, set: "host = \(name), node = \(name), generation = generation + 1",
                 where: "id = \(id) AND host IS NULL AND deleted_at IS NULL")
         }
+        try await PartsReporter(site).hold([id])
     }
 
     private func release(_ site: ComputeSite) async throws(Fault) {

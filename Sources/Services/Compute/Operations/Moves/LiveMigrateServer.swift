@@ -25,7 +25,7 @@ struct LiveMigrateServer: Operation {
     }
 
     private func place(_ site: ComputeSite) async throws(Fault) {
-        if let refusal = LiveChecks.refusal(try await site.server(server)) { throw refusal }
+        if let refusal = try LiveChecks.refusal(try await site.server(server), site.room.options.pci) { throw refusal }
         if placing.isForced, let target = placing.target {
             let server = try await site.server(server)
             if server.host != nil, let refusal = try await LiveChecks(site.room).refusal(server, to: target) {
@@ -45,7 +45,8 @@ struct LiveMigrateServer: Operation {
         try await site.note(.preparing, nil, migration)
         if let dest = migration.dest { try await VolumeJourney(site).prepare(server, for: dest) }
         guard let dest = migration.dest else { throw .conflict("The migration has no destination.") }
-        try await PortJourney(site).prepare(try await site.server(server), for: dest) { () async throws(Fault) in
+        let moved = try await site.server(server).moved(by: migration)
+        try await PortJourney(site).prepare(moved, for: dest) { () async throws(Fault) in
             _ = try await expect(migration, site)
         }
     }
@@ -60,7 +61,7 @@ struct LiveMigrateServer: Operation {
         let row = try await site.server(server)
         let guest = try await site.room.guest(for: row.moved(by: migration))
         try await site.bringKernel(of: row, to: there)
-        return try await there.expect(guest, disks: try await here.disks(of: server))
+        return try await there.expect(guest.underWay, disks: try await here.disks(of: server))
     }
 
     private func unprepare(_ site: ComputeSite) async throws(Fault) {
@@ -81,6 +82,10 @@ struct LiveMigrateServer: Operation {
         if try await !here.hasLeft(server) {
             let place = try await expect(migration, site)
             try await site.note(.running, nil, migration)
+            // A card in the guest's hands stays where it is: the guest lets go of it, and has another over there.
+            for nic in try await site.server(server).cardsInHand {
+                try await here.unplug(port: nic.portID, from: server)
+            }
             let (database, clock, id) = (site.database, site.clock, migration.id)
             try await here.depart(server, to: place) { progress in
                 guard let text = try? ServerMigration.text(progress) else { return }
@@ -121,7 +126,14 @@ struct LiveMigrateServer: Operation {
         try await site.ifAlive(migration.source) { () async throws(Fault) in
             isGone = try await here.hasLeft(server)
         }
-        guard isGone, try await there.state(of: server) != nil else { return }
+        guard isGone else {
+            let row = try await site.server(server)
+            try await site.ifAlive(migration.source) { () async throws(Fault) in
+                for nic in row.cardsInHand { try await here.plug(nic, into: server) }
+            }
+            return
+        }
+        guard try await there.state(of: server) != nil else { return }
         try await noteArrival(site, migration)
     }
 
@@ -133,7 +145,9 @@ struct LiveMigrateServer: Operation {
         try await PortJourney(site).complete(server, at: dest, from: migration.source)
         let guest = try await site.room.guest(for: server)
         let state: GuestState = migration.oldPower == GuestState.paused.rawValue ? .paused : .running
-        try await site.liveMover(dest).arrive(guest, as: state)
+        let there = try site.liveMover(dest)
+        try await there.arrive(guest.underWay, as: state)
+        for nic in server.cardsInHand { try await there.plug(nic, into: server.id) }
         do throws(Fault) { try await VolumeJourney(site).complete(server.id, at: dest) } catch {
             // It runs over there: what Block storage refuses now is asked for again.
             throw Fault(503, error.message)

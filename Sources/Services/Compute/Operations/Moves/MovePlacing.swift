@@ -26,11 +26,12 @@ struct MovePlacing: Codable, Sendable {
         let (host, claim, decision) = try await choose(site, server, migration)
         try await site.room.placement.claim([claim], requestID: site.requestID)
         do throws(Fault) {
-            try await record(host, decision, migration, status, site)
+            try await record(host, claim.allocations, decision, migration, status, site)
         } catch {
             try await site.room.placement.release(server.id, requestID: site.requestID)
             throw error
         }
+        try await PartsReporter(site).hold([server.id])
     }
 
     /// Gives back what was claimed and held.
@@ -60,8 +61,8 @@ struct MovePlacing: Codable, Sendable {
         return (choice.host, claim, decision)
     }
 
-    /// What is taken of a host that nobody was asked about. Where the server's ports take of parts of it, Placement
-    /// says which.
+    /// What is taken of a host that nobody was asked about. Where the server or its ports take of parts of it,
+    /// Placement says which.
     private func forced(
         _ site: ComputeSite, _ server: Server, _ migration: ServerMigration, _ host: ComputeHost
     ) async throws(Fault) -> PlacementClient.Way {
@@ -69,7 +70,12 @@ struct MovePlacing: Codable, Sendable {
             migration.newFlavor, image: server.imageProperties, isVolumeBacked: server.isVolumeBacked)
         let ports = try await site.room.resources(
             ofPorts: SchedulingTask([server]).ports, requestID: site.requestID)
-        guard !ports.isEmpty else { return [host.id: resources.amounts] }
+        let need = try HardwareBooks.Need(
+            migration.newFlavor, image: server.imageProperties, site.room.options.pci)
+        resources.add(need?.requests ?? [])
+        guard !ports.isEmpty || resources.asksForParts(of: host, site.room.options.pci) else {
+            return [host.id: resources.amounts]
+        }
         resources.add(ports)
         let found = try await site.room.placement.candidates(
             resources.query(limit: nil), requestID: site.requestID)
@@ -95,12 +101,12 @@ struct MovePlacing: Codable, Sendable {
     }
 
     private func record(
-        _ host: ComputeHost, _ decision: Decision?, _ migration: ServerMigration, _ status: ServerMigration.Status,
-        _ site: ComputeSite
+        _ host: ComputeHost, _ way: PlacementClient.Way, _ decision: Decision?, _ migration: ServerMigration,
+        _ status: ServerMigration.Status, _ site: ComputeSite
     ) async throws(Fault) {
         let (now, options) = (site.clock.now(), site.room.options)
         try await site.database.transaction { transaction throws(Fault) in
-            try HardwareBooks.book(migration, on: host, options, transaction)
+            try HardwareBooks.book(migration, on: host, way, options, transaction)
             if let decision {
                 try ServerGroup.admit(migration.serverID, on: host.name, transaction)
                 try decision.record(transaction)

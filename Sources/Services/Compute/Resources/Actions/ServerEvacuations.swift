@@ -63,7 +63,7 @@ extension ServerEvacuations {
         _ server: Server, _ migration: ServerMigration, _ placing: MovePlacing, _ request: Request
     ) async throws(Fault) -> Fault? {
         guard request.version < "2.34" else { return nil }
-        if let refusal = LiveChecks.refusal(server) { return refusal }
+        if let refusal = try LiveChecks.refusal(server, request.compute.options.pci) { return refusal }
         let source = server.host ?? ""
         guard try await isUp(source, request) else {
             return .badRequest("Compute service of \(source) is unavailable at this time.")
@@ -88,15 +88,10 @@ struct LiveChecks {
 
     init(_ room: ComputeService) { self.room = room }
 
-    /// Devices do not travel with what is in them.
-    static func refusal(_ server: Server) -> Fault? {
-        guard server.hostDevices.contains(where: { $0.portID == nil }) else {
-            // The guest would have to let go of its cards and take others.
-            guard server.ports.contains(where: { $0.card != nil }) else { return nil }
-            return .badRequest(
-                "Migration pre-check error: Cannot live migrate VIF with related PCI, source and destination nodes do "
-                    + "not support the operation.")
-        }
+    /// Devices that a flavor asks for go along when it says that they can. Cards of ports are let go of, others taken.
+    static func refusal(_ server: Server, _ options: PCIOptions) throws(Fault) -> Fault? {
+        let requests = try PCIRequest.all(server.flavor.extraSpecs, options).filter { !$0.isMediated }
+        guard requests.contains(where: { $0.specs.contains { $0.isLiveMigratable != true } }) else { return nil }
         return .badRequest(
             "Migration pre-check error: This request does not explicitly request live-migratable devices.")
     }

@@ -160,7 +160,7 @@ extension ComputeServices {
             try transaction.delete(
                 ComputeHost.self, "id = \(host.id)", or: .notFound("Service \(host.serviceID) not found."))
         }
-        try await room.placement.deleteProvider(host.id, requestID: requestID)
+        try await room.placement.deleteTree(host.id, requestID: requestID)
         return .empty
     }
 

@@ -85,8 +85,9 @@ extension Quotas {
         _ project: String, user: String? = nil, _ request: Request
     ) async throws(Fault) -> [String: Int] {
         if request.compute.options.quota.driver == .unified {
+            let pci = request.compute.options.pci
             return try await request.database.transaction { transaction throws(Fault) in
-                let used = try UnifiedLimits.used(project, transaction)
+                let used = try UnifiedLimits.used(project, pci, transaction)
                 let groups = try transaction.count(ServerGroup.self, "project_id = \(project)")
                 return [
                     "instances": used["servers"] ?? 0, "cores": used["class:VCPU"] ?? 0,

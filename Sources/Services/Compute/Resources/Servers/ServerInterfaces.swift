@@ -44,6 +44,7 @@ enum ServerInterfaces: Resource {
         let resolved = try await resolve(wish, server, request)
         let wiring = ServerWiring(room, requestID: request.id)
         let added = try await wiring.add(resolved, to: server)
+        let options = room.options
         let (queue, requestID, now, userID) = (room.queue, request.id, request.now, request.caller.userID)
         let changed: Server
         do throws(Fault) {
@@ -52,9 +53,13 @@ enum ServerInterfaces: Resource {
                     Server.self, "id = \(server.id) AND deleted_at IS NULL", or: .serverNotFound(server.id))
                 try server.require(states, "attach_interface")
                 server.ports.append(added)
-                let text = try ServerWiring.text(server.ports)
+                try server.take(added, options, transaction)
+                let (text, devices) = (
+                    try ServerWiring.text(server.ports), try HardwareBooks.text(server.hostDevices) ?? "[]"
+                )
                 _ = try transaction.update(
-                    Server.self, set: "ports = \(text), updated_at = \(now)", where: "id = \(server.id)")
+                    Server.self, set: "ports = \(text), host_devices = \(devices), updated_at = \(now)",
+                    where: "id = \(server.id)")
                 try transaction.insert(
                     InstanceAction("attach_interface", on: server, by: userID, requestID: requestID, at: now))
                 try queue.enqueue(
@@ -122,10 +127,8 @@ extension ServerInterfaces {
                 port.projectID == server.projectID || request.caller.has(role: "admin")
             else { throw .notFound("Port id \(id) could not be found.") }
             guard port.deviceID.isEmpty else { throw .conflict("Port \(id) is still in use.") }
-            guard !PortCard.kinds.contains(port.vnicType) else {
-                throw .badRequest(
-                    "Attaching SR-IOV port \(id) to server \(server.id) is not supported. SR-IOV ports must be "
-                        + "specified during server creation.")
+            guard !port.vnicType.hasPrefix("accelerator-") else {
+                throw .badRequest("Feature not supported with Ports that have accelerators.")
             }
             return wish
         }
@@ -162,5 +165,19 @@ extension ServerInterfaces {
             $0.put("ip_address", $1.address)
         }
         view.put("tag", server.ports.first { $0.portID == port.id }?.tag, since: "2.70")
+    }
+}
+
+extension Server {
+    /// Takes a device of its host's for a port that must be one.
+    fileprivate mutating func take(
+        _ port: ServerPort, _ options: ComputeOptions, _ transaction: Transaction
+    ) throws(Fault) {
+        guard let card = port.card else { return }
+        let place = try transaction.one(
+            ComputeHost.self, "name = \(host ?? "") AND deleted_at IS NULL",
+            or: .conflict("Instance \(id) has no host."))
+        let request = PCIRequest(port: port.portID, card)
+        hostDevices.append(try HardwareBooks.attach(request, to: self, on: place, options, transaction))
     }
 }

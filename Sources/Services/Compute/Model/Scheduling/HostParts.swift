@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+import Clients
+import Kernel
+
+/// What Placement counts of a host apart from the host itself: cards that guests get parts of, and PCI devices where
+/// `[pci] report_in_placement` is on. Each is a provider below the host's, named as upstream names it; its id follows
+/// from the name, so that whoever has a server's allocations knows which devices they are without asking.
+struct HostParts: Sendable {
+    struct Part: Sendable, Hashable {
+        let id: String
+        let name: String
+        /// What is behind the host's name in the provider's.
+        let key: String
+        let resourceClass: String
+        var total: Int
+        let traits: Set<String>
+        let isMediated: Bool
+        /// The devices of it, as far as it is made of any.
+        var addresses: [String] = []
+    }
+
+    /// By part's key and class: how many units of it somebody may have, because Placement gave them.
+    typealias Limits = [String: [String: Int]]
+
+    private(set) var all: [Part] = []
+    /// Why Placement cannot be told of the host's devices.
+    private(set) var mistake: String?
+    private let host: ComputeHost
+
+    init(_ host: ComputeHost, _ options: PCIOptions) {
+        self.host = host
+        for source in host.resources.mediatedSources ?? [] where source.total > 0 {
+            all.append(
+                part(source.partKey, source.className, total: source.total, [HostTraits.owner], isMediated: true))
+        }
+        guard options.reportsInPlacement else { return }
+        for device in host.resources.pciDevices ?? [] where device.isCounted { add(device) }
+    }
+
+    private mutating func add(_ device: HostResources.PCIDevice) {
+        let traits = device.allTraits.union([HostTraits.owner, HostTraits.managedDevice])
+        guard let at = all.firstIndex(where: { $0.key == device.partKey && !$0.isMediated }) else {
+            var new = part(device.partKey, device.className, total: 1, traits, isMediated: false)
+            new.addresses = [device.address]
+            return all.append(new)
+        }
+        let known = all[at]
+        let others = known.addresses.joined(separator: ",")
+        if device.kind != .virtual || known.addresses.contains(device.parent ?? "") {
+            let parent = device.kind == .virtual ? device.parent ?? "" : device.address
+            let children = (known.addresses + [device.address]).filter { $0 != parent }.joined(separator: ",")
+            mistake = """
+                Configuring both \(parent) and \(children) in [pci]device_spec is not supported. Either the parent PF \
+                or its children VFs can be configured.
+                """
+        } else if known.resourceClass != device.className {
+            mistake = """
+                VFs from the same PF cannot be configured with different 'resource_class' values in \
+                [pci]device_spec. We got \(device.className) for \(device.address) and \(known.resourceClass) for \
+                \(others).
+                """
+        } else if known.traits != traits {
+            mistake = """
+                VFs from the same PF cannot be configured with different set of 'traits' in [pci]device_spec. We got \
+                \(traits.sorted().joined(separator: ",")) for \(device.address) and \
+                \(known.traits.sorted().joined(separator: ",")) for \(others).
+                """
+        }
+        all[at].total += 1
+        all[at].addresses.append(device.address)
+    }
+
+    private func part(
+        _ key: String, _ resourceClass: String, total: Int, _ traits: Set<String>, isMediated: Bool
+    ) -> Part {
+        let name = "\(host.name)_\(key)"
+        return Part(
+            id: HostParts.id(of: name, below: host.id), name: name, key: key, resourceClass: resourceClass,
+            total: total, traits: traits, isMediated: isMediated)
+    }
+
+    /// Whether a provider below the host's is a part as we make them; others' are theirs.
+    func isOurs(_ id: String, _ name: String) -> Bool { id == HostParts.id(of: name, below: host.id) }
+
+    static func id(of name: String, below host: String) -> String {
+        let digest = Digest.hex(.sha256, "apus part \(name) of \(host)")
+        func slice(_ from: Int, _ count: Int) -> String { String(digest.dropFirst(from).prefix(count)) }
+        return "\(slice(0, 8))-\(slice(8, 4))-5\(slice(13, 3))-8\(slice(17, 3))-\(slice(20, 12))"
+    }
+}
+
+// MARK: - Amounts and devices
+
+extension HostParts {
+    /// What of a way is taken of the host's parts.
+    func limits(_ way: PlacementClient.Way) -> Limits {
+        guard !all.isEmpty else { return [:] }
+        var limits: Limits = [:]
+        for part in all {
+            guard let amount = way[part.id]?[part.resourceClass], amount > 0 else { continue }
+            limits[part.key, default: [:]][part.resourceClass] = amount
+        }
+        return limits
+    }
+
+    /// What somebody who has devices of the host takes of its parts. Devices that are none of them are left out.
+    func way(of devices: [HostDevice]) -> PlacementClient.Way {
+        var way: PlacementClient.Way = [:]
+        for device in devices {
+            guard let part = part(of: device) else { continue }
+            way[part.id, default: [:]][part.resourceClass, default: 0] += 1
+        }
+        return way
+    }
+
+    private func part(of device: HostDevice) -> Part? {
+        switch device.kind {
+        case .pci: all.first { $0.addresses.contains(device.address) }
+        case .mediated:
+            all.first { $0.isMediated && $0.key == MediatedSource.partKey(device.parent ?? "") }
+        }
+    }
+
+    /// A way without what is taken of the host's parts.
+    func rest(of way: PlacementClient.Way) -> PlacementClient.Way {
+        let own = Set(all.map(\.id))
+        return way.filter { !own.contains($0.key) }
+    }
+
+    /// What of a way is taken of the host's parts.
+    func share(of way: PlacementClient.Way) -> PlacementClient.Way {
+        let own = Set(all.map(\.id))
+        return way.filter { own.contains($0.key) }
+    }
+}
+
+extension MediatedSource {
+    /// As libvirt names the card.
+    var partKey: String { MediatedSource.partKey(address) }
+
+    static func partKey(_ address: String) -> String {
+        // What is no PCI device has its own name.
+        guard address.contains(":") else { return address }
+        return "pci_" + address.map { $0 == ":" || $0 == "." ? "_" : $0 }
+    }
+}
+
+extension HostResources.PCIDevice {
+    /// Whether Placement may count it: cards of networks are not, as upstream leaves them to Network.
+    var isCounted: Bool { physicalNetwork == nil }
+
+    /// Functions of a card are counted with it.
+    var partKey: String { (kind == .virtual ? parent ?? address : address).uppercased() }
+
+    var className: String { resourceClass ?? PCINames.resourceClass(vendor: vendorID, product: productID) }
+
+    var allTraits: Set<String> {
+        Set(traits ?? []).union(isLiveMigratable == true ? [HostTraits.liveMigratable] : [])
+    }
+}
+
+/// Names of classes and traits as operators write them, and as Placement has them.
+package enum PCINames {
+    private static let classes: Set = ["PCI_DEVICE", "SRIOV_NET_VF", "VGPU", "VGPU_DISPLAY_HEAD", "FPGA", "PGPU"]
+    private static let prefixes = ["HW_", "COMPUTE_", "STORAGE_", "MISC_", "OWNER_"]
+
+    package static func resourceClass(_ text: String) -> String {
+        classes.contains(text.uppercased()) ? text.uppercased() : custom(text)
+    }
+
+    static func resourceClass(vendor: String, product: String) -> String {
+        "CUSTOM_PCI_\(vendor)_\(product)".uppercased()
+    }
+
+    /// Of a list with commas. What begins as standard traits do is one of them.
+    package static func traits(_ text: String) -> [String] {
+        text.split(separator: ",").map { word in
+            let word = String(word.filter { !$0.isWhitespace })
+            return prefixes.contains { word.hasPrefix($0) } ? word : custom(word)
+        }
+    }
+
+    private static func custom(_ text: String) -> String {
+        let upper = text.uppercased()
+        if upper.hasPrefix("CUSTOM_"), upper.allSatisfy(isPlain) { return upper }
+        var name = "CUSTOM_"
+        for letter in upper {
+            if isPlain(letter), letter != "_" {
+                name.append(letter)
+            } else if name.last != "_" {
+                name.append("_")
+            }
+        }
+        return name
+    }
+
+    private static func isPlain(_ letter: Character) -> Bool {
+        letter == "_" || (letter.isASCII && (letter.isNumber || letter.isLetter))
+    }
+}
