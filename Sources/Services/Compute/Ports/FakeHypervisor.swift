@@ -74,20 +74,6 @@ package actor FakeHypervisor: Hypervisor {
         self.clock = clock
     }
 
-    package func resources() throws(Fault) -> HostResources {
-        try reachable()
-        var host = host
-        for guest in guestsByID.values {
-            host.diskUsedGiB += guest.spec.rootDiskGiB + guest.spec.ephemeralGiB
-            guard guest.state == .running || guest.state == .paused else { continue }
-            host.guestsRunning += 1
-            host.vcpusUsed += guest.spec.vcpus
-            host.memoryUsedMiB += guest.spec.memoryMiB
-        }
-        host.diskAvailableGiB = max(0, host.diskGiB - host.diskUsedGiB)
-        return host
-    }
-
     package func boot(_ spec: GuestSpec, image: ImageSource?) async throws(Fault) {
         try await image?.prove?()
         if let image { imageKeys[image.id] = image.key }
