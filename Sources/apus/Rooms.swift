@@ -43,7 +43,6 @@ struct Rooms: Sendable {
     let advertiser: any RouteAdvertiser
     /// Where notifications go beside the log; nil without a broker.
     let bus: (any MessageBus)?
-    let identityNotifications: SentNotifications?
     let secrets: SealedSecrets
     /// Real guests' driver; nil with made-up hosts.
     let libvirt: LibvirtHypervisor?
@@ -68,14 +67,14 @@ struct Rooms: Sendable {
         let (database, clock, ids, log) = (ground.database, ground.clock, ground.ids, ground.log)
         let options = ground.settings.configuration
         bus = RabbitMQBus(options[RabbitMQOptions.self], ids: ids)
-        let told = Rooms.identityNotifications(ground, bus)
-        identityNotifications = told.sent
+        let isLogged = ground.settings.configuration[IdentityOptions.self].notifications.drivers.isLogged
+        let told: any Notifications = isLogged ? LoggedNotifications(ground.audit) : NoNotifications()
         identity = try IdentityService(
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
             keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
             domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains),
             directories: LDAPOpener(options[LDAPOptions.self], chance: ids, log: log),
-            notifications: told.all,
+            notifications: told,
             doors: try FederationFiles.doors(options[IdentityOptions.self].federation))
         placement = PlacementService(
             database: database, clock: clock, ids: ids, log: log, options: options[PlacementOptions.self])
@@ -114,18 +113,6 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, transport: ground.transport,
             caller: Rooms.caller("octavia"), providers: try Rooms.balancers(ground),
             certificates: Rooms.certificates(ground), options: options[LoadBalancerOptions.self])
-    }
-
-    /// Identity's: in a log of their own, on the bus, or both.
-    private static func identityNotifications(
-        _ ground: Ground, _ bus: (any MessageBus)?
-    ) -> (all: ManyNotifications, sent: SentNotifications?) {
-        let options = ground.settings.configuration[IdentityOptions.self].notifications
-        var all: [any Notifications] = []
-        if options.drivers.isLogged { all.append(LoggedNotifications(ground.audit)) }
-        let sent = bus.map { SentNotifications($0, topics: options.topics, log: ground.log) }
-        if let sent { all.append(sent) }
-        return (ManyNotifications(all), sent)
     }
 
     /// HAProxy beside the networks' own engines; in memory with a made-up network.
@@ -328,7 +315,7 @@ struct Rooms: Sendable {
             group.addTask { await HostReporter(compute).run() }
             group.addTask { await GuestWatch(compute).run() }
             group.addTask { await NotificationRelay(compute, to: bus.map(SharedNotificationBus.init)).run() }
-            if let identityNotifications { group.addTask { await identityNotifications.run(compute.clock) } }
+            if let bus { group.addTask { await IdentityRelay(identity, to: bus).run() } }
             group.addTask { await UsageAuditor(compute).run() }
             group.addTask { await HostKeeper(compute).run() }
             group.addTask { await SecretSealer(secrets, clock: compute.clock, log: log).run() }

@@ -82,11 +82,21 @@ for child in $(pgrep -s "$broker"); do kill -9 "$child" 2> /dev/null; done
 check "without the broker the API answers as ever" openstack server stop web
 check "again" openstack server set --name net web
 eventually "and the server stops" sh -c "openstack server show net -f value -c status | grep -q SHUTOFF"
-eventually "the log says that notifications wait" grep -rq 'notifications wait for the bus' "$dir/cloud.out" "$dir/cloud/log"
-answer=$(cat "$dir/cloud.out" "$dir"/cloud/log/*.log 2> /dev/null | grep -c 'notifications wait for the bus')
-expect "once" '. == 1'
+check "and Identity" openstack project create wreck -f json
+kill -9 "$cloud"
+wait "$cloud" 2> /dev/null
+pass "kill -9 of the cloud, whose notifications nobody has taken"
+start_cloud "$dir/cloud" "$offset" --hosts 2 || finish
+eventually "the log says that notifications wait" grep -rq 'notifications wait for the bus' "$dir/cloud.out" \
+    "$dir/cloud/log"
+answer=$(cat "$dir/cloud.out" "$dir"/cloud/log/*.log 2> /dev/null | grep -c '"notifications wait for the bus')
+expect "once in each life" '. <= 2'
 start_broker
 hears "what happened meanwhile is heard when it is back" versioned_notifications '.event == "instance.power_off.end"'
+hears "and of Identity" notifications '.event == "identity.project.created" and
+    .payload.initiator.username == "admin" and (.payload.resource_info | length > 0)'
+answer=$(jq -s '[.[] | select(.event == "identity.project.created")] | length' "$dir/notifications.heard")
+expect "both projects, the one that was made before the kill included" '. >= 2'
 answer=$(jq -cs '[.[].event | select(startswith("instance.power_off"))]' "$dir/versioned_notifications.heard")
 expect "in its order" 'unique == ["instance.power_off.end", "instance.power_off.start"] and
     .[0] == "instance.power_off.start"'

@@ -36,9 +36,9 @@ done
 controller=$(cat "$data/ovs/ovn-controller.pid")
 kill -STOP "$controller"
 parked=$(boot parked "$net" open)
-waits() { api compute GET "/servers/$parked" && [ "$(value '.server."OS-EXT-STS:power_state"')" = 1 ]; }
+is_parked() { grep -rh "waits, and holds no worker" "$data.out" "$data/log" | grep -q "$parked"; }
 building() { [ "$(value .server.status)" = BUILD ]; }
-eventually "a server whose ports nobody carries has a guest" grep -q "waits, and holds no worker" "$data.out"
+eventually "a server whose ports nobody carries is parked" is_parked
 api compute GET "/servers/$parked"
 holds "and is in BUILD" building
 blow "of a cloud with a parked server"

@@ -187,15 +187,23 @@ extension Front {
         let watcher = (service.service as? any CallWatcher).flatMap {
             type(of: $0).hears(method, route.path) ? $0 : nil
         }
+        guard let watcher else {
+            return try await route.answer(request).response(status: route.status.at(request.version), request)
+        }
+        let begun = BegunCall(request: request, method: method, path: route.path)
+        let watched = watcher.database(for: begun).map { Request(request, on: $0) } ?? request
         do {
-            let response = try await route.answer(request).response(
-                status: route.status.at(request.version), request)
-            await watcher?.ended(
-                EndedCall(request: request, method: method, path: route.path, outcome: .success(response)))
+            let response = try await route.answer(watched).response(
+                status: route.status.at(request.version), watched)
+            await watcher.ended(
+                EndedCall(
+                    request: request, method: method, path: route.path, outcome: .success(response),
+                    notes: begun.notes))
             return response
         } catch {
-            await watcher?.ended(
-                EndedCall(request: request, method: method, path: route.path, outcome: .failure(error)))
+            await watcher.ended(
+                EndedCall(
+                    request: request, method: method, path: route.path, outcome: .failure(error), notes: begun.notes))
             throw error
         }
     }

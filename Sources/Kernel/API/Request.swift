@@ -67,6 +67,18 @@ package final class Request: Sendable {
         self.queries = queries
     }
 
+    /// The same request, carried out on a database that tells of what it does.
+    convenience init(_ other: Request, on database: Database) {
+        let old = other.provisions
+        self.init(
+            http: other.http, caller: other.caller, version: other.version, id: other.id, json: other.json,
+            root: other.root, index: other.index, service: other.service,
+            provisions: Provisions(
+                database: database, clock: old.clock, ids: old.ids, log: old.log, metrics: old.metrics,
+                policy: old.policy),
+            route: other.route, parameters: other.parameters, queries: other.queries)
+    }
+
     /// Made when asked for: most requests have nothing to say.
     package var log: Log { provisions.log.with(["request_id": id]) }
     package var database: Database { provisions.database }

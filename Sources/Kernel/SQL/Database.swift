@@ -8,13 +8,16 @@ package final class Database: Sendable {
     private let writer: Writer
     private let clock: any WallClock
     private let log: Log
-    let watches = RowWatches()
+    let watches: RowWatches
+    /// Whose writer this is, when it is another's.
+    private let base: Database?
 
     /// A database on any engine; opens it at once.
     package init(
         _ engine: any Engine, log: Log = .silent, clock: any WallClock = MachineClock()
     ) throws(Fault) {
         self.engine = engine
+        (watches, base) = (RowWatches(), nil)
         self.clock = clock
         self.log = log
         writer = try Writer(try engine.openWriter(), log: log, onEnd: engine.close)
@@ -32,7 +35,13 @@ package final class Database: Sendable {
         try Database(SQLiteEngine.temporary(), log: log, clock: clock)
     }
 
-    deinit { writer.stop() }
+    /// The same database, for somebody whose transactions tell one more.
+    private init(_ base: Database, _ watch: RowWatch) {
+        (engine, writer, clock, log, self.base) = (base.engine, base.writer, base.clock, base.log, base)
+        watches = RowWatches(base.watches.now + [watch])
+    }
+
+    deinit { if base == nil { writer.stop() } }
 
     /// Finishes what waits to be written, then closes; everything after is refused.
     package func close() async {
@@ -89,6 +98,11 @@ extension Database {
     package func watch(
         _ tables: [WatchedTable], _ tell: @escaping @Sendable (RowChanges, Transaction) throws(Fault) -> Void
     ) { watches.add(RowWatch(tables: tables, tell: tell)) }
+
+    /// The same database for one caller, whose transactions alone tell of what they changed.
+    package func telling(
+        _ tables: [WatchedTable], _ tell: @escaping @Sendable (RowChanges, Transaction) throws(Fault) -> Void
+    ) -> Database { Database(self, RowWatch(tables: tables, tell: tell)) }
 }
 
 // MARK: - Reading

@@ -44,7 +44,9 @@ package struct RowChanges {
 
 /// Who watches a database.
 final class RowWatches: Sendable {
-    private let all = Mutex<[RowWatch]>([])
+    private let all: Mutex<[RowWatch]>
+
+    init(_ watches: [RowWatch] = []) { all = Mutex(watches) }
 
     var now: [RowWatch] { all.withLock { $0 } }
     func add(_ watch: RowWatch) { all.withLock { $0.append(watch) } }

@@ -20,7 +20,7 @@ package final class IdentityService: Service {
             FederatedUser.self, FederationAuth.self, FederationReplay.self,
             IdentityMapping.self,
             OAuthConsumer.self, OAuthTokens.self, OAuthAccessTokens.self, ClientTokens.self,
-            FederationSession.self, SAMLAssertions.self,
+            FederationSession.self, SAMLAssertions.self, IdentityNotice.self,
         ])
 
     package let database: Database
@@ -46,7 +46,7 @@ package final class IdentityService: Service {
     ///   - pool: where passwords are hashed, which takes a quarter of a second each; its queue is bounded.
     ///   - keys: those of tokens and receipts, and of credentials, which outlive any rotation of the former.
     ///   - directories: opens the directories of domains that are kept elsewhere.
-    ///   - notifications: where changes and logins are told of; the log when nil.
+    ///   - notifications: where changes and logins are told of at once; the log when nil.
     ///   - domainFiles: the settings of domains that are kept in files, by the domain's name.
     package init(
         database: Database, clock: any WallClock, ids: any Identifiers, log: Log, pool: BlockingPool,
@@ -62,7 +62,8 @@ package final class IdentityService: Service {
         self.clock = clock
         self.log = log
         auditor = Auditor(
-            notifications: notifications ?? LoggedNotifications(log), options: options.notifications)
+            notifications: notifications ?? LoggedNotifications(log), options: options.notifications,
+            database: database)
         domainConfigurations = DomainConfigurations(
             database: database, options: options.domains, files: domainFiles)
         passwords = PasswordCheck(options, chance: ids, on: pool)

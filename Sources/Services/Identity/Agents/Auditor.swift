@@ -5,24 +5,61 @@ package import Kernel
 struct Auditor: Sendable {
     let notifications: any Notifications
     let options: NotificationOptions
+    let database: Database
 
+    /// Whether anybody is to be told.
+    private func isWanted(_ event: AuditEvent) -> Bool {
+        (options.drivers.isLogged || options.drivers.isSent) && !options.silenced.contains(event.topic)
+    }
+
+    /// Tells of a call that has ended: the log now, the bus by a row, unless its transaction has written that.
     func tell(_ event: AuditEvent, _ call: EndedCall) async {
-        guard options.drivers.isLogged || options.drivers.isSent, !options.silenced.contains(event.topic) else {
-            return
+        guard isWanted(event) else { return }
+        let own = try? await call.request.database.first(CatalogService.self, Auditor.ownService)
+        let told = call.notes.note
+        let message = told ?? compose(event, call.request, call, observer: own?.id)
+        await notifications.send(message)
+        guard options.drivers.isSent, told == nil else { return }
+        let now = call.request.now
+        do throws(Fault) {
+            try await database.transaction { transaction throws(Fault) in
+                try IdentityNotice.keep(message, at: now, transaction)
+            }
+        } catch {
+            call.request.log.error("a notification is lost", ["event": event.type, "error": error.description])
         }
-        let request = call.request
-        let payload: JSON
-        switch options.form {
-        case .basic:
-            // Logins and role assignments have no short form; upstream sends the long one.
-            payload = event.id == nil ? await audit(event, call) : brief(event, request)
-        case .cadf: payload = await audit(event, call)
+    }
+
+    /// The database for a call whose transactions write what the bus is told of them.
+    func database(for call: BegunCall) -> Database? {
+        guard options.drivers.isSent, let audited = AuditedTable.of(call.method, call.path) else { return nil }
+        let (request, notes) = (call.request, call.notes)
+        return request.database.telling([audited.table]) { changes, transaction throws(Fault) in
+            let (isThere, made) = audited.seen(in: changes)
+            guard isThere, notes.note == nil,
+                let event = AuditEvent(request, call.method, call.path, made: made), isWanted(event)
+            else { return }
+            let own = try transaction.first(CatalogService.self, Auditor.ownService)
+            let message = compose(event, request, nil, observer: own?.id)
+            try IdentityNotice.keep(message, at: request.now, transaction)
+            transaction.afterCommit { notes.write(message) }
         }
-        await notifications.send([
+    }
+
+    private static let ownService: SQL = "type = 'identity' ORDER BY id"
+
+    /// - Parameter call: how it ended; nil while it is being written.
+    private func compose(
+        _ event: AuditEvent, _ request: Request, _ call: EndedCall?, observer: String?
+    ) -> JSON {
+        // Logins and role assignments have no short form; upstream sends the long one.
+        let isBrief = options.form == .basic && event.id != nil
+        return [
             "message_id": .string(request.ids.uuid()), "publisher_id": "identity.apus",
-            "event_type": .string(event.type), "priority": "INFO", "payload": payload,
+            "event_type": .string(event.type), "priority": "INFO",
+            "payload": isBrief ? brief(event, request) : audit(event, request, call, observer),
             "timestamp": .string(request.now.iso8601Micro),
-        ])
+        ]
     }
 
     private func brief(_ event: AuditEvent, _ request: Request) -> JSON {
@@ -32,22 +69,22 @@ struct Auditor: Sendable {
         return .object(JSONObject(members))
     }
 
-    private func audit(_ event: AuditEvent, _ call: EndedCall) async -> JSON {
-        let request = call.request
+    private func audit(
+        _ event: AuditEvent, _ request: Request, _ call: EndedCall?, _ observing: String?
+    ) -> JSON {
         let isPerson = event.operation.isEmpty || event.resource == "role_assignment"
         let target = isPerson ? AuditEvent.person : AuditEvent.targets[event.resource] ?? "unknown"
         var observer: [(String, JSON)] = [("typeURI", "service/security")]
-        let own = try? await request.database.first(CatalogService.self, "type = 'identity' ORDER BY id")
-        if let own { observer.append(("id", .string(own.id))) }
+        if let observing { observer.append(("id", .string(observing))) }
         var members: [(String, JSON)] = [
             ("typeURI", "http://schemas.dmtf.org/cloud/audit/1.0/event"), ("eventType", "activity"),
             ("id", .string(request.ids.uuid())), ("eventTime", .string(request.now.iso8601Micro)),
             ("action", .string(event.action)), ("outcome", event.isSuccess ? "success" : "failure"),
-            ("initiator", .object(await initiator(event, call))),
+            ("initiator", .object(initiator(event, request, call))),
             ("target", ["typeURI": .string(target), "id": .string(event.id ?? request.ids.uuid())]),
             ("observer", .object(JSONObject(observer))),
         ]
-        if case .failure(let fault) = call.outcome {
+        if case .failure(let fault) = call?.outcome {
             members.append(
                 ("reason", ["reasonType": .string(fault.message), "reasonCode": .string("\(fault.status)")]))
         }
@@ -57,10 +94,9 @@ struct Auditor: Sendable {
     }
 
     /// Who did it, from where. At a login it is whoever the token is for, or was asked for.
-    private func initiator(_ event: AuditEvent, _ call: EndedCall) async -> JSONObject {
-        let request = call.request
+    private func initiator(_ event: AuditEvent, _ request: Request, _ call: EndedCall?) -> JSONObject {
         var person = (id: request.caller.userID, name: request.caller.userName)
-        if event.operation.isEmpty { person = Auditor.claimant(call) }
+        if event.operation.isEmpty, let call { person = Auditor.claimant(call) }
         var host = JSONObject([("address", .string(request.http.peer))])
         if let agent = request.header("User-Agent") { host["agent"] = .string(agent) }
         var initiator = JSONObject([
@@ -95,6 +131,8 @@ extension IdentityService: CallWatcher {
     package static func hears(_ method: String, _ path: String) -> Bool {
         method != "GET" && method != "HEAD" || method == "GET" && AuditEvent.isLogin(method, path)
     }
+
+    package func database(for call: BegunCall) -> Database? { auditor.database(for: call) }
 
     package func ended(_ call: EndedCall) async {
         guard let event = AuditEvent(call) else { return }

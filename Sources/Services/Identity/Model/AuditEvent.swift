@@ -9,7 +9,7 @@ struct AuditEvent: Sendable {
     let id: String?
     let isSuccess: Bool
     /// Members of the event beyond CADF's own: the parts of a role assignment.
-    var members: [(String, JSON)] = []
+    let members: [(String, JSON)]
 
     var type: String {
         operation.isEmpty ? "identity." + resource : "identity.\(resource).\(operation)"
@@ -44,37 +44,54 @@ struct AuditEvent: Sendable {
 
     /// Nil for calls that nobody is told of: refused ones, but for logins and role assignments.
     init?(_ call: EndedCall) {
-        let request = call.request
         var response: HTTPResponse?
         if case .success(let answer) = call.outcome, answer.status < 400 { response = answer }
-        isSuccess = response != nil
+        let isSuccess = response != nil
         if AuditEvent.isLogin(call.method, call.path) {
             guard AuditEvent.concludes(call) else { return nil }
-            (resource, operation, id) = ("authenticate", "", nil)
+            self.init(resource: "authenticate", operation: "", id: nil, isSuccess: isSuccess)
             return
         }
-        if call.path.contains("/roles/{role_id}"), !call.path.hasPrefix("/roles"), call.method != "PATCH",
-            !call.path.contains("OS-OAUTH1")
-        {
-            (resource, operation, id) = ("role_assignment", call.method == "PUT" ? "created" : "deleted", nil)
-            members = AuditEvent.assignment(request, call.path)
-            return
+        guard isSuccess || AuditEvent.isAssignment(call.method, call.path) else { return nil }
+        let made = response.flatMap(AuditEvent.made)
+        self.init(call.request, call.method, call.path, made: made, isSuccess: isSuccess)
+    }
+
+    /// A change: one that was made, or that is being written just now.
+    /// - Parameter made: the id of what is new; a POST is nothing to tell of without one.
+    init?(_ request: Request, _ method: String, _ path: String, made: String?, isSuccess: Bool = true) {
+        if AuditEvent.isAssignment(method, path) {
+            self.init(
+                resource: "role_assignment", operation: method == "PUT" ? "created" : "deleted", id: nil,
+                isSuccess: isSuccess, members: AuditEvent.assignment(request, path))
+        } else if path == AuditEvent.membership {
+            self.init(
+                resource: "group", operation: "updated", id: request["group_id"], isSuccess: isSuccess,
+                members: [
+                    ("actor_id", .string(request["user_id"])), ("actor_type", "user"),
+                    ("actor_operation", method == "PUT" ? "added" : "removed"),
+                ])
+        } else if path == AuditEvent.password {
+            self.init(resource: "user", operation: "updated", id: request["user_id"], isSuccess: isSuccess)
+        } else {
+            guard let found = AuditEvent.change(request, method, path, made) else { return nil }
+            self.init(resource: found.0, operation: found.1, id: found.2, isSuccess: isSuccess)
         }
-        guard let response else { return nil }
-        if let group = AuditEvent.membership(call) {
-            (resource, operation, id) = ("group", "updated", group)
-            members = [
-                ("actor_id", .string(request["user_id"])), ("actor_type", "user"),
-                ("actor_operation", call.method == "PUT" ? "added" : "removed"),
-            ]
-            return
-        }
-        if call.path == "/users/{user_id}/password" {
-            (resource, operation, id) = ("user", "updated", request["user_id"])
-            return
-        }
-        guard let found = AuditEvent.change(call, response) else { return nil }
-        (resource, operation, id) = found
+    }
+
+    private init(
+        resource: String, operation: String, id: String?, isSuccess: Bool, members: [(String, JSON)] = []
+    ) {
+        (self.resource, self.operation, self.id) = (resource, operation, id)
+        (self.isSuccess, self.members) = (isSuccess, members)
+    }
+
+    static let membership = "/groups/{group_id}/users/{user_id}"
+    static let password = "/users/{user_id}/password"
+
+    static func isAssignment(_ method: String, _ path: String) -> Bool {
+        path.contains("/roles/{role_id}") && !path.hasPrefix("/roles") && method != "PATCH"
+            && !path.contains("OS-OAUTH1")
     }
 
     /// Calls that end in a token when all goes well: those of browsers and of federated clients come by GET, too.
@@ -93,30 +110,30 @@ struct AuditEvent: Sendable {
         }
     }
 
-    /// A member of a collection made, changed or deleted.
-    private static func change(_ call: EndedCall, _ response: HTTPResponse) -> (String, String, String?)? {
-        if call.method == "POST", let collection = collections.first(where: { $0.path == call.path }) {
-            guard case .bytes(let bytes) = response.body, let answer = try? JSON.parse(bytes, limits: .trusted),
-                let member = answer.object?.keys.first
-            else { return nil }
-            return (collection.resource, "created", answer[member]?["id"]?.string)
-        }
-        guard call.path.hasSuffix("}"), let cut = call.path.lastIndex(of: "/"),
-            let collection = collections.first(where: { $0.path == call.path[..<cut] })
-        else { return nil }
-        let parameter = String(call.path[cut...].dropFirst(2).dropLast())
-        let operation: String
-        switch call.method {
-        case "PUT": operation = "created"
-        case "PATCH": operation = "updated"
-        case "DELETE": operation = "deleted"
-        default: return nil
-        }
-        return (collection.resource, operation, call.request[parameter])
+    /// The collection that a path is, or that it names a member of.
+    static func collection(_ method: String, _ path: String) -> String? {
+        if method == "POST" { return collections.first { $0.path == path }?.resource }
+        guard path.hasSuffix("}"), let cut = path.lastIndex(of: "/") else { return nil }
+        return collections.first { $0.path == path[..<cut] }?.resource
     }
 
-    private static func membership(_ call: EndedCall) -> String? {
-        call.path == "/groups/{group_id}/users/{user_id}" ? call.request["group_id"] : nil
+    /// A member of a collection made, changed or deleted.
+    private static func change(
+        _ request: Request, _ method: String, _ path: String, _ made: String?
+    ) -> (String, String, String?)? {
+        guard let resource = collection(method, path) else { return nil }
+        if method == "POST" { return made.map { (resource, "created", $0) } }
+        let operations = ["PUT": "created", "PATCH": "updated", "DELETE": "deleted"]
+        guard let operation = operations[method], let cut = path.lastIndex(of: "/") else { return nil }
+        return (resource, operation, request[String(path[cut...].dropFirst(2).dropLast())])
+    }
+
+    /// The id of what an answer shows.
+    private static func made(_ response: HTTPResponse) -> String? {
+        guard case .bytes(let bytes) = response.body, let answer = try? JSON.parse(bytes, limits: .trusted),
+            let member = answer.object?.keys.first
+        else { return nil }
+        return answer[member]?["id"]?.string
     }
 
     private static func assignment(_ request: Request, _ path: String) -> [(String, JSON)] {
