@@ -162,4 +162,36 @@ struct CardsInHandTests {
         let second = try await cloud.server(["flavorRef": "vf", "networks": "none"], at: "2.37")
         #expect(await ServerMovesTests.host(cloud, second) == home)
     }
+
+    @Test("A guest that is suspended lets go of its card, and has it again when it is resumed")
+    func suspended() async throws {
+        let cloud = try await Cards.cloud()
+        let (port, tap) = (Cards.port(cloud), Cards.port(cloud, "macvtap"))
+        let id = try await cloud.server(["networks": [["port": .string(port)], ["port": .string(tap)]]])
+        #expect(await Self.spec(cloud, id)?.nics.count == 2)
+        #expect(await cloud.act(id, ["suspend": .null]).status == 202)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "SUSPENDED")
+        #expect(await Self.spec(cloud, id)?.nics.map(\.portID) == [tap])
+        #expect(try await Self.devices(cloud, id).count == 2)
+        #expect(await cloud.act(id, ["resume": .null]).status == 202)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "ACTIVE")
+        #expect(await Self.spec(cloud, id)?.nics.map(\.portID) == [tap, port])
+    }
+
+    @Test("A port that was taken out is not asked for again when its server moves")
+    func forgotten() async throws {
+        let cloud = try await Cards.cloud(hosts: 2, functions: 1)
+        let port = Cards.port(cloud)
+        let id = try await Cards.boot(cloud, port)
+        #expect(await cloud.call("DELETE", "/servers/\(id)/os-interface/\(port)").status == 202)
+        try await cloud.work()
+        // Both hosts' functions are others' by now.
+        for _ in 0..<2 { _ = try await Cards.boot(cloud, Cards.port(cloud)) }
+        #expect(await cloud.act(id, ["migrate": .null], as: .admin()).status == 202)
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "VERIFY_RESIZE")
+        #expect(try await Self.devices(cloud, id).isEmpty)
+    }
 }

@@ -42,6 +42,35 @@ struct ComputeOptionsTests {
         #expect(quota.keyPairs == 6 && quota.serverGroups == 7 && quota.serverGroupMembers == 9)
     }
 
+    @Test("Names of devices have what Placement calls them; what stands for too much or too little is refused")
+    func aliases() throws {
+        let options = try load(
+            """
+            [pci]
+            report_in_placement = true
+            alias = {"name": "gpu", "resource_class": "big gpu", "traits": "red,HW_GPU_API_VULKAN",
+                "live_migratable": "no"}
+            [filter_scheduler]
+            pci_in_placement = true
+            """
+        ).pci
+        #expect(options.reportsInPlacement && options.isInPlacement)
+        #expect(options.aliases[0].resourceClass == "CUSTOM_BIG_GPU")
+        #expect(options.aliases[0].traits == ["CUSTOM_RED", "HW_GPU_API_VULKAN"])
+        #expect(options.aliases[0].isLiveMigratable == false)
+        let ids = #""vendor_id": "10de", "product_id": "1db4""#
+        for (text, isInPlacement) in [
+            (#"{"name": "gpu", "vendor_id": "10de"}"#, false), (#"{"name": "gpu", "resource_class": "PGPU"}"#, false),
+            (#"{"name": "gpu", "traits": "red"}"#, true), (#"[{"name": "a", \#(ids)}, {"name": "a", \#(ids)}]"#, true),
+            (#"{"name": "gpu", \#(ids), "live_migratable": "perhaps"}"#, false),
+            (#"[{"name": "a", \#(ids), "device_type": "type-PF"}, {"name": "a", \#(ids)}]"#, false),
+        ] {
+            #expect(throws: ConfigurationErrors.self, "\(text)") {
+                try load("[pci]\nalias = \(text)\n[filter_scheduler]\npci_in_placement = \(isInPlacement)")
+            }
+        }
+    }
+
     @Test(
         "What makes no sense is refused",
         arguments: ["cpu_allocation_ratio = 0", "[quota]\ncores = -2", "[api]\nmax_limit = 0", "[quota]\ncore = 1"])
