@@ -5,6 +5,22 @@ import Simulation
 import Testing
 
 struct ImagesTests {
+    @Test(
+        "Who accepts anything is refused by a page, lines apart, as Glance's own client reads it; who asks for JSON by JSON"
+    )
+    func refusals() async throws {
+        let cloud = try await ImageCloud()
+        let page = await cloud.download("<none>", headers: [("Accept", "*/*")])
+        #expect(page.status == 404)
+        #expect(page.header("Content-Type") == "text/html; charset=UTF-8")
+        let lines = String(decoding: page.bytes, as: UTF8.self).split(separator: "\n")
+            .map { $0.replacing(/<.+?>/, with: "").trimmingPrefix { $0 == " " } }.filter { !$0.isEmpty }
+        #expect(lines.map(String.init) == ["404 Not Found", "404 Not Found", "No image found with ID &lt;none&gt;"])
+        let document = await cloud.download("none", headers: [("Accept", "application/json")])
+        #expect(document["message"].string == "No image found with ID none")
+        #expect(document.header("Content-Type") == "application/json")
+    }
+
     @Test("An image is made, filled, shown, read back, renamed and deleted")
     func walk() async throws {
         let cloud = try await ImageCloud()

@@ -27,11 +27,14 @@ package struct Envelope: Sendable {
     package let admission: Admission?
     /// The body of a fault where it depends on the version (nil when none was agreed on); else it is `document`.
     package let dated: Dated?
-    /// Whether who accepts `text/html` gets faults as a page.
-    package let hasPages: Bool
+    /// Who gets faults as a page.
+    package let pages: Pages
 
     package typealias Admission = @Sendable (HTTPRequest, Route, Microversion) throws(Fault) -> Void
     package typealias Dated = @Sendable (_ fault: Fault, _ title: String, _ id: String, _ at: Microversion?) -> JSON
+    /// Nobody; who accepts `text/html` and no JSON; or also who accepts anything, as WebOb answers (Glance's client
+    /// reads the cause from pages alone).
+    package enum Pages: Sendable { case never, asked, unlessJSON }
     package enum PageLinks: Sendable { case none, nova, neutron, glance, keystone }
 
     package init(
@@ -47,7 +50,7 @@ package struct Envelope: Sendable {
         versionMisspelt: @escaping @Sendable (_ asked: String) -> Fault = { asked in
             .badRequest("API Version String \(asked) is of invalid format. Must be of format MajorNum.MinorNum.")
         },
-        admission: Admission? = nil, dated: Dated? = nil, hasPages: Bool = false,
+        admission: Admission? = nil, dated: Dated? = nil, pages: Pages = .never,
         refusal: @escaping @Sendable (_ rule: String) -> Fault,
         document: @escaping @Sendable (_ fault: Fault, _ title: String, _ requestID: String) -> JSON
     ) {
@@ -62,7 +65,7 @@ package struct Envelope: Sendable {
         self.versionMisspelt = versionMisspelt
         self.admission = admission
         self.dated = dated
-        self.hasPages = hasPages
+        self.pages = pages
     }
 
     /// A fault as a response. What went wrong inside goes to the log with the request's id, not to the client.
@@ -80,7 +83,7 @@ package struct Envelope: Sendable {
             return HTTPResponse(status: fault.status, headers: headers, body: .empty)
         }
         let title = Envelope.title(fault.status)
-        if hasPages, let accept, accept.contains("text/html"), !accept.contains("json") {
+        if isPage(accept) {
             headers.append(("Content-Type", "text/html; charset=UTF-8"))
             return HTTPResponse(
                 status: fault.status, headers: headers,
@@ -91,10 +94,25 @@ package struct Envelope: Sendable {
         return HTTPResponse(status: fault.status, headers: headers, body: .bytes(document.bytes()))
     }
 
+    private func isPage(_ accept: String?) -> Bool {
+        guard pages != .never, let accept, !accept.contains("json") else { return false }
+        return accept.contains("text/html") || pages == .unlessJSON && accept.contains("*/*")
+    }
+
     private static func page(_ title: String, _ message: String) -> String {
         let marks: [Character: String] = ["&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&#x27;"]
         let text = message.reduce(into: "") { $0 += marks[$1] ?? String($1) }
-        return "<html><head><title>\(title)</title></head><body><h1>\(title)</h1>\(text)</body></html>"
+        return """
+            <html>
+             <head>
+              <title>\(title)</title>
+             </head>
+             <body>
+              <h1>\(title)</h1>
+              \(text)<br /><br />
+             </body>
+            </html>
+            """
     }
 
     /// Messages quote what the client sent, which may be a megabyte: the middle of a long one is left out.

@@ -42,7 +42,7 @@ enum ImageRules {
 extension Envelope {
     /// Glance's faults are webob's: a message, the code with its words, and the words.
     static let glance = Envelope(
-        pageLinks: .glance,
+        pageLinks: .glance, pages: .unlessJSON,
         refusal: { .forbidden("You are not authorized to complete \($0) action.") },
         document: { fault, title, _ in
             [

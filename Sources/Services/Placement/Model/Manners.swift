@@ -55,7 +55,7 @@ extension Envelope {
         versionMisspelt: { .badRequest("invalid version string: \($0)") },
         admission: { http, route, version throws(Fault) in try admit(http, route, version) },
         dated: { fault, title, id, version in document(fault, title, id, version) },
-        hasPages: true,
+        pages: .asked,
         refusal: { .forbidden("Policy does not allow \($0) to be performed.") },
         document: { fault, title, id in document(fault, title, id, nil) })
 
