@@ -157,6 +157,28 @@ struct ServerPartsTests {
         #expect(await cloud.cloud.call("compute", "GET", "/v2.1/")["version"]["id"] == "v2.1")
     }
 
+    @Test("Quota classes beside the default one are kept and shown, and change nothing")
+    func quotaClasses() async throws {
+        let cloud = try await ComputeCloud()
+        for name in ["silver", String(repeating: "s", count: 255)] {
+            let path = "/os-quota-class-sets/\(name)"
+            let body: JSON = ["quota_class_set": ["cores": 99, "server_groups": 7, "floating_ips": 5]]
+            #expect(await cloud.call("PUT", path, body, as: .admin()).status == 200)
+            let shown = await cloud.call("GET", path, as: .admin())["quota_class_set"]
+            #expect(shown["cores"]?.integer == 99)
+            #expect(shown["id"]?.string == name)
+            #expect(shown["server_groups"] == nil)
+            let later = await cloud.call("GET", path, at: "2.50", as: .admin())["quota_class_set"]
+            #expect(later["server_groups"]?.integer == 7)
+            #expect(await cloud.call("PUT", path, body, at: "2.50", as: .admin()).status == 400)
+        }
+        #expect(await cloud.call("GET", "/os-quota-class-sets/default", as: .admin())["quota_class_set"]["cores"] == 20)
+        let endless = "/os-quota-class-sets/" + String(repeating: "s", count: 256)
+        let refused = await cloud.call("PUT", endless, ["quota_class_set": ["cores": 1]], as: .admin())
+        #expect(refused.status == 400)
+        #expect(refused.message == "quota_class_name has 256 characters, more than 255.")
+    }
+
     @Test("Extra specs and access of a flavor are kept with it")
     func flavors() async throws {
         let cloud = try await ComputeCloud(hosts: 0)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// Limits an operator set for one project or for the class `default`; nil is the configured value, -1 no limit.
+/// Limits an operator set for one project or for a class; nil is the configured value, -1 no limit.
 struct QuotaRecord: Record {
     static let table = "compute_quotas"
 
-    /// A project's id, `class:default`, or what stands for a user of a project.
+    /// A project's id, a class (`class:default`), or what stands for a user of a project.
     let owner: String
     let resource: String
     let hardLimit: Int
@@ -13,6 +13,10 @@ struct QuotaRecord: Record {
     /// One user of one project, as short as the column wants it.
     static func owner(of user: String, in project: String) -> String {
         "user:" + Digest.hex(.sha224, project + "/" + user)
+    }
+
+    static func owner(ofClass name: String) -> String {
+        "class:" + (name.utf8.count <= 50 ? name : Digest.hex(.sha224, name))
     }
 
     static let migrations: [Migration] = [

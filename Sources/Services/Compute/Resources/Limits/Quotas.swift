@@ -72,7 +72,7 @@ extension Quotas {
         let quota = try await request.compute.quota(of: project, requestID: request.id)
         if let unified = quota.limits(names, isDefault: project.hasPrefix("class:")) { return unified }
         if quota.options.driver == .none { return names.map { ($0, -1) } }
-        let chain = owners + ["class:default"]
+        let chain = project.hasPrefix("class:") ? owners : owners + ["class:default"]
         let set = try await request.database.all(QuotaRecord.self, "owner IN \(chain)")
         let configured = request.compute.options.quota
         return names.map { name in
@@ -170,17 +170,24 @@ extension Quotas {
 
     private static func showClass(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let (id, names) = (request["id"], names(request.version, isClass: true))
-        return reply("quota_class_set", id: id, try await limits(of: "class:" + id, names, request))
+        return reply("quota_class_set", id: id, try await limits(of: QuotaRecord.owner(ofClass: id), names, request))
     }
 
+    /// Only the class named default is in force; others are kept for whoever asks for them.
     private static func updateClass(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let (id, names) = (request["id"], names(request.version, isClass: true))
-        guard id == "default" else {
-            throw .badRequest("Only the quota class 'default' is in force; '\(id)' would have no effect.")
+        let length = id.unicodeScalars.count
+        guard length <= 255 else {
+            throw .badRequest("quota_class_name has \(length) characters, more than 255.")
         }
-        let wanted = try wishes("quota_class_set", names, request).limits
-        if request.compute.options.quota.driver != .unified { try await write(wanted, for: "class:" + id, request) }
-        return reply("quota_class_set", id: nil, try await limits(of: "class:" + id, names, request))
+        let owner = QuotaRecord.owner(ofClass: id)
+        // Those of server groups may be set before they are shown.
+        let settable = names.contains("server_groups") ? names : names + ["server_groups", "server_group_members"]
+        var body = try request.body("quota_class_set")
+        let wanted = try wishes(&body, settable)
+        try body.end()
+        if request.compute.options.quota.driver != .unified { try await write(wanted, for: owner, request) }
+        return reply("quota_class_set", id: nil, try await limits(of: owner, names, request))
     }
 
     private static func wishes(
@@ -188,12 +195,17 @@ extension Quotas {
     ) throws(Fault) -> (limits: [(String, Int)], isForced: Bool) {
         var body = try request.body(wrapper)
         let isForced = try body.take("force", .bool) ?? false
+        let limits = try wishes(&body, names)
+        try body.end()
+        return (limits, isForced)
+    }
+
+    private static func wishes(_ body: inout Body, _ names: [String]) throws(Fault) -> [(String, Int)] {
         var limits: [(String, Int)] = []
         for name in names {
             if let limit = try body.take(name, .integer(-1...0x7FFF_FFFF)) { limits.append((name, limit)) }
         }
-        try body.end()
-        return (limits, isForced)
+        return limits
     }
 
     private static func write(_ limits: [(String, Int)], for owner: String, _ request: Request) async throws(Fault) {
