@@ -240,6 +240,12 @@ struct ServersTests {
         #expect(answer["server"]["name"] == "new")
         #expect(answer["server"]["accessIPv4"] == "192.0.2.1")
         #expect(await cloud.show(id, at: "2.19")["description"] == "d")
+        let long = String(repeating: "d", count: 256)
+        let refused = await cloud.call(
+            "PUT", "/servers/\(id)", ["server": ["description": .string(long)]], at: "2.19")
+        #expect(
+            refused.message
+                == "Invalid input for field/attribute description. Value: \(long). '\(long)' is too long")
         let bad = await cloud.call("PUT", "/servers/\(id)", ["server": ["nom": "x"]])
         #expect(bad.status == 400)
         #expect(bad.message.contains("nom"))

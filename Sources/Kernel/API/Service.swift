@@ -138,10 +138,20 @@ package struct Wording: Sendable {
         self.unknown = unknown
     }
 
+    /// A value as upstream prints it after `Value:`: text without quotes.
+    package static func plain(_ value: JSON?) -> String {
+        switch value {
+        case nil, .null: "None"
+        case .bool(let truth): truth ? "True" : "False"
+        case .string(let text): text
+        case .some(let other): other.text()
+        }
+    }
+
     /// Nova's, Placement's and Cinder's, from JSON schema.
     package static let nova = Wording(
         invalid: { member, value, reason in
-            .badRequest("Invalid input for field/attribute \(member). Value: \(value?.text() ?? "None"). \(reason)")
+            .badRequest("Invalid input for field/attribute \(member). Value: \(plain(value)). \(reason)")
         },
         missing: { .badRequest("'\($0)' is a required property") },
         unknown: { members in

@@ -22,7 +22,7 @@ extension Wording {
         invalid: { member, value, reason in
             let name = member.split(separator: ".").last.map(String.init) ?? member
             return .badRequest(
-                "Invalid input for field/attribute \(name). Value: \(value?.text() ?? "None"). \(reason)")
+                "Invalid input for field/attribute \(name). Value: \(plain(value)). \(reason)")
         },
         missing: { .badRequest("'\($0)' is a required property") },
         unknown: Wording.nova.unknown)
