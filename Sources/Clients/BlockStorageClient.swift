@@ -27,14 +27,26 @@ package struct BlockStorageClient: Sendable {
         package let zone: String
         /// Set while Block storage itself moves the volume to another place.
         package let migrationStatus: String
+        /// The servers that have it.
+        package let servers: [String]
         /// Of the image it was made from: `hw_disk_bus`, `min_ram`.
         package let imageProperties: [String: String]
+    }
+
+    /// What a volume is encrypted with; all nil of a plain one.
+    package struct Encryption: Sendable {
+        package let keyID: String?
+        /// `luks`, `luks2`, `plain`.
+        package let provider: String?
+        /// `front-end` is by the host that the volume is attached to.
+        package let location: String?
     }
 
     package struct Snapshot: Sendable {
         package let id: String
         package let volumeID: String
         package let size: Int
+        package let status: String
     }
 
     /// One server's hold on a volume.
@@ -50,6 +62,11 @@ package struct BlockStorageClient: Sendable {
 // MARK: - Volumes
 
 extension BlockStorageClient {
+    /// Who acts for the cloud itself looks for what belongs to others.
+    private var everybodys: [(String, String)] {
+        caller.roles.contains("service") ? [("all_tenants", "1")] : []
+    }
+
     /// The same API in another's name, judged by Block storage's own rules.
     package func acting(as caller: Caller) -> BlockStorageClient { BlockStorageClient(over: transport, as: caller) }
 
@@ -57,6 +74,13 @@ extension BlockStorageClient {
         try await orNil { () async throws(Fault) in
             Volume(try await call("GET", "/volumes/\(id)", requestID: requestID)["volume"] ?? .null)
         }
+    }
+
+    package func encryption(of volume: String, requestID: String) async throws(Fault) -> Encryption {
+        let found = try await call("GET", "/volumes/\(volume)/encryption", requestID: requestID)
+        return Encryption(
+            keyID: found["encryption_key_id"]?.string, provider: found["provider"]?.string,
+            location: found["control_location"]?.string)
     }
 
     package func snapshot(_ id: String, requestID: String) async throws(Fault) -> Snapshot? {
@@ -72,7 +96,8 @@ extension BlockStorageClient {
         of volume: String, name: String, mark: String, requestID: String
     ) async throws(Fault) -> Snapshot {
         let known = try await document(
-            "GET", "/snapshots/detail", query: [("volume_id", volume), ("name", name)], requestID: requestID)
+            "GET", "/snapshots/detail", query: [("volume_id", volume), ("name", name)] + everybodys,
+            requestID: requestID)
         let mine = (known["snapshots"]?.array ?? []).first {
             $0["metadata"]?["image_id"]?.string == mark && $0["volume_id"]?.string == volume
         }
@@ -89,12 +114,19 @@ extension BlockStorageClient {
     /// Deletes the snapshot that bears a mark, if there is one.
     package func deleteSnapshot(of volume: String, name: String, mark: String, requestID: String) async throws(Fault) {
         let known = try await document(
-            "GET", "/snapshots/detail", query: [("volume_id", volume), ("name", name)], requestID: requestID)
+            "GET", "/snapshots/detail", query: [("volume_id", volume), ("name", name)] + everybodys,
+            requestID: requestID)
         for snapshot in known["snapshots"]?.array ?? [] where snapshot["metadata"]?["image_id"]?.string == mark {
             _ = try await orNil { () async throws(Fault) in
                 try await call("DELETE", "/snapshots/\(snapshot["id"]?.string ?? "")", requestID: requestID)
             }
         }
+    }
+
+    /// Says how far a snapshot is that Block storage has others make.
+    package func setSnapshotStatus(_ status: String, of snapshot: String, requestID: String) async throws(Fault) {
+        let body: JSON = ["os-update_snapshot_status": ["status": .string(status), "progress": "90%"]]
+        _ = try await call("POST", "/snapshots/\(snapshot)/action", body, requestID: requestID)
     }
 
     /// How many snapshots the project may still make; nil when there is no limit.
@@ -139,10 +171,12 @@ extension BlockStorageClient {
     }
 
     /// Says that a guest uses the new volume instead of the old one; answers the id the volume has from now on.
+    /// - Parameter hasFailed: then the guest uses the old one still, and Block storage drops the new one.
+    @discardableResult
     package func completeMigration(
-        from old: String, to new: String, requestID: String
+        from old: String, to new: String, hasFailed: Bool = false, requestID: String
     ) async throws(Fault) -> String {
-        let body: JSON = ["os-migrate_volume_completion": ["new_volume": .string(new), "error": false]]
+        let body: JSON = ["os-migrate_volume_completion": ["new_volume": .string(new), "error": .bool(hasFailed)]]
         let answer = try await call("POST", "/volumes/\(old)/action", body, requestID: requestID)
         return answer["save_volume_id"]?.string ?? new
     }
@@ -152,12 +186,23 @@ extension BlockStorageClient {
 
 extension BlockStorageClient {
     /// Reserves a volume for a server: nobody else may have it from now on.
-    package func reserve(_ volume: String, for server: String, requestID: String) async throws(Fault) -> Attachment {
+    /// - Parameter connector: what the host is, where it is known already. A second host of a volume that may be had
+    ///   once is only let in so, while its server moves: Cinder refuses to connect two holds one after the other.
+    package func reserve(
+        _ volume: String, for server: String, connector: JSON = .null, requestID: String
+    ) async throws(Fault) -> Attachment {
         let members: JSON = [
-            "attachment": ["volume_uuid": .string(volume), "instance_uuid": .string(server), "connector": .null]
+            "attachment": ["volume_uuid": .string(volume), "instance_uuid": .string(server), "connector": connector]
         ]
         return Attachment(
             try await call("POST", "/attachments", members, requestID: requestID)["attachment"] ?? .null)
+    }
+
+    /// Nil once it is let go of.
+    package func attachment(_ id: String, requestID: String) async throws(Fault) -> Attachment? {
+        try await orNil { () async throws(Fault) in
+            Attachment(try await call("GET", "/attachments/\(id)", requestID: requestID)["attachment"] ?? .null)
+        }
     }
 
     /// The holds that a server has on a volume.
@@ -166,8 +211,8 @@ extension BlockStorageClient {
     ) async throws(Fault) -> [Attachment] {
         let found = try await orNil { () async throws(Fault) in
             try await document(
-                "GET", "/attachments/detail", query: [("volume_id", volume), ("instance_id", server)],
-                requestID: requestID)
+                "GET", "/attachments/detail",
+                query: [("volume_id", volume), ("instance_id", server)] + everybodys, requestID: requestID)
         }
         return (found?["attachments"]?.array ?? []).map { Attachment($0) }
             .filter { $0.volumeID == volume && $0.serverID == server }
@@ -226,6 +271,7 @@ extension BlockStorageClient.Volume {
         isBootable = json["bootable"]?.string.map { $0.lowercased() == "true" } ?? json["bootable"]?.bool ?? false
         zone = json["availability_zone"]?.string ?? ""
         migrationStatus = json["migration_status"]?.string ?? ""
+        servers = (json["attachments"]?.array ?? []).compactMap { $0["server_id"]?.string }
         var properties: [String: String] = [:]
         for (name, value) in json["volume_image_metadata"]?.object ?? [:] {
             if let text = value.string { properties[name] = text }
@@ -239,6 +285,7 @@ extension BlockStorageClient.Snapshot {
         id = json["id"]?.string ?? ""
         volumeID = json["volume_id"]?.string ?? ""
         size = json["size"]?.integer ?? 0
+        status = json["status"]?.string ?? ""
     }
 }
 
@@ -247,6 +294,17 @@ extension BlockStorageClient.Attachment {
         id = json["id"]?.string ?? ""
         volumeID = json["volume_id"]?.string ?? ""
         serverID = json["instance"]?.string ?? json["instance_uuid"]?.string ?? ""
-        connection = json["connection_info"] ?? .null
+        connection = Self.nested(json["connection_info"] ?? .null)
+    }
+}
+
+extension BlockStorageClient.Attachment {
+    /// Attachments tell the kind of a connection among its members; hosts are told it apart from them, as ever.
+    private static func nested(_ json: JSON) -> JSON {
+        guard var members = json.object, members["data"]?.object == nil, let kind = members["driver_volume_type"] else {
+            return json
+        }
+        for name in ["driver_volume_type", "connector", "attachment_id"] { members[name] = nil }
+        return ["driver_volume_type": kind, "data": .object(members)]
     }
 }

@@ -97,15 +97,18 @@ struct Rooms: Sendable {
         names = try Rooms.names(ground)
         bandwidths = PlacementReporter(network, over: ground.transport, as: Rooms.caller("neutron"))
         secrets = SealedSecrets(database, keys: try ground.directory.sealingKeys(ids), clock: clock, chance: ids)
-        libvirt = Rooms.libvirt(ground, secrets)
+        var computing = options[ComputeOptions.self]
+        computing.consoleURL = ground.settings.url(Cloud.consolePort)
+        let outward = ServicesElsewhere(
+            [computing.storage.place, computing.keys.place], as: "nova", desk: identity, or: ground.transport)
+        let keys = VolumeKeys(own: secrets, database, ids: ids, over: outward, options: computing.keys)
+        libvirt = Rooms.libvirt(ground, keys)
         let hosts =
             libvirt.map { HypervisorHosts([$0.settings.hostName: $0]) }
             ?? Rooms.fakes(ground.settings.up.hosts, ground.settings.configuration[HostPartition.self])
-        var computing = options[ComputeOptions.self]
-        computing.consoleURL = ground.settings.url(Cloud.consolePort)
         compute = ComputeService(
-            database: database, clock: clock, ids: ids, log: log, queue: queue, transport: ground.transport,
-            caller: Rooms.caller("nova"), hosts: hosts, options: computing, secrets: secrets,
+            database: database, clock: clock, ids: ids, log: log, queue: queue, transport: outward,
+            caller: Rooms.caller("nova"), hosts: hosts, options: computing, secrets: keys,
             certificates: { [certificates = image.ports.certificates] id async throws(Fault) in
                 try await certificates.certificate(id)
             })

@@ -14,6 +14,8 @@ final class FakeBlockStorage: Service {
         var attachments: [String: JSONObject] = [:]
         /// Whether volumes that are made stay in the making.
         var isSlow = false
+        /// How volumes are reached, where that is not a device.
+        var connections: [String: JSON] = [:]
         /// The next call to this path fails with this status.
         var failures: [String: Int] = [:]
         /// How many snapshots a project may have; -1 is any number.
@@ -59,11 +61,26 @@ extension FakeBlockStorage.State {
         return hold
     }
 
+    /// Each host has its own way to the volume.
+    @discardableResult
+    fileprivate mutating func connect(_ id: String, _ connector: JSON) throws(Fault) -> JSONObject {
+        var hold = try hold(id)
+        hold["connector"] = connector
+        let volume = hold["volume_id"]?.string ?? ""
+        let path = "/volumes/\(connector["host"]?.string ?? "")/" + volume
+        hold["connection_info"] =
+            connections[volume] ?? ["driver_volume_type": "local", "device_path": .string(path)]
+        hold["status"] = "attaching"
+        attachments[id] = hold
+        return hold
+    }
+
     /// The status of a volume follows from who holds it.
     fileprivate mutating func settle(_ volume: String) {
         let holds = attachments.values.filter { $0["volume_id"]?.string == volume }
-        let isUsed = holds.contains { $0["status"] == "attached" }
-        set(volume, holds.isEmpty ? "available" : isUsed ? "in-use" : "reserved")
+        let used = holds.filter { $0["status"] == "attached" }
+        volumes[volume]?["attachments"] = .array(used.map { ["server_id": $0["instance"] ?? .null] })
+        set(volume, holds.isEmpty ? "available" : used.isEmpty ? "reserved" : "in-use")
     }
 }
 
@@ -152,6 +169,15 @@ extension FakeBlockStorage {
                 }
                 return .json(["snapshot": .object(made)])
             },
+            .open("POST", "/snapshots/{id}/action", "Act", status: 202) { request async throws(Fault) in
+                let told = request.json?["os-update_snapshot_status"]?["status"] ?? .null
+                try request.storage.run("snapshot-act") { state in
+                    // What it heard of is done with it.
+                    state.snapshots[request["id"]]?["told"] = told
+                    state.snapshots[request["id"]]?["status"] = told == "creating" ? "available" : told
+                }
+                return .empty
+            },
             .open("DELETE", "/snapshots/{id}", "Delete", status: 202) { request async throws(Fault) in
                 try request.storage.run("snapshot-delete") { $0.snapshots[request["id"]] = nil }
                 return .empty
@@ -174,6 +200,14 @@ extension FakeBlockStorage {
                 }
                 return .json(["attachments": .array(all.map(JSON.object))])
             },
+            .open("GET", "/attachments/{id}", "Show") { request async throws(Fault) in
+                .json([
+                    "attachment": .object(
+                        try request.storage.run("hold") { state throws(Fault) in
+                            try state.hold(request["id"])
+                        })
+                ])
+            },
             .open("POST", "/attachments", "Reserve") { request async throws(Fault) in
                 let (wanted, id) = (request.json?["attachment"] ?? .null, request.ids.uuid())
                 return try request.storage.run("reserve") { state throws(Fault) in
@@ -191,22 +225,28 @@ extension FakeBlockStorage {
                         "id": .string(id), "volume_id": .string(volume), "instance": wanted["instance_uuid"] ?? .null,
                         "status": "reserved", "connection_info": [:],
                     ]
+                    if let connector = wanted["connector"], connector != .null {
+                        if let status = state.failures.removeValue(forKey: "connect") {
+                            state.attachments[id] = nil
+                            throw Fault(status, "storage is out of order")
+                        }
+                        try state.connect(id, connector)
+                    }
                     state.settle(volume)
                     return .json(["attachment": .object(state.attachments[id] ?? [:])])
                 }
             },
             .open("PUT", "/attachments/{id}", "Connect") { request async throws(Fault) in
                 try request.storage.run("connect") { state throws(Fault) in
-                    var hold = try state.hold(request["id"])
-                    hold["connector"] = request.json?["attachment"]?["connector"]
-                    // Each host has its own way to the volume.
-                    let host = request.json?["attachment"]?["connector"]?["host"]?.string ?? ""
-                    let path = "/volumes/\(host)/" + (hold["volume_id"]?.string ?? "")
-                    hold["connection_info"] = [
-                        "driver_volume_type": "local", "data": ["device_path": .string(path)],
-                    ]
-                    hold["status"] = "attaching"
-                    state.attachments[request["id"]] = hold
+                    let id = request["id"]
+                    let volume = try state.hold(id)["volume_id"]
+                    // As Cinder has it: a second hold comes with its host, or is not connected to one.
+                    let others = state.attachments.values.filter { $0["volume_id"] == volume && $0["connector"] != nil }
+                    let isShared = state.volumes[volume?.string ?? ""]?["multiattach"] == true
+                    guard isShared || others.allSatisfy({ $0["id"]?.string == id }) else {
+                        throw Fault.conflict("Resource conflict: duplicate connectors detected on volume")
+                    }
+                    let hold = try state.connect(id, request.json?["attachment"]?["connector"] ?? .null)
                     return .json(["attachment": .object(hold)])
                 }
             },

@@ -167,6 +167,7 @@ struct VolumeMovesTests {
         let body: JSON = ["volumeAttachment": ["volumeId": .string(Self.data)]]
         #expect(await scene.cloud.call("POST", path, body, at: "2.20").status == 200)
         try await scene.cloud.work()
+        #expect(scene.storage.volume(Self.data)?["status"] == "in-use", "what is given away is in use")
         #expect(await scene.cloud.act(scene.id, ["unshelve": nil]).status == 202)
         try await scene.cloud.work()
         #expect(await scene.cloud.show(scene.id)["status"] == "ACTIVE")

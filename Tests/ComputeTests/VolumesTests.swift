@@ -152,7 +152,11 @@ struct VolumesTests {
         #expect(await cloud.call("PUT", item, Self.body(Self.two), as: .admin()).status == 403)
         let refused = await cloud.call("PUT", item, Self.body(Self.two), as: .service())
         #expect(refused.message.contains("is not migrating"))
-        storage.state.withLock { $0.volumes[Self.one]?["migration_status"] = "migrating" }
+        storage.state.withLock {
+            $0.volumes[Self.one]?["migration_status"] = "migrating"
+            // What a volume is called that goes to another type.
+            $0.volumes[Self.one]?["status"] = "retyping"
+        }
         #expect(await cloud.call("PUT", item, Self.body(Self.two), as: .service()).status == 202)
         try await cloud.work()
         #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.map(\.volumeID) == [Self.two])

@@ -144,7 +144,7 @@ package final class LibvirtHypervisor: Hypervisor {
             // The domain goes last but for its files: until then it tells a second attempt which ports are to be
             // removed.
             let outputs = settings.outputDirectory
-            let keys = try await diskKeys(of: server)
+            let keys = try await diskKeys(of: server).map(\.value) + encryptedVolumes(of: server)
             let (nics, volumes) = try await session.call { connection throws(Fault) in
                 guard let domain = try Domain(server, on: connection) else { return ([GuestNIC](), [String]()) }
                 guard domain.isOurs else { throw .guestNotOurs(server) }
@@ -168,7 +168,7 @@ package final class LibvirtHypervisor: Hypervisor {
             }
             for volume in volumes { try await forget(.password(of: volume)) }
             let mediated = settings.mediated
-            try await lock(keys.values)
+            try await lock(keys)
             try await lockModule(of: server)
             let module = moduleState(of: server)
             try await pool.run { () throws(Fault) in

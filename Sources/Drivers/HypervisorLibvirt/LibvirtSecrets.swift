@@ -77,6 +77,7 @@ extension LibvirtHypervisor {
     /// Gives libvirt the passwords that volumes are reached with.
     func secure(_ volumes: [GuestVolume]) async throws(Fault) {
         for volume in volumes {
+            if volume.encryption != nil { try await unlock([volume.volumeID]) }
             guard let password = volume.connection.password else { continue }
             try await keep(.password(of: volume.volumeID), Array(password.utf8))
         }
@@ -94,6 +95,18 @@ extension XMLElement {
     var securedVolumes: [String] {
         (self["devices"]?.all("disk") ?? []).filter { $0["auth", "secret"]?.attributes["type"] == "iscsi" }
             .compactMap { $0["serial"]?.text }
+    }
+}
+
+extension XMLElement {
+    /// The volumes of a domain that are encrypted.
+    var encryptedVolumes: [String] {
+        (self["devices"]?.all("disk") ?? []).compactMap { disk in
+            guard let volume = disk["serial"]?.text,
+                (disk["source", "encryption"] ?? disk["encryption"])?["secret"]?.attributes["uuid"] == volume
+            else { return nil }
+            return volume
+        }
     }
 }
 

@@ -20,7 +20,7 @@ extension GuestVolume {
                         ["type": user.type, "uuid": user.secret, "usage": user.secret == nil ? secretUsage : nil])
                 }
             }
-            connection.write(to: &xml)
+            connection.write(to: &xml, key: encryption == nil ? nil : volumeID)
             xml.element("target", ["dev": target.target, "bus": target.bus])
             if isShared { xml.element("shareable") }
             xml.element("serial", text: volumeID)
@@ -60,26 +60,32 @@ extension VolumeConnection {
         }
     }
 
-    fileprivate func write(to xml: inout XMLWriter) {
+    /// - Parameter key: the secret that it is decrypted with, by id.
+    fileprivate func write(to xml: inout XMLWriter, key: String?) {
+        guard !hosts.isEmpty || key != nil else { return xml.element("source", place) }
+        xml.element("source", place) { xml in
+            for host in hosts { xml.element("host", host) }
+            if let key { xml.encryption(key) }
+        }
+    }
+
+    private var place: KeyValuePairs<String, String?> {
         switch self {
-        case .file(let path, _): xml.element("source", ["file": path])
-        case .block(let path): xml.element("source", ["dev": path])
-        case .nbd(let host, let port, let export):
-            xml.element("source", ["protocol": "nbd", "name": export]) {
-                $0.element("host", ["name": host, "port": "\(port)"])
-            }
-        case .nbdSocket(let path, let export):
-            xml.element("source", ["protocol": "nbd", "name": export]) {
-                $0.element("host", ["transport": "unix", "socket": path])
-            }
-        case .rbd(let name, let monitors, _, _):
-            xml.element("source", ["protocol": "rbd", "name": name]) { xml in
-                for monitor in monitors { xml.element("host", ["name": monitor.host, "port": "\(monitor.port)"]) }
-            }
-        case .iscsi(let target, let lun, let portal, _, _):
-            xml.element("source", ["protocol": "iscsi", "name": "\(target)/\(lun)"]) {
-                $0.element("host", ["name": portal.host, "port": "\(portal.port)"])
-            }
+        case .file(let path, _): ["file": path]
+        case .block(let path): ["dev": path]
+        case .nbd(_, _, let export), .nbdSocket(_, let export): ["protocol": "nbd", "name": export]
+        case .rbd(let name, _, _, _): ["protocol": "rbd", "name": name]
+        case .iscsi(let target, let lun, _, _, _): ["protocol": "iscsi", "name": "\(target)/\(lun)"]
+        }
+    }
+
+    private var hosts: [KeyValuePairs<String, String?>] {
+        switch self {
+        case .file, .block: []
+        case .nbd(let host, let port, _): [["name": host, "port": "\(port)"]]
+        case .nbdSocket(let path, _): [["transport": "unix", "socket": path]]
+        case .rbd(_, let monitors, _, _): monitors.map { ["name": $0.host, "port": "\($0.port)"] }
+        case .iscsi(_, _, let portal, _, _): [["name": portal.host, "port": "\(portal.port)"]]
         }
     }
 }

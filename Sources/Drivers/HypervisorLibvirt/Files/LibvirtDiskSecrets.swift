@@ -33,6 +33,14 @@ extension LibvirtHypervisor {
         }
     }
 
+    /// The encrypted volumes of a domain; none of one that is not there.
+    func encryptedVolumes(of server: String) async throws(Fault) -> [String] {
+        try await session.call { connection throws(Fault) in
+            guard let domain = try Domain(server, on: connection) else { return [] }
+            return try domain.xml(running: false).encryptedVolumes
+        }
+    }
+
     /// Has libvirt forget passphrases.
     func lock(_ ids: some Collection<String>) async throws(Fault) {
         for id in Set(ids) { try await forget(.passphrase(id)) }

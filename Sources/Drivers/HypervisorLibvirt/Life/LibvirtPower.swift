@@ -89,6 +89,7 @@ extension LibvirtHypervisor {
         let (mediated, folder) = (settings.mediated, try folder(of: server))
         try await pool.run { () throws(Fault) in try mediated.make(MediatedDevices.noted(in: folder)) }
         try await unlock(try await diskKeys(of: server).values)
+        try await unlock(try await encryptedVolumes(of: server))
         let key = try await module(of: server).key
         try await withModule(key, of: server) { () async throws(Fault) in try await create(server, triesLeft: 2) }
     }

@@ -57,6 +57,7 @@ extension LibvirtHypervisor: GuestVolumes {
             }
             if isThere { try await detachRunning(volume, from: server) }
             try await forget(.password(of: volume))
+            try await lock([volume])
         }
     }
 
@@ -124,9 +125,24 @@ extension LibvirtHypervisor: GuestVolumeGrowth {
                     let name = try domain.xml(running: true).disk(of: volume)?["target"]?.attributes["dev"]
                 else { return }
                 let flags = VIR_DOMAIN_BLOCK_RESIZE_BYTES.rawValue
+                let header = try domain.encryptedVolumes(running: true).contains(volume) ? domain.headerSize(name) : 0
                 try domain.check(
-                    virDomainBlockResize(domain.raw, name, UInt64(size), flags), "grow a volume of")
+                    virDomainBlockResize(domain.raw, name, UInt64(size) - header, flags), "grow a volume of")
             }
         }
+    }
+}
+
+extension Domain {
+    fileprivate borrowing func encryptedVolumes(running: Bool) throws(Fault) -> [String] {
+        try xml(running: running).encryptedVolumes
+    }
+
+    /// What of an encrypted volume the guest does not see: volumes are whole GiB, and a header is a few MiB.
+    fileprivate borrowing func headerSize(_ name: String) -> UInt64 {
+        var facts = virDomainBlockInfo()
+        guard virDomainGetBlockInfo(raw, name, &facts, 0) == 0 else { return 0 }
+        let rest = UInt64(facts.capacity) % (1 << 30)
+        return rest == 0 ? 0 : (1 << 30) - rest
     }
 }

@@ -7,6 +7,8 @@ package enum ComputeKinds {
         let site: BootServer.SiteMaker = { context async throws(Fault) in ComputeSite(room: room, context: context) }
         return [
             .of(ScheduleServers.self, site: site),
+            .of(SnapshotVolume.self, site: site),
+            .of(MergeVolume.self, site: site),
             .of(BootServer.self, site: site),
             .of(DeleteServer.self, site: site),
             .of(PowerServer.self, site: site),

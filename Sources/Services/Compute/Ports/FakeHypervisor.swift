@@ -39,6 +39,8 @@ package actor FakeHypervisor: Hypervisor {
 
     var host: HostResources
     var guestsByID: [String: Guest] = [:]
+    /// The files of volumes, the one in use last.
+    package internal(set) var chains: [String: [String]] = [:]
     /// Copies of disks by name.
     var snapshots: [String: [UInt8]] = [:]
     /// The secrets of those that are encrypted, by id.

@@ -58,10 +58,13 @@ package struct GuestVolume: Sendable, Hashable, Codable {
     /// `disk`, `cdrom` or `lun`.
     package var kind: String?
     package var isShared: Bool
+    /// `luks` of one that QEMU decrypts, with the secret that the key manager has under the volume's id; nil of a
+    /// plain one.
+    package var encryption: String?
 
     package init(
         volumeID: String, connection: VolumeConnection, device: String, bus: String? = nil, kind: String? = nil,
-        isShared: Bool = false
+        isShared: Bool = false, encryption: String? = nil
     ) {
         self.volumeID = volumeID
         self.connection = connection
@@ -69,6 +72,7 @@ package struct GuestVolume: Sendable, Hashable, Codable {
         self.bus = bus
         self.kind = kind
         self.isShared = isShared
+        self.encryption = encryption
     }
 }
 
@@ -99,12 +103,6 @@ extension VolumeConnection {
     package init(_ json: JSON) throws(Fault) {
         let kind = json["driver_volume_type"]?.string ?? ""
         let data = json["data"] ?? .null
-        // Without its key a guest would write over what is encrypted.
-        if data["encrypted"]?.bool == true {
-            throw .badRequest(
-                "The volume is encrypted, and this cloud has no key manager service that would know its key.",
-                code: "EncryptionUnsupported")
-        }
         switch kind {
         case "local":
             let path = try Self.text("device_path", data, kind)
@@ -142,6 +140,9 @@ extension VolumeConnection {
         default: throw .badRequest("Volumes of the kind '\(kind)' cannot be attached to guests of this cloud.")
         }
     }
+
+    /// Whether what is reached so is encrypted, and is to be decrypted where it is used.
+    static func isEncrypted(_ json: JSON) -> Bool { json["data"]?["encrypted"]?.bool ?? false }
 
     private static func text(_ name: String, _ data: JSON, _ kind: String) throws(Fault) -> String {
         guard let text = data[name]?.string, !text.isEmpty else {

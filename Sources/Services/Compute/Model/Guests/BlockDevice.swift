@@ -45,6 +45,8 @@ struct BlockDevice: Record {
     var otherHost: String?
     var otherAttachmentID: String?
     var otherConnection: String?
+    /// The secret in the key manager that the volume is encrypted with; nil of a plain one.
+    var keyID: String?
     var state: State
     let createdAt: Timestamp
     var updatedAt: Timestamp
@@ -73,6 +75,10 @@ struct BlockDevice: Record {
         ALTER TABLE compute_block_devices ADD COLUMN other_attachment_id VARCHAR(36);
         ALTER TABLE compute_block_devices ADD COLUMN other_connection TEXT
         """,
+        """
+        2026-11-30 compute keys of volumes
+        ALTER TABLE compute_block_devices ADD COLUMN key_id VARCHAR(255)
+        """,
     ]
 
     /// The devices of a server, in their order.
@@ -92,9 +98,12 @@ struct BlockDevice: Record {
         do { document = try JSON.parse(Array(connection.utf8), limits: .trusted) } catch {
             throw .internalError("the connection of volume \(volumeID) cannot be read: \(error.message)")
         }
+        let isEncrypted = VolumeConnection.isEncrypted(document)
+        // Without its key a guest would write over what is encrypted.
+        if isEncrypted, keyID == nil { throw .internalError("the key of volume \(volumeID) is not known") }
         return GuestVolume(
             volumeID: volumeID, connection: try VolumeConnection(document), device: device ?? "", bus: bus, kind: kind,
-            isShared: isShared)
+            isShared: isShared, encryption: isEncrypted ? "luks" : nil)
     }
 }
 

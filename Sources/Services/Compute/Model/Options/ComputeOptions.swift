@@ -35,6 +35,8 @@ package struct ComputeOptions: Options {
     package var pci = PCIOptions()
     package var care = CareOptions()
     package var plugs = PlugOptions()
+    package var storage = BlockStorageOptions()
+    package var keys = VolumeKeyOptions()
     /// Where consoles are answered, as browsers reach it: `http://127.0.0.1:6080`.
     package var consoleURL = "http://127.0.0.1:6080"
 
@@ -80,6 +82,8 @@ package struct ComputeOptions: Options {
         pci = PCIOptions(&read)
         care = CareOptions(&read)
         plugs = PlugOptions(&read)
+        storage = BlockStorageOptions(&read)
+        keys = VolumeKeyOptions(&read)
     }
 
     private mutating func readRatios(_ read: inout OptionReader) {

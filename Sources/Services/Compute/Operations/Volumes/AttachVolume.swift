@@ -62,9 +62,9 @@ struct AttachVolume: Operation {
     }
 
     private func complete(_ site: ComputeSite) async throws(Fault) {
-        let (server, found) = try await find(site)
-        var device = found
-        if server.host != nil, let attachment = device.attachmentID {
+        var device = try await find(site).1
+        // Of a server without a host, too: a volume that is given away is in use, as upstream has it.
+        if let attachment = device.attachmentID {
             try await site.room.storage.complete(attachment, requestID: site.requestID)
         }
         device.state = .attached

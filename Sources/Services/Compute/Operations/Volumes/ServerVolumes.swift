@@ -5,12 +5,12 @@ import Kernel
 /// The volumes of a server towards Block storage: made, reserved and connected at boot, let go of at delete. All may be
 /// repeated.
 struct ServerVolumes {
-    private let site: ComputeSite
+    let site: ComputeSite
 
     init(_ site: ComputeSite) { self.site = site }
 
-    private var storage: BlockStorageClient { site.room.storage }
-    private var requestID: String { site.requestID }
+    var storage: BlockStorageClient { site.room.storage }
+    var requestID: String { site.requestID }
 
     // MARK: - At boot
 
@@ -108,8 +108,24 @@ struct ServerVolumes {
         if let name = device.device { connector["mountpoint"] = .string(name) }
         let connected = try await storage.connect(attachment, .object(connector), requestID: requestID)
         _ = try VolumeConnection(connected.connection)
+        device.keyID = try await key(of: volume, connected.connection)
         device.connection = connected.connection.text()
         try await save(device)
+    }
+
+    /// The secret that a volume is encrypted with, in its own key manager; nil of a plain one.
+    func key(of volume: String, _ connection: JSON) async throws(Fault) -> String? {
+        guard VolumeConnection.isEncrypted(connection) else { return nil }
+        let encryption = try await storage.encryption(of: volume, requestID: requestID)
+        guard VolumeKeys.providers.contains(encryption.provider ?? ""), encryption.location == "front-end",
+            let key = encryption.keyID
+        else {
+            throw .badRequest(
+                "Volume \(volume) is encrypted by '\(encryption.provider ?? "nobody")', "
+                    + "which this cloud's hosts do not know.",
+                code: "EncryptionUnsupported")
+        }
+        return key
     }
 
     /// The guest runs with its volumes.
@@ -185,7 +201,8 @@ struct ServerVolumes {
             set: """
                 volume_id = \(changed.volumeID), attachment_id = \(changed.attachmentID),
                 connection = \(changed.connection), is_ours = \(changed.isOurs), state = \(changed.state),
-                device = \(changed.device), size = \(changed.size), updated_at = \(changed.updatedAt)
+                device = \(changed.device), size = \(changed.size), key_id = \(changed.keyID),
+                updated_at = \(changed.updatedAt)
                 """,
             where: "id = \(changed.id)")
     }

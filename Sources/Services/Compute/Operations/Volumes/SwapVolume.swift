@@ -45,7 +45,13 @@ struct SwapVolume: Operation {
         return try await site.room.storage.connect(held.id, connector, requestID: site.requestID)
     }
 
-    private func connect(_ site: ComputeSite) async throws(Fault) { _ = try await connection(site) }
+    private func connect(_ site: ComputeSite) async throws(Fault) {
+        let isOldEncrypted = try await find(site).keyID != nil
+        guard !isOldEncrypted, !VolumeConnection.isEncrypted(try await connection(site).connection) else {
+            throw .conflict(
+                "Swap volume is not supported for encrypted volumes when native LUKS decryption is enabled.")
+        }
+    }
 
     private func letGo(_ site: ComputeSite) async throws(Fault) {
         for held in try await site.room.storage.attachments(of: new, by: server, requestID: site.requestID) {
@@ -84,6 +90,15 @@ struct SwapVolume: Operation {
         if var device = try await site.database.first(BlockDevice.self, "id = \(device)") {
             device.state = .attached
             try await ServerVolumes(site).save(device)
+        }
+        // Block storage waits to hear of it, and drops the new volume then.
+        do throws(Fault) {
+            try await site.room.storage.completeMigration(
+                from: old, to: new, hasFailed: true, requestID: site.requestID)
+        } catch {
+            site.room.log.warning(
+                "Block storage was not told of a swap that failed",
+                ["volume": old, "new_volume": new, "error": error.message])
         }
         try await site.finish(server, fault.message)
     }

@@ -30,20 +30,15 @@ struct VolumeJourney {
         let connector = try await hypervisor.connector().json.object ?? [:]
         for device in devices where device.otherHost != host || device.otherConnection == nil {
             var device = device
-            if device.otherHost != host || device.otherAttachmentID == nil {
-                try await letGo(&device)
-                device.otherAttachmentID = try await storage.reserve(
-                    device.volumeID ?? "", for: server, requestID: requestID
-                ).id
-                device.otherHost = host
-                try await save(device)
-            }
+            try await letGo(&device)
             var described = connector
             if let name = device.device { described["mountpoint"] = .string(name) }
-            let connected = try await storage.connect(
-                device.otherAttachmentID ?? "", .object(described), requestID: requestID)
-            _ = try VolumeConnection(connected.connection)
-            device.otherConnection = connected.connection.text()
+            let held = try await storage.reserve(
+                device.volumeID ?? "", for: server, connector: .object(described), requestID: requestID)
+            device.otherHost = host
+            device.otherAttachmentID = held.id
+            _ = try VolumeConnection(held.connection)
+            device.otherConnection = held.connection.text()
             try await save(device)
         }
     }

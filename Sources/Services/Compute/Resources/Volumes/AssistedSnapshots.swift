@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Kernel
 
-/// Snapshots of volumes that Block storage cannot make by itself and asks Compute for. No driver of this cloud keeps
-/// volumes as files that a guest must be asked to snapshot: what is asked for is refused as upstream refuses a volume
-/// that cannot be snapshotted so.
+/// Snapshots of volumes that are files in use: Block storage cannot make them by itself and asks Compute, whose guest
+/// has to turn from one file to another. What comes of it is told to Block storage, not to who asked.
 enum AssistedSnapshots: Resource {
     static let routes: [Route] = [
         .post(
@@ -18,26 +17,89 @@ enum AssistedSnapshots: Resource {
         var body = try request.body("snapshot")
         let volume = try body.need("volume_id", .text(1...255))
         var details = try body.needObject("create_info")
-        _ = try details.need("snapshot_id", .text(1...255))
+        let snapshot = try details.need("snapshot_id", .text(1...255))
         _ = try details.need("type", .oneOf("qcow2"))
-        _ = try details.need("new_file", .text(1...255))
-        _ = try details.option("id", .text(1...255))
+        let file = try details.need("new_file", .text(1...255))
+        let id = try details.option("id", .text(1...255))
         try details.end()
         try body.end()
-        throw try await refusal(volume, request)
+        try checkName(file, "new_file")
+        let server = try await server(of: volume, "volume_snapshot_create", request)
+        try await start(
+            SnapshotVolume(server: server.id, volume: volume, snapshot: snapshot, file: file), request)
+        return .object("snapshot") { view in
+            view.put("id", id)
+            view.put("volumeId", volume)
+        }
     }
 
     private static func delete(_ request: Request, _: Anything) async throws(Fault) -> Reply {
         let details = request.query("delete_info").flatMap { try? JSON.parse(Array($0.utf8), limits: .trusted) }
-        guard let volume = details?["volume_id"]?.string else {
+        guard let details, let volume = details["volume_id"]?.string else {
             throw .badRequest("'delete_info' with the member 'volume_id' is needed")
         }
-        throw try await refusal(volume, request)
+        let merge = try merge(details)
+        let server = try await server(of: volume, "volume_snapshot_delete", request)
+        // Only a running guest can take a file out of the middle of a chain.
+        if merge?.target != nil, server.vmState != .active {
+            throw refused(.serverState(server.id, "vm_state", server.vmState.rawValue, "volume_snapshot_delete"))
+        }
+        try await start(
+            MergeVolume(server: server.id, volume: volume, snapshot: request["id"], merge: merge), request)
+        return .empty
     }
 
-    private static func refusal(_ volume: String, _ request: Request) async throws(Fault) -> Fault {
-        let device = try await request.database.first(BlockDevice.self, "volume_id = \(volume)")
-        guard device != nil else { return .badRequest("No volume Block Device Mapping with id \(volume).") }
-        return .badRequest("Invalid volume: volume \(volume) cannot be snapshotted through its guest.")
+    /// What is to become one. Upstream takes any wish and lets it fail later; so do we, but for names that lead astray.
+    private static func merge(_ details: JSON) throws(Fault) -> VolumeMerge? {
+        let (file, target) = (details["file_to_merge"], details["merge_target_file"])
+        for name in [file?.string, target?.string] {
+            if let name { try checkName(name, "delete_info") }
+        }
+        guard details["type"]?.string == "qcow2", file != nil, target != nil,
+            target?.string == nil || file?.string != nil
+        else { return nil }
+        return VolumeMerge(file: file?.string, into: target?.string)
+    }
+
+    /// Files stand beside each other: a name that leads elsewhere is none.
+    private static func checkName(_ name: String, _ member: String) throws(Fault) {
+        guard !name.contains("/"), name != "..", name != ".", !name.isEmpty else {
+            throw .badRequest("Invalid input for field/attribute \(member). Value: \(name). A file name is needed.")
+        }
+    }
+
+    /// The one server that has the volume, when nothing is being done to it.
+    private static func server(
+        of volume: String, _ action: String, _ request: Request
+    ) async throws(Fault) -> Server {
+        let devices = try await request.database.all(BlockDevice.self, "volume_id = \(volume)")
+        var servers: [Server] = []
+        for device in devices {
+            let found = try await request.database.first(
+                Server.self, "id = \(device.serverID) AND deleted_at IS NULL")
+            if let found { servers.append(found) }
+        }
+        guard let server = servers.first else {
+            throw .badRequest("No volume Block Device Mapping with id \(volume).")
+        }
+        guard servers.count == 1 else {
+            throw .badRequest(
+                "Block Device Mapping \(volume) is a multi-attach volume and is not valid for this operation.")
+        }
+        if let task = server.taskState {
+            throw refused(.serverState(server.id, "task_state", task.rawValue, action))
+        }
+        guard server.host != nil else { throw .badRequest("Instance \(server.id) is not ready") }
+        return server
+    }
+
+    /// Here upstream says 400 where it says 409 elsewhere.
+    private static func refused(_ fault: Fault) -> Fault { .badRequest(fault.message) }
+
+    private static func start(_ work: some Operation, _ request: Request) async throws(Fault) {
+        let (queue, requestID) = (request.compute.queue, request.id)
+        _ = try await request.database.transaction { transaction throws(Fault) in
+            try queue.enqueue(work, requestID: requestID, in: transaction)
+        }
     }
 }

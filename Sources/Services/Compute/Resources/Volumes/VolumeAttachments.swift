@@ -149,22 +149,31 @@ extension VolumeAttachments {
         try server.refuseIfLocked(request)
         try requireVolumes(server, "detach_volume", request)
         let storage = request.compute.storage.acting(as: request.caller)
-        guard try await storage.volume(id, requestID: request.id) != nil else {
+        guard let volume = try await storage.volume(id, requestID: request.id) else {
             throw .notFound("Volume \(id) could not be found.")
         }
         let device = try await find(request, server)
         if server.vmState != .shelvedOffloaded { try await ServerMoves.requireUp(server.host, request) }
         if device.isRoot { throw .badRequest("Cannot detach a root device volume") }
         let now = request.now
-        try await server.begin("detach_volume", request) { server, transaction throws(Fault) in
-            try server.requireNoTask("detach_volume")
-            let count = try transaction.update(
-                BlockDevice.self, set: "state = 'detaching', updated_at = \(now)",
-                where: "id = \(device.id) AND state = 'attached'")
-            guard count == 1 else {
-                throw .badRequest("Invalid volume: Volume \(id) is not attached, or is on its way already.")
+        try server.requireNoTask("detach_volume")
+        guard device.state == .attached else { throw notAttachedNow(id) }
+        // When the call is answered the volume is no longer in use: clients wait for what it is next. One that is
+        // on its way for nobody was begun by a call that came to nothing.
+        let begins = server.host != nil && volume.status != "detaching"
+        if begins { try await storage.act("os-begin_detaching", on: id, requestID: request.id) }
+        do throws(Fault) {
+            try await server.begin("detach_volume", request) { server, transaction throws(Fault) in
+                try server.requireNoTask("detach_volume")
+                let count = try transaction.update(
+                    BlockDevice.self, set: "state = 'detaching', updated_at = \(now)",
+                    where: "id = \(device.id) AND state = 'attached'")
+                guard count == 1 else { throw notAttachedNow(id) }
+                return ActionStart(work: DetachVolume(server: server.id, device: device.id), about: ["volume": id])
             }
-            return ActionStart(work: DetachVolume(server: server.id, device: device.id), about: ["volume": id])
+        } catch {
+            if begins { try await storage.act("os-roll_detaching", on: id, requestID: request.id) }
+            throw error
         }
         return .empty
     }
@@ -182,6 +191,10 @@ extension VolumeAttachments {
         guard !holders.contains(where: { $0.serverID == server.id }) else {
             throw .badRequest("Invalid volume: volume \(volume.id) already attached")
         }
+    }
+
+    private static func notAttachedNow(_ volume: String) -> Fault {
+        .badRequest("Invalid volume: Volume \(volume) is not attached, or is on its way already.")
     }
 
     private static func requireVolumes(_ server: Server, _ action: String, _ request: Request) throws(Fault) {

@@ -79,14 +79,19 @@ extension VolumeAttachments {
         guard let to = try await storage.volume(new, requestID: request.id) else {
             throw .badRequest("Volume \(new) could not be found.")
         }
-        guard from.status == "in-use" || from.status == "detaching" else {
+        // While it is moved its status is what Block storage does with it: `retyping`, or still `in-use`.
+        guard from.servers.contains(change.server.id) else {
             throw .badRequest("Invalid volume: Old volume is attached to a different instance.")
         }
-        guard to.status == "available" || to.status == "reserved" else {
-            throw .badRequest("Invalid volume: status must be 'available'. Currently in '\(to.status)'")
+        guard to.servers.isEmpty else {
+            throw .badRequest("Invalid volume: New volume must be detached in order to swap.")
         }
         guard to.size >= from.size else {
             throw .badRequest("Invalid volume: New volume must be the same size or larger.")
+        }
+        guard from.servers.count == 1 else {
+            throw .badRequest(
+                "Swapping multi-attach volumes with more than one read/write attachment is not supported.")
         }
         let device = try await find(request, change.server)
         try await change.server.begin("swap_volume", request) { server, transaction throws(Fault) in

@@ -39,7 +39,7 @@ final class TokenProvider: Sendable {
     let people: People
     let options: IdentityOptions
     private let clock: any WallClock
-    private let ids: any Identifiers
+    let ids: any Identifiers
     private let keys: IdentityKeys
     private let bearers = EpochCache<Bearer>(capacity: 8192)
     private let books = EpochCache<RoleBook>(capacity: 1)
