@@ -5,9 +5,7 @@ import Simulation
 import Testing
 
 struct ImagesTests {
-    @Test(
-        "Who accepts anything is refused by a page, lines apart, as Glance's own client reads it; who asks for JSON by JSON"
-    )
+    @Test("Who accepts anything is refused by a page, as Glance's own client reads it; who asks for JSON by JSON")
     func refusals() async throws {
         let cloud = try await ImageCloud()
         let page = await cloud.download("<none>", headers: [("Accept", "*/*")])
