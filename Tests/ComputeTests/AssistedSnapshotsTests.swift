@@ -10,6 +10,7 @@ import Testing
 struct AssistedSnapshotsTests {
     private static let volume = VolumesTests.one
     private static let path = "/os-assisted-volume-snapshots"
+    private static let one = path + "/s1"
 
     private struct Scene {
         let storage = FakeBlockStorage()
@@ -45,6 +46,13 @@ struct AssistedSnapshotsTests {
         ]
     }
 
+    private static func item(_ merge: JSONObject) -> String {
+        var merge = merge
+        merge["type"] = "qcow2"
+        merge["volume_id"] = .string(volume)
+        return "delete_info=" + Percent.encode(JSON.object(merge).text())
+    }
+
     @Test("A guest turns to the new file, Block storage hears of it, and the row knows the file")
     func create() async throws {
         let scene = try await Scene()
@@ -63,5 +71,49 @@ struct AssistedSnapshotsTests {
         #expect(await scene.chain() == ["v.raw", "v.1"])
         let device = try await scene.cloud.room.database.all(BlockDevice.self).first
         #expect(device?.connection?.contains("/share/v.1") == true)
+    }
+
+    @Test("Files are merged into each other and into the one in use; what fails is told, too")
+    func delete() async throws {
+        let scene = try await Scene()
+        for file in ["v.1", "v.2"] {
+            _ = await scene.cloud.call("POST", Self.path, Self.body(file), as: .service())
+            try await scene.cloud.work()
+        }
+        let middle = Self.item(["file_to_merge": "v.1", "merge_target_file": "v.raw"])
+        #expect(await scene.cloud.call("DELETE", Self.one, as: .service(), query: middle).status == 204)
+        try await scene.cloud.work()
+        #expect(await scene.chain() == ["v.raw", "v.2"])
+        #expect(scene.told() == "deleting")
+        let newest = Self.item(["file_to_merge": nil, "merge_target_file": nil])
+        #expect(await scene.cloud.call("DELETE", Self.one, as: .service(), query: newest).status == 204)
+        try await scene.cloud.work()
+        #expect(await scene.chain() == ["v.2"])
+        await scene.cloud.hosts["host-1"]?.setTrouble(.init(failures: 1))
+        _ = await scene.cloud.call("POST", Self.path, Self.body("v.3"), as: .service())
+        try await scene.cloud.work()
+        #expect(scene.told() == "error")
+    }
+
+    @Test("What cannot be is refused in upstream's words")
+    func refusals() async throws {
+        let scene = try await Scene()
+        #expect(await scene.cloud.call("POST", Self.path, Self.body("v.1"), as: .admin()).status == 403)
+        let elsewhere = await scene.cloud.call("POST", Self.path, Self.body("../v.1"), as: .service())
+        #expect(elsewhere.status == 400 && elsewhere.message.contains("new_file"))
+        let unknown = await scene.cloud.call(
+            "POST", Self.path, Self.body("v.1", volume: VolumesTests.two), as: .service())
+        #expect(unknown.message == "No volume Block Device Mapping with id \(VolumesTests.two).")
+        #expect(await scene.cloud.call("DELETE", Self.path + "/s1", as: .service()).status == 400)
+        // What is not clear is taken, and fails.
+        let unclear = "delete_info=" + Percent.encode(#"{"volume_id": "\#(Self.volume)"}"#)
+        #expect(await scene.cloud.call("DELETE", Self.one, as: .service(), query: unclear).status == 204)
+        try await scene.cloud.work()
+        #expect(scene.told() == "error_deleting")
+        _ = await scene.cloud.act(scene.server, ["os-stop": nil])
+        try await scene.cloud.work()
+        let between = Self.item(["file_to_merge": "a", "merge_target_file": "b"])
+        let down = await scene.cloud.call("DELETE", Self.one, as: .service(), query: between)
+        #expect(down.status == 400 && down.message.contains("volume_snapshot_delete"))
     }
 }
