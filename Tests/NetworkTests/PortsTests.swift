@@ -5,6 +5,18 @@ import Simulation
 import Testing
 
 struct PortsTests {
+    @Test("A port's MAC address may be any but nobody's and everybody's")
+    func oddMACs() async throws {
+        let cloud = try await NetworkCloud()
+        let network = try await cloud.network()
+        let port = try await cloud.port(network)
+        for (mac, status) in [("11:22:33:44:55:66", 200), ("00:00:00:00:00:00", 400), ("ff:ff:ff:ff:ff:ff", 400)] {
+            let change: JSON = ["port": ["mac_address": .string(mac)]]
+            let answer = await cloud.call("PUT", "/ports/\(port.id)", change, as: .admin())
+            #expect(answer.status == status, "\(mac): \(answer.json.text())")
+        }
+    }
+
     @Test("A port gets an address, a MAC address and the default security group")
     func create() async throws {
         let cloud = try await NetworkCloud()

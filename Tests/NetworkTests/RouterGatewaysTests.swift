@@ -50,6 +50,8 @@ struct RouterGatewaysTests {
             "PUT", path + "/update_external_gateways", ["router": ["external_gateways": []]])
         #expect(none["router"]["external_gateways"] == [])
         #expect(none["router"]["external_gateway_info"] == .null)
+        let nothing: JSON = ["router": ["external_gateways": [:]]]
+        #expect(await cloud.call("PUT", path + "/remove_external_gateways", nothing).status == 200)
         let empty = await cloud.call("PUT", path + "/remove_external_gateways", gateways(outer))
         #expect(empty.type == "UnableToRemoveGateways")
         #expect(await cloud.call("DELETE", path).status == 204)

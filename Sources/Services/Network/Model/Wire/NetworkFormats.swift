@@ -85,7 +85,9 @@ extension Format where Value == IPAddress {
 extension Format where Value == MACAddress {
     static var mac: Format {
         Format { value, _ throws(Misfit) in
-            guard let text = value.string, let address = MACAddress(text), !address.isMulticast, address.number != 0
+            // Upstream takes those of groups, too, and refuses only nobody's and everybody's.
+            guard let text = value.string, let address = MACAddress(text), address.number != 0,
+                address.number != 0xFFFF_FFFF_FFFF
             else { throw Misfit("'\(value.bare)' is not a valid MAC address") }
             return address
         }

@@ -180,7 +180,7 @@ extension Segment {
         view.put("network_type", networkType)
         view.put("physical_network", physicalNetwork)
         view.put("segmentation_id", segmentationID)
-        view.put("description", description.isEmpty ? nil : description)
+        view.put("description", description.isEmpty && isFirst ? nil : description)
         view.put("created_at", createdAt)
         view.put("updated_at", updatedAt)
         view.put("revision_number", revisionNumber)

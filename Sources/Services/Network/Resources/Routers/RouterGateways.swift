@@ -33,6 +33,12 @@ package enum RouterGateways: Resource {
         let rule = "\(deed):\(member)"
         guard request.may(rule, on: router) else { throw request.index.envelope.refusal(rule) }
         var wishes: [GatewayWish] = []
+        // The openstack command says so that it means none.
+        if body.peek(member)?.object?.isEmpty == true {
+            _ = try body.take(member, .any)
+            try body.end()
+            return []
+        }
         let entries = try body.takeObjects(member) ?? []
         guard entries.count <= maximum else { throw tooMany }
         for var entry in entries {
