@@ -245,6 +245,32 @@ struct UpstreamBehaviourTests {
         #expect(await host("remove_host", 3).status == 409)
     }
 
+    @Test("Security groups that were asked for by id are shown by name")
+    func namesOfGroups() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let draft = ComputeCloud.draft(["security_groups": [["name": "sg-web"]]])
+        let made = await cloud.call("POST", "/servers", draft)
+        #expect(made["server"]["security_groups"] == [["name": "sg-web"]], "\(made.json.text())")
+        try await cloud.work()
+        let shown = await cloud.show(made["server"]["id"]?.string ?? "")
+        #expect(shown["security_groups"] == [["name": "web"]])
+        #expect(cloud.network.ports.first?["security_groups"] == ["sg-web"])
+    }
+
+    @Test("A moment that was shown without a fraction is the whole second")
+    func changesBefore() async throws {
+        let cloud = try await ComputeCloud()
+        await cloud.flavor()
+        let id = try await cloud.server()
+        try await cloud.room.database.update(
+            Server.self, set: "updated_at = \(Timestamp(microseconds: 1_700_000_000_900_000))", where: "id = \(id)")
+        for (moment, count) in [("2023-11-14T22:13:20Z", 1), ("2023-11-14T22:13:19Z", 0)] {
+            let list = await cloud.call("GET", "/servers", at: "2.66", query: "changes-before=" + moment)
+            #expect(list["servers"].array?.count == count, "\(moment)")
+        }
+    }
+
     @Test("A server's metadata stay as they are while it is shelved")
     func shelvedMetadata() async throws {
         let cloud = try await ComputeCloud()

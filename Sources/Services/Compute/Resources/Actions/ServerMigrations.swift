@@ -75,7 +75,7 @@ extension ServerMigration: Resource {
             throw .badRequest("The value of changes-since must be less than or equal to changes-before.")
         }
         if let since { filter += " AND COALESCE(updated_at, created_at) >= \(since)" }
-        if let before { filter += " AND COALESCE(updated_at, created_at) <= \(before)" }
+        if let before { filter += " AND COALESCE(updated_at, created_at) <= \(before.throughSecond)" }
         return filter
     }
 

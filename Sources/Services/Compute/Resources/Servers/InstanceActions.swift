@@ -85,7 +85,7 @@ extension InstanceAction: Resource {
         for (name, sign, since) in [("changes-since", ">=", Microversion("2.58")), ("changes-before", "<=", "2.66")] {
             guard let text = request.query(name, since: since) else { continue }
             guard let moment = Timestamp(text) else { throw .badRequest("\(name): '\(text)' is not a 'date-time'") }
-            filter += " AND updated_at \(raw: sign) \(moment)"
+            filter += " AND updated_at \(raw: sign) \(sign == "<=" ? moment.throughSecond : moment)"
         }
         let page = try request.page(
             sortable: [.number("created_at", column: "started_at"), .text("request_id")],

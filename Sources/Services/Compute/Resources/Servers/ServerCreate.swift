@@ -18,12 +18,12 @@ enum ServerCreate: Resource {
         let disks = try await ServerDisks.plan(draft, flavor, image, request)
         let key = try await keypair(draft, request)
         draft.networks = try await networks(draft, request)
-        try await securityGroups(draft, request)
+        let groups = try await securityGroups(draft, request)
         if !disks.isVolumeBacked { try flavor.admitsZeroDisk(request, draft) }
         var scheduling = try await scheduling(draft, image, request)
         if disks.isVolumeBacked { scheduling.isVolumeBacked = true }
         let drafts = rows(
-            draft, flavor.snapshot, image, key, scheduling, disks.rootProperties, request)
+            draft, flavor.snapshot, image, key, scheduling, disks.rootProperties, groups, request)
         let devices = drafts.map { disks.rows(for: $0, request.ids, request.now) }
         let servers = try await admit(drafts, devices, draft, request, room)
         return reply(servers, draft, request)
@@ -66,14 +66,14 @@ enum ServerCreate: Resource {
             view.put("id", server.id)
             view.links("/servers/" + server.id)
             view.put("OS-DCF:diskConfig", server.diskConfig)
-            view.list("security_groups", server.securityGroups) { $0.put("name", $1) }
+            view.list("security_groups", draft.securityGroups) { $0.put("name", $1) }
             view.put("adminPass", server.adminPassword ?? "")
         }.header("Location", request.endpoint + "/servers/" + server.id)
     }
 
     private static func rows(
         _ draft: ServerDraft, _ flavor: FlavorSnapshot, _ image: ImageClient.Image?, _ key: Keypair?,
-        _ scheduling: SchedulingRequest, _ rootProperties: [String: String]?, _ request: Request
+        _ scheduling: SchedulingRequest, _ rootProperties: [String: String]?, _ groups: [String], _ request: Request
     ) -> [Server] {
         let (ids, now) = (request.ids, request.now)
         let reservation = "r-" + String(ids.hex().prefix(8))
@@ -95,7 +95,7 @@ enum ServerCreate: Resource {
                 vcpus: flavor.vcpus, memoryMB: flavor.memoryMiB, metadata: draft.metadata, tags: draft.tags,
                 keyName: key?.name, keyPublic: key?.publicKey,
                 userData: draft.userData, hasConfigDrive: hasDrive, requested: draft.networks,
-                networkMode: draft.networkMode, securityGroups: draft.securityGroups, ports: [],
+                networkMode: draft.networkMode, securityGroups: groups, ports: [],
                 scheduling: scheduling, numa: nil, hostDevices: [], zone: scheduling.zone, host: nil, node: nil,
                 reservationID: reservation, launchIndex: at, accessIP4: draft.accessIP4,
                 accessIP6: draft.accessIP6, diskConfig: draft.diskConfig, rootDeviceName: "/dev/vda",
@@ -231,10 +231,12 @@ extension ServerCreate {
         return networks
     }
 
-    /// Groups named for the ports that Compute is to make must be there, each once.
-    private static func securityGroups(_ draft: ServerDraft, _ request: Request) async throws(Fault) {
+    /// Groups for the ports that Compute is to make must be there, each once.
+    /// - Returns: their names, by which they are shown also when they were asked for by id; the id where two have the
+    ///   name.
+    private static func securityGroups(_ draft: ServerDraft, _ request: Request) async throws(Fault) -> [String] {
         let names = draft.securityGroups.filter { $0 != "default" }
-        guard !names.isEmpty else { return }
+        guard !names.isEmpty else { return draft.securityGroups }
         let known = try await request.compute.network.securityGroups(project: draft.projectID, requestID: request.id)
         for name in names {
             let count = known.count { $0.id == name || $0.name == name }
@@ -242,6 +244,10 @@ extension ServerCreate {
             guard count == 1 || known.contains(where: { $0.id == name }) else {
                 throw .badRequest("Multiple security groups found matching '\(name)'. Use an ID to be more specific.")
             }
+        }
+        return draft.securityGroups.map { asked in
+            guard let name = known.first(where: { $0.id == asked })?.name, !name.isEmpty else { return asked }
+            return known.count { $0.name == name } == 1 ? name : asked
         }
     }
 

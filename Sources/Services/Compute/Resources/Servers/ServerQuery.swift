@@ -98,7 +98,7 @@ struct ServerQuery: ProjectOwned, Asked {
             throw .badRequest("The value of changes-since must be less than or equal to changes-before.")
         }
         if let since { parts.append("updated_at >= \(since)") }
-        if let before { parts.append("updated_at <= \(before)") }
+        if let before { parts.append("updated_at <= \(before.throughSecond)") }
         let statuses = request.queryAll("status").map { $0.uppercased() }
         if statuses.contains("DELETED"), !isAdmin {
             throw .forbidden("Only administrators may list deleted instances")
@@ -162,4 +162,9 @@ struct ServerQuery: ProjectOwned, Asked {
         if !notAll.isEmpty { parts.append("NOT (" + notAll.joined(" AND ") + ")") }
         if !notAny.isEmpty { parts.append("NOT (" + notAny.joined(" OR ") + ")") }
     }
+}
+
+extension Timestamp {
+    /// The end of the second it is in: clients name moments as they were shown, without a fraction.
+    var throughSecond: Timestamp { Timestamp(microseconds: seconds * 1_000_000 + 999_999) }
 }
