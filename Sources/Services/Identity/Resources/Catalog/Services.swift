@@ -82,8 +82,7 @@ extension CatalogService: Resource {
         try await request.change { transaction throws(Fault) in
             try transaction.removeEndpoints("service_id = \(service.id)")
             try transaction.delete(PolicyAssociation.self, "service_id = \(service.id)")
-            try transaction.delete(Limit.self, "service_id = \(service.id)")
-            try transaction.delete(RegisteredLimit.self, "service_id = \(service.id)")
+            // Limits on what the service has stay, as upstream's do.
             try transaction.delete(CatalogService.self, "id = \(service.id)", or: .notFound("service", service.id))
         }
         return .empty
