@@ -119,6 +119,18 @@ struct ImageCacheTests {
         #expect(await cloud.call("DELETE", "/cache/\(id)", as: .admin()).status == 404)
     }
 
+    @Test("An image in which there is nothing is cached as well")
+    func emptyImage() async throws {
+        let cloud = try await cloud(flavor: .keystone)
+        let id = await image(cloud, [])
+        #expect(await cloud.call("PUT", "/cache/\(id)", as: .admin()).status == 202)
+        await ImageCacheKeeper(cloud.service).pass()
+        let cached = try #require(await state(cloud)["cached_images"].array)
+        #expect(cached.count == 1 && cached[0]["image_id"]?.string == id && cached[0]["size"] == 0)
+        #expect(await cloud.call("DELETE", "/cache", as: .admin()).status == 204)
+        #expect(await state(cloud)["cached_images"].array == [])
+    }
+
     @Test("A cache without room does not stand between a client and the store")
     func cacheFull() async throws {
         let small = FakeImageStore(name: "small", capacity: 2)

@@ -43,12 +43,17 @@ package struct ImageCacheKeeper: Sendable {
     /// An image that is gone leaves the queue; one that could not be fetched is tried again.
     private func prefetch(_ id: String, _ cache: ImageCache) async throws(Fault) {
         guard let image = try await room.database.first(ImageRecord.self, "id = \(id)"), image.status == .active,
-            let size = image.size, size > 0
+            let size = image.size
         else {
             try await cache.dequeue(id)
             return
         }
-        await cache.prefetch(image, size: size, room.source(image, size))?.run(cache)
+        // Of an empty image there is nothing to fetch; it is cached like any other.
+        let fetch =
+            size > 0
+            ? cache.prefetch(image, size: size, room.source(image, size))
+            : cache.prefetch(image, size: size) { _ in .empty }
+        await fetch?.run(cache)
     }
 }
 
