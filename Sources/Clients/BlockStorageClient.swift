@@ -29,8 +29,11 @@ package struct BlockStorageClient: Sendable {
         package let migrationStatus: String
         /// The servers that have it.
         package let servers: [String]
-        /// Of the image it was made from: `hw_disk_bus`, `min_ram`.
+        /// Of the image it was made from: `hw_disk_bus`, but nothing of its file.
         package let imageProperties: [String: String]
+        package let imageID: String?
+        /// What that image asks of a flavor, in MiB.
+        package let leastRAM: Int
     }
 
     /// What a volume is encrypted with; all nil of a plain one.
@@ -276,8 +279,15 @@ extension BlockStorageClient.Volume {
         for (name, value) in json["volume_image_metadata"]?.object ?? [:] {
             if let text = value.string { properties[name] = text }
         }
-        imageProperties = properties
+        imageID = properties["image_id"]
+        leastRAM = properties["min_ram"].flatMap { Int($0) } ?? 0
+        imageProperties = properties.filter { !Self.ofTheFile.contains($0.key) }
     }
+
+    /// What Block storage keeps of an image beside its properties.
+    private static let ofTheFile: Set = [
+        "image_id", "image_name", "size", "checksum", "container_format", "disk_format", "min_ram", "min_disk",
+    ]
 }
 
 extension BlockStorageClient.Snapshot {

@@ -13,7 +13,10 @@ struct VolumeBackedTests {
 
     /// - Parameter properties: what the root volume tells of the image it was made of.
     private static func server(
-        _ properties: JSON = ["image_id": .string(ComputeCloud.image)]
+        _ properties: JSON = [
+            "image_id": .string(ComputeCloud.image), "size": "1024", "checksum": "c", "disk_format": "qcow2",
+            "min_ram": "1", "hw_disk_bus": "virtio",
+        ]
     ) async throws -> (ComputeCloud, FakeBlockStorage, String) {
         let storage = FakeBlockStorage()
         storage.add(root, ["volume_image_metadata": properties, "description": "the root"])
@@ -45,6 +48,7 @@ struct VolumeBackedTests {
         #expect(image["id"] == made.json["image_id"] && image["size"] == 0 && image["status"] == "active")
         #expect(image["disk_format"] == "raw" && image["container_format"] == "bare")
         #expect(image["root_device_name"] == "/dev/vda" && image["bdm_v2"] == "True" && image["purpose"] == "test")
+        #expect(image["hw_disk_bus"] == "virtio" && image["checksum"] != "c", "properties, but nothing of the file")
         let mapping = try JSON.parse(Array((image["block_device_mapping"]?.string ?? "").utf8))
         #expect(mapping.array?.count == 2)
         #expect(mapping[0]?["source_type"] == "snapshot" && mapping[0]?["destination_type"] == "volume")

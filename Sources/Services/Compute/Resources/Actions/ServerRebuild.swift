@@ -77,7 +77,7 @@ enum ServerRebuild: Resource {
             guard let volume = try await storage.volume(id, requestID: request.id) else {
                 throw .badRequest("Volume \(id) could not be found.")
             }
-            if device.isRoot, request.version < "2.93", volume.imageProperties["image_id"] != draft.image {
+            if device.isRoot, request.version < "2.93", volume.imageID != draft.image {
                 throw .badRequest(
                     "Image \(draft.image) is unacceptable: Unable to rebuild with a different image for a "
                         + "volume-backed server.")

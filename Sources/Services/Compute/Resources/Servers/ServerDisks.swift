@@ -188,9 +188,6 @@ extension ServerDisks {
 }
 
 extension BlockStorageClient.Volume {
-    /// What its image asks of a flavor, in MiB.
-    var leastRAM: Int { imageProperties["min_ram"].flatMap { Int($0) } ?? 0 }
-
     /// A volume is had by one server, or by several when it allows that and the client knows of it.
     func requireFree(_ request: Request) throws(Fault) {
         if isMultiattach, request.version < "2.60" {
