@@ -18,7 +18,8 @@ struct SnapshotVolume: Operation {
         [
             Step("volume_snapshot_create", attempts: 1, do: take),
             Step("told", attempts: 10, do: tell),
-            Step("refresh", attempts: 10, budget: .seconds(300), do: refresh),
+            .waiting("ended", for: "snapshot \(snapshot)", look: isEnded),
+            Step("refresh", attempts: 10, do: refresh),
         ]
     }
 
@@ -36,14 +37,14 @@ struct SnapshotVolume: Operation {
     }
 
     /// Block storage ends the snapshot once it has heard; from then on the volume is reached by its new file.
+    private func isEnded(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
+        let limit = Duration.seconds(300)
+        let status = try await site.room.storage.snapshot(snapshot, requestID: site.requestID)?.status
+        guard status == "creating", patience.waited < limit else { return .over }
+        return patience.next(within: limit, .milliseconds(500)...(.seconds(5)))
+    }
+
     private func refresh(_ site: ComputeSite) async throws(Fault) {
-        for _ in 0..<600 {
-            let status = try await site.room.storage.snapshot(snapshot, requestID: site.requestID)?.status
-            if status != "creating" { break }
-            do { try await site.clock.sleep(.milliseconds(500)) } catch {
-                throw .unavailable("Waiting for snapshot \(snapshot) was cancelled.")
-            }
-        }
         try await ServerVolumes(site).refresh(volume, of: server)
     }
 
@@ -70,7 +71,7 @@ struct MergeVolume: Operation {
 
     var steps: [Step<ComputeSite>] {
         [
-            Step("volume_snapshot_delete", attempts: 1, budget: .seconds(7000), do: join),
+            Step("volume_snapshot_delete", attempts: 1, budget: .seconds(7000), pace: .long, do: join),
             Step("told", attempts: 10, do: tell),
             Step("refresh", attempts: 10, do: refresh),
         ]
