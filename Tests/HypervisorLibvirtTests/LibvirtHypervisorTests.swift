@@ -91,7 +91,10 @@ struct LibvirtHypervisorTests {
             var events = await first.events().makeAsyncIterator()
             #expect(try await first.state(of: spec.server) == .paused)
             try await first.power(spec.server, .unpause)
-            #expect(await events.next() == GuestEvent(server: spec.server, kind: .unpaused, state: .running))
+            // A daemon that is still taking its guests back may tell first that this one is paused.
+            var heard = await events.next()
+            while heard?.state == .paused { heard = await events.next() }
+            #expect(heard == GuestEvent(server: spec.server, kind: .unpaused, state: .running))
             try await first.destroy(spec.server)
             #expect(try await second.guests().isEmpty)
         }
