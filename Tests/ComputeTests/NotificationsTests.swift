@@ -97,7 +97,7 @@ struct NotificationsTests {
     @Test("After as many tries as an operator allows a notification is given up, the others are not")
     func retries() async throws {
         let clock = AdvancedClock()
-        let listening = try await ListeningCloud(clock: clock) { $0.notifications.retriesMax = 1 }
+        let listening = try await ListeningCloud(clock: clock) { $0.notifications.drivers.retriesMax = 1 }
         _ = try await listening.heard()
         _ = try await listening.cloud.server()
         let before = await listening.bus.messages.count

@@ -100,20 +100,6 @@ database_up() {
     eventually "PostgreSQL is up" psql "${database[@]}" -c 'SELECT 1'
 }
 
-# credentials USER: how a service of upstream's logs in at our Identity
-credentials() {
-    cat << CONFIGURATION
-auth_url = $identity
-auth_type = password
-username = $1
-password = secret
-project_name = service
-user_domain_id = default
-project_domain_id = default
-region_name = RegionOne
-CONFIGURATION
-}
-
 # authtoken USER: keystonemiddleware's section
 authtoken() {
     printf '[keystone_authtoken]\nwww_authenticate_uri = %s\n' "$identity"

@@ -119,6 +119,20 @@ eventually() {
     if wait_until "$limit" "${@:2}"; then pass "$1"; else miss "$1" "not within $limit s: ${*:2}"; fi
 }
 
+# credentials USER: how a service of upstream's logs in at our Identity, which is at $identity
+credentials() {
+    cat << CONFIGURATION
+auth_url = $identity
+auth_type = password
+username = $1
+password = secret
+project_name = service
+user_domain_id = default
+project_domain_id = default
+region_name = RegionOne
+CONFIGURATION
+}
+
 # free_offset: a port offset whose ports nobody listens on, all of them below those that the kernel gives to clients
 free_offset() {
     local offset port

@@ -40,13 +40,7 @@ authtoken() {
     cat << CONFIGURATION
 [keystone_authtoken]
 www_authenticate_uri = $identity
-auth_url = $identity
-auth_type = password
-username = $1
-password = secret
-project_name = service
-user_domain_id = default
-project_domain_id = default
+$(credentials "$1")
 service_token_roles = service
 service_token_roles_required = true
 ${2:+memcached_servers = $2}

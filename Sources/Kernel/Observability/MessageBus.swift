@@ -12,12 +12,22 @@ package protocol MessageBus: Sendable {
     func send(_ message: JSON, exchange: String, topic: String) async throws(Fault)
 }
 
+extension MessageBus {
+    /// Sends a notification to one topic; listeners choose topics by how urgent they are, too.
+    package func notify(_ message: JSON, exchange: String, topic: String) async throws(Fault) {
+        let priority = (message["priority"]?.string ?? "info").lowercased()
+        try await send(message, exchange: exchange, topic: topic + "." + priority)
+    }
+}
+
 /// Where a program's notifications go, under oslo.messaging's names, which has one list of drivers for all of them.
 package struct NotificationDrivers: Sendable, Equatable {
     package static let section = "oslo_messaging_notifications"
 
     package var isLogged = true
     package var isSent = false
+    /// How often a notification is tried again before it is given up; nil is for ever.
+    package var retriesMax: Int?
 
     package init() {}
 
@@ -30,6 +40,11 @@ package struct NotificationDrivers: Sendable, Equatable {
                 + "several are parted by commas."
         ) { text -> NotificationDrivers? in NotificationDrivers(text) }
         self = chosen ?? NotificationDrivers()
+        let retries = read.int(
+            "retry", default: -1, in: -1...Int.max,
+            help: "How often a notification that the bus does not take is tried again before it is given up; -1 is for "
+                + "ever.")
+        retriesMax = retries < 0 ? nil : retries
     }
 
     private init?(_ text: String) {

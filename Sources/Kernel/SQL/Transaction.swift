@@ -63,6 +63,12 @@ extension Transaction {
     }
 
     package func rows(_ query: SQL) throws(Fault) -> [Row] { try session.rows(query) }
+
+    /// What the next row of a table has as its `number`: rows are in the order that they were made in.
+    package func nextNumber<R: Record>(_ type: R.Type) throws(Fault) -> Int {
+        let newest = try rows("SELECT COALESCE(MAX(number), 0) AS newest FROM \(raw: R.table)").first
+        return (newest?.int("newest") ?? 0) + 1
+    }
 }
 
 // MARK: - Changing

@@ -108,14 +108,8 @@ package struct HostReporter: Sendable {
         }
         let fresh = hosts
         return try await room.database.transaction { transaction throws(Fault) in
-            var next =
-                try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_hosts").first?
-                .int("newest") ?? 0
-            var numbered: [ComputeHost] = []
-            for host in fresh {
-                next += 1
-                numbered.append(host.numbered(next))
-            }
+            let next = try transaction.nextNumber(ComputeHost.self)
+            let numbered = fresh.enumerated().map { $1.numbered(next + $0) }
             try transaction.insert(numbered)
             return numbered
         }

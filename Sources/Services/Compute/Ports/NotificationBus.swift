@@ -12,10 +12,8 @@ package struct SharedNotificationBus: NotificationBus {
 
     package init(_ bus: any MessageBus) { self.bus = bus }
 
-    /// Listeners choose topics by their urgency, too.
     package func publish(_ notification: JSON, topic: String) async throws(Fault) {
-        let priority = (notification["priority"]?.string ?? "info").lowercased()
-        try await bus.send(notification, exchange: "nova", topic: topic + "." + priority)
+        try await bus.notify(notification, exchange: "nova", topic: topic)
     }
 }
 

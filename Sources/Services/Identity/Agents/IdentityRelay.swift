@@ -1,74 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// Tells the bus of what happened in Identity, in the order it happened in. What it is to tell are rows, which go when
-/// they were told: nothing is left out when a process ends, and something may be told twice.
+/// Tells the bus what happened in Identity.
 package struct IdentityRelay: Sendable {
-    private let identity: IdentityService
-    private let bus: any MessageBus
-    private static let portion = 200
+    private let options: NotificationOptions
+    private let outbox: Outbox<IdentityNotice>
 
     package init(_ identity: IdentityService, to bus: any MessageBus) {
-        self.identity = identity
-        self.bus = bus
+        let (options, log) = (identity.options.notifications, identity.log)
+        self.options = options
+        outbox = Outbox(
+            identity.database, identity.clock, log, of: "notifications of Identity",
+            retriesMax: options.drivers.retriesMax
+        ) { notice throws(Fault) in
+            guard let message = notice.json else {
+                return log.error(
+                    "a notification of Identity cannot be read, and is left out", ["number": notice.number])
+            }
+            for topic in options.topics { try await bus.notify(message, exchange: "keystone", topic: topic) }
+        }
     }
 
-    /// Runs until cancelled.
+    /// Runs until cancelled; not at all unless an operator asked for the bus.
     package func run() async {
-        guard identity.options.notifications.drivers.isSent else { return }
-        var failures = 0
-        await identity.clock.every(.seconds(1)) {
-            await attempt(&failures)
-            // After an outage of some length it is asked less often: after two seconds, four, up to half a minute.
-            guard failures > 1 else { return }
-            try? await identity.clock.sleep(.seconds(min(1 << min(failures - 1, 5), 30) - 1))
-        }
+        if options.drivers.isSent { await outbox.run() }
     }
 
-    /// One pass.
-    /// - Parameter failures: how many in a row have failed.
-    package func attempt(_ failures: inout Int) async {
-        do throws(Fault) {
-            try await pass()
-            if failures > 0 { identity.log.info("notifications of Identity are taken again") }
-            failures = 0
-        } catch {
-            if failures == 0 {
-                identity.log.warning("notifications of Identity wait for the bus", ["error": error.description])
-            }
-            failures += 1
-        }
-    }
-
-    /// Tells all that was not told yet, oldest first.
-    package func pass() async throws(Fault) {
-        while true {
-            let some = try await identity.database.all(
-                IdentityNotice.self, "1 = 1 ORDER BY number LIMIT \(Self.portion)")
-            var (last, problem): (Int?, Fault?)
-            for notice in some {
-                do throws(Fault) { try await tell(notice) } catch {
-                    problem = error
-                    break
-                }
-                last = notice.number
-            }
-            if let last { try await identity.database.delete(IdentityNotice.self, "number <= \(last)") }
-            if let problem { throw problem }
-            guard some.count == Self.portion else { return }
-        }
-    }
-
-    private func tell(_ notice: IdentityNotice) async throws(Fault) {
-        let message: JSON
-        do { message = try JSON.parse(Array(notice.message.utf8), limits: .trusted) } catch {
-            return identity.log.error(
-                "a notification of Identity cannot be read, and is left out",
-                ["number": notice.number, "error": error.message])
-        }
-        let priority = (message["priority"]?.string ?? "info").lowercased()
-        for topic in identity.options.notifications.topics {
-            try await bus.send(message, exchange: "keystone", topic: topic + "." + priority)
-        }
-    }
+    /// One pass, unless the bus was away a moment ago.
+    package func attempt(_ outage: inout Outage) async { await outbox.attempt(&outage) }
 }

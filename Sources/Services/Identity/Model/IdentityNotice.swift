@@ -3,7 +3,7 @@ import Kernel
 
 /// Something that the bus is to be told, kept until it was: written by the transaction that did it. Logins change
 /// nothing, and are written by themselves.
-struct IdentityNotice: Record {
+struct IdentityNotice: OutboxRow {
     static let table = "identity_notices"
 
     /// In the order it is told.
@@ -12,10 +12,15 @@ struct IdentityNotice: Record {
     let message: String
     let createdAt: Timestamp
 
+    private enum CodingKeys: String, CodingKey { case number, message, createdAt }
+
+    var json: JSON? { try? JSON.parse(Array(message.utf8), limits: .trusted) }
+    var event: String { json?["event_type"]?.string ?? "" }
+
     static func keep(_ message: JSON, at now: Timestamp, _ transaction: Transaction) throws(Fault) {
-        let newest = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM identity_notices").first
         try transaction.insert(
-            IdentityNotice(number: (newest?.int("newest") ?? 0) + 1, message: message.text(), createdAt: now))
+            IdentityNotice(
+                number: try transaction.nextNumber(IdentityNotice.self), message: message.text(), createdAt: now))
     }
 }
 

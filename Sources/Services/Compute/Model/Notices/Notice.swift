@@ -2,7 +2,7 @@
 import Kernel
 
 /// Something that others are to be told, kept until they were: written by the transaction that did it.
-struct Notice: Record {
+struct Notice: OutboxRow {
     static let table = "compute_notices"
 
     enum Priority: String, Codable, Sendable { case info = "INFO", error = "ERROR" }
@@ -80,10 +80,9 @@ struct Notices: Sendable {
         _ payload: JSON, _ transaction: Transaction
     ) throws(Fault) {
         guard options.isOn else { return }
-        let newest = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_notices").first
         try transaction.insert(
             Notice(
-                number: (newest?.int("newest") ?? 0) + 1, id: ids.uuid(), event: event,
+                number: try transaction.nextNumber(Notice.self), id: ids.uuid(), event: event,
                 publisher: "nova-\(source.rawValue):\(host ?? self.host)", priority: priority, payload: payload.text(),
                 createdAt: clock.now()))
     }

@@ -16,8 +16,6 @@ package struct NotificationOptions: Options {
     package var isOn = false
     package var topics = ["versioned_notifications"]
     package var drivers = NotificationDrivers()
-    /// How often a notification is tried again before it is given up; nil is for ever.
-    package var retriesMax: Int?
     package var stateChanges = StateChanges.none
     /// Whether volumes are told of with every server.
     package var hasDevices = false
@@ -53,10 +51,5 @@ package struct NotificationOptions: Options {
             "bdms_in_notifications", default: hasDevices, help: "Whether volumes are told of with every server.")
         drivers = NotificationDrivers(&read)
         isOn = isWanted && (drivers.isLogged || drivers.isSent)
-        let retries = read.int(
-            "retry", default: -1, in: -1...Int.max,
-            help: "How often a notification that the bus does not take is tried again before it is given up; -1 is for "
-                + "ever.")
-        retriesMax = retries < 0 ? nil : retries
     }
 }

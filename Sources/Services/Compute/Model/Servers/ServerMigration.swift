@@ -79,8 +79,7 @@ struct ServerMigration: Record {
     /// Writes a new one under the next number.
     func insert(_ transaction: Transaction) throws(Fault) {
         var copy = self
-        let row = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_migrations").first
-        copy.number = (row?.int("newest") ?? 0) + 1
+        copy.number = try transaction.nextNumber(ServerMigration.self)
         try transaction.insert(copy)
     }
 

@@ -72,10 +72,9 @@ extension Keypair {
             try quota.require(
                 "key_pairs", used: count, more: 1, of: project, transaction,
                 or: .forbidden("Quota exceeded, too many key pairs."))
-            let newest = try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_key_pairs").first
             let keypair = Keypair(
                 userID: draft.userID, name: draft.name, type: draft.type, publicKey: made.text,
-                fingerprint: made.fingerprint, number: (newest?.int("newest") ?? 0) + 1, createdAt: now)
+                fingerprint: made.fingerprint, number: try transaction.nextNumber(Keypair.self), createdAt: now)
             try transaction.insert(keypair, or: .conflict("Key pair '\(draft.name)' already exists."))
             try notices.keypair(keypair, verb, transaction)
             return keypair

@@ -38,11 +38,9 @@ enum ServerCreate: Resource {
         let (queue, minimum, group) = (room.queue, draft.minCount, draft.group)
         return try await request.database.transaction { transaction throws(Fault) in
             let count = try quota.admit(drafts, atLeast: minimum, transaction)
-            let next =
-                try transaction.rows("SELECT COALESCE(MAX(number), 0) AS newest FROM compute_servers").first?
-                .int("newest") ?? 0
+            let next = try transaction.nextNumber(Server.self)
             try draft.files.admit(quota, drafts[0].projectID, transaction)
-            let servers = drafts.prefix(count).enumerated().map { $1.numbered(next + 1 + $0) }
+            let servers = drafts.prefix(count).enumerated().map { $1.numbered(next + $0) }
             if let group { try ServerGroup.join(servers.map(\.id), to: group, quota, transaction) }
             try transaction.insert(servers)
             let disks = devices.prefix(count).flatMap { $0 }
