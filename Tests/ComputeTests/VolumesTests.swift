@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Clients
 import Kernel
 import Simulation
 import Synchronization
@@ -91,7 +92,54 @@ struct VolumesTests {
         #expect(storage.attachments.count == 1)
     }
 
-    @Test("An attachment that fails half way leaves nothing", arguments: ["connect", "complete", "reserve"])
+    @Test("Where the operator says so, servers have only volumes of their own zone, and follow those they boot with")
+    func zones() async throws {
+        let storage = FakeBlockStorage()
+        storage.add(Self.one, ["availability_zone": "west"])
+        storage.add(Self.two)
+        var options = ComputeOptions()
+        options.storage.crossesZones = false
+        let cloud = try await ComputeCloud(options: options, storage: storage)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        let refused = await cloud.call("POST", path, Self.body(Self.one))
+        #expect(refused.status == 400)
+        #expect(
+            refused.message == "Invalid volume: Instance \(id) and volume \(Self.one) are not in the same "
+                + "availability_zone. Instance is in nova. Volume is in west")
+        #expect(await cloud.call("POST", path, Self.body(Self.two)).status == 200)
+        try await cloud.work()
+        #expect(storage.attachments.map { $0["volume_id"]?.string } == [Self.two])
+
+        storage.add(Self.two)
+        func boot(_ volumes: [String], _ more: JSONObject = [:]) async -> TestCloud.Answer {
+            let devices = volumes.map { volume -> JSON in
+                ["source_type": "volume", "destination_type": "volume", "boot_index": -1, "uuid": .string(volume)]
+            }
+            let root: JSON = [
+                "source_type": "image", "destination_type": "local", "boot_index": 0,
+                "uuid": .string(ComputeCloud.image),
+            ]
+            var members: JSONObject = ["block_device_mapping_v2": .array([root] + devices)]
+            for (name, value) in more { members[name] = value }
+            return await cloud.call("POST", "/servers", ComputeCloud.draft(members))
+        }
+        let elsewhere = await boot([Self.one], ["availability_zone": "nova"])
+        #expect(
+            elsewhere.status == 400
+                && elsewhere.message == "Server and volumes are not in the same availability zone. Server is in: nova. "
+                    + "Volumes are in: west"
+        )
+        let torn = await boot([Self.one, Self.two])
+        #expect(torn.message == "Volumes are in different availability zones: west,nova")
+        let follows = await boot([Self.one])
+        #expect(follows.status == 202, "\(follows.json.text())")
+        let row = try await cloud.room.database.first(Server.self, "id = \(follows["server"]["id"]?.string ?? "")")
+        #expect(row?.scheduling.zone == "west")
+    }
+
+    @Test("An attachment that fails half way leaves nothing", arguments: ["connect", "complete"])
     func undone(step: String) async throws {
         let (cloud, storage) = try await Self.cloud()
         let id = try await cloud.server()
@@ -102,6 +150,54 @@ struct VolumesTests {
         #expect(await cloud.hosts["host-1"]?.spec(of: id)?.volumes.isEmpty == true)
         #expect(await cloud.show(id)["os-extended-volumes:volumes_attached"]?.array?.isEmpty == true)
         #expect(await cloud.show(id)["status"]?.string == "ACTIVE")
+    }
+
+    @Test("A volume is reserved when the call is answered; who comes later, or is refused, holds nothing of it")
+    func reserved() async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        let path = "/servers/\(id)/os-volume_attachments"
+        storage.fail("reserve", 400)
+        let refused = await cloud.call("POST", path, Self.body(Self.one))
+        #expect(refused.status == 400)
+        #expect(refused.message == "Invalid input received: block-storage: storage is out of order")
+        #expect(await cloud.call("POST", path, Self.body(Self.one, ["device": "/dev/vda"])).status == 409)
+        #expect(storage.attachments.isEmpty && storage.volume(Self.one)?["status"] == "available")
+        #expect(await cloud.call("POST", path, Self.body(Self.one)).status == 200)
+        #expect(storage.volume(Self.one)?["status"] == "reserved")
+
+        let device: JSON = [
+            "source_type": "volume", "destination_type": "volume", "boot_index": 0, "uuid": .string(Self.two),
+        ]
+        let draft = ComputeCloud.draft(["imageRef": "", "block_device_mapping_v2": [device]])
+        let made = await cloud.call("POST", "/servers", draft)
+        #expect(made.status == 202, "\(made.json.text())")
+        #expect(storage.volume(Self.two)?["status"] == "reserved")
+        let late = await cloud.call("POST", "/servers", draft)
+        #expect(late.status == 400 && late.message.contains("status must be available"))
+        try await cloud.work()
+        #expect(storage.attachments.count == 2 && storage.volume(Self.two)?["status"] == "in-use")
+        #expect(try await cloud.room.database.count(VolumeHold.self) == 0)
+    }
+
+    @Test("What a process reserved that ended before it wrote down for what is given back, and nothing else")
+    func forgotten() async throws {
+        let (cloud, storage) = try await Self.cloud()
+        let id = try await cloud.server()
+        #expect(await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(Self.one)).status == 200)
+        try await cloud.work()
+        let nobody = "bbbbbbbb-0000-4000-8000-000000000001"
+        _ = try await cloud.room.storage.reserve(Self.two, for: nobody, requestID: "req-1")
+        let old = cloud.room.clock.now() - .seconds(601)
+        let notes = [(Self.one, id, old), (Self.two, nobody, old), (Self.two, nobody, cloud.room.clock.now())]
+        let holds = notes.enumerated().map { at, note in
+            VolumeHold(id: "h\(at)", serverID: note.1, volumeID: note.0, createdAt: note.2)
+        }
+        try await cloud.room.database.transaction { transaction throws(Fault) in try transaction.insert(holds) }
+        try await MoveKeeper(cloud.room).giveForgottenVolumesBack()
+        #expect(storage.attachments.map { $0["volume_id"]?.string } == [Self.one])
+        #expect(storage.volume(Self.two)?["status"] == "available")
+        #expect(try await cloud.room.database.count(VolumeHold.self) == 1, "a request under way keeps its note")
     }
 
     @Test("A volume that Block storage holds on to is asked for again when its server is gone", arguments: [400, 409])

@@ -96,7 +96,7 @@ struct VolumeFilesTests {
             defer { FileSystem.remove("/dev/shm/\(host.namespace.name)") }
             try Subprocess.check([
                 "qemu-img", "create", "-q", "-f", "luks", "--object",
-                "secret,id=s,file=/dev/shm/\(host.namespace.name)", "-o", "key-secret=s", file, "16M",
+                "secret,id=s,file=/dev/shm/\(host.namespace.name)", "-o", "key-secret=s,iter-time=10", file, "16M",
             ])
             let hypervisor = host.hypervisor(secrets: secrets)
             let base = host.directory + "/base.qcow2"

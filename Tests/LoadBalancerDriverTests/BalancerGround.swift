@@ -137,7 +137,7 @@ struct BalancerGround {
         // Nobody tells the end of a datagram's answer. The first line is all of it, and the shell waits no longer.
         if door.hasPrefix("UDP:"), !door.contains(","), let port = door.split(separator: ":").last {
             let host = door.dropFirst(4).dropLast(port.count + 1).filter { !"[]".contains($0) }
-            let script = "exec 3<> /dev/udp/\(host)/\(port) && echo q >&3 && timeout 1 head -n 1 <&3"
+            let script = "exec 3<> /dev/udp/\(host)/\(port) && echo q >&3 && timeout 3 head -n 1 <&3"
             let output = try Subprocess.runBlocking(["bash", "-c", script], timeout: .seconds(8), in: place)
             return output.text.split(separator: "\n").first.map(String.init)
         }

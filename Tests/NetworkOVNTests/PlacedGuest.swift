@@ -102,7 +102,7 @@ final class PlacedGuest: Sendable {
     }
 
     /// Sends a datagram and gives the answer.
-    func exchange(_ message: [UInt8], _ address: String) throws -> [UInt8] {
+    func exchange(_ message: [UInt8], _ address: String) throws(Fault) -> [UInt8] {
         let argv = ["socat", "-T", "2", "-t", "2", "-", address]
         return try Subprocess.runBlocking(argv, input: message, timeout: .seconds(10), in: spot).stdout
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import Base
 
 /// What a step that waits has found.
 package enum Wait: Sendable {
@@ -26,5 +27,11 @@ package struct Patience: Sendable {
         var pause = min(max(waited, range.lowerBound), range.upperBound)
         if let limit { pause = min(pause, max(limit - waited, .milliseconds(1))) }
         return .on(pause)
+    }
+
+    /// What a look says that could not ask: who is away may be back before the time is over.
+    package func outlast(_ fault: Fault, within limit: Duration) throws(Fault) -> Wait {
+        guard fault.status == 503 || fault.status == 504, waited < limit else { throw fault }
+        return next(within: limit)
     }
 }

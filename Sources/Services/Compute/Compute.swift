@@ -21,7 +21,7 @@ package final class ComputeService: Service {
             ImageProxy.self,
             ImageMetadata.self, BareMetalProxy.self, UsageAudits.self, ServerTopology.self, ServerShares.self,
             OldConsoles.self, VolumeProxy.self, AggregateImages.self,
-            AssistedSnapshots.self, Notice.self, DiskKey.self,
+            AssistedSnapshots.self, Notice.self, DiskKey.self, VolumeHold.self,
             ServerRebuild.self, ServerRescue.self, ServerImages.self, ServerShelving.self, DeferredDelete.self,
             ServerMigration.self, ServerMoves.self, ServerEvacuations.self, LiveMigrations.self,
             Records.self, PlacementCapacity.self, PlacementAudits.self,

@@ -132,7 +132,7 @@ extension LibvirtHypervisor: GuestImaging {
 
 extension Domain {
     /// Has the guest's agent bring its file systems to a state that can be copied. False when it cannot and need not.
-    fileprivate func freeze(_ wish: GuestFreeze) throws(Fault) -> Bool {
+    borrowing func freeze(_ wish: GuestFreeze) throws(Fault) -> Bool {
         guard wish != .none, try state() == .running else { return false }
         limitAgent()
         if virDomainFSFreeze(raw, nil, 0, 0) >= 0 { return true }
@@ -141,7 +141,7 @@ extension Domain {
         throw .conflict("Failed to quiesce instance: \(fault.message)", code: "InstanceQuiesceFailed")
     }
 
-    fileprivate func thaw() {
+    borrowing func thaw() {
         limitAgent()
         virDomainFSThaw(raw, nil, 0, 0)
     }

@@ -27,8 +27,14 @@ extension LibvirtHypervisor: GuestVolumeSnapshots {
                 try Self.begin(merge, volume, try Domain.ours(server, on: connection))
             }
             switch target {
-            case .job(let name): try await waitForMerge(name, of: server)
-            case .rebase(let path): try await pool.run { () throws(Fault) in try Self.rebase(path, onto: merge.file) }
+            case .job(let name):
+                try await waitForMerge(name, of: server)
+                // A job that failed, or went down with its guest, is no longer there either.
+                try await session.call { connection throws(Fault) in
+                    try Self.requireMerged(merge, volume, try Domain.ours(server, on: connection))
+                }
+            case .rebase(let path):
+                try await longPool.run { () throws(Fault) in try Self.rebase(path, onto: merge.file) }
             case nil: break
             }
         }
@@ -74,6 +80,22 @@ extension LibvirtHypervisor: GuestVolumeSnapshots {
                 virDomainBlockRebase(domain.raw, chain.target, nil, 0, 0), "merge files of a volume of")
         }
         return .job(chain.target)
+    }
+
+    private static func requireMerged(
+        _ merge: VolumeMerge, _ volume: String, _ domain: borrowing Domain
+    ) throws(Fault) {
+        let isActive = domain.isActive
+        if isActive {
+            let files = try VolumeChain(volume, in: try domain.xml(running: true), of: domain.server).files
+            let isMerged =
+                merge.target == nil
+                ? files.dropFirst().first == merge.file : !files.contains { $0 == merge.file }
+            if isMerged { return }
+        }
+        throw .conflict(
+            "Merging files of volume \(volume) of instance \(domain.server) ended early"
+                + (isActive ? ": look into the log of its QEMU." : ": the instance went down meanwhile."))
     }
 
     private func waitForMerge(_ target: String, of server: String) async throws(Fault) {
@@ -150,11 +172,8 @@ extension Domain {
         let flags =
             VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY.rawValue | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA.rawValue
             | VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT.rawValue
-        if freeze != .none, isActive {
-            let quiet = flags | VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE.rawValue
-            if let made = virDomainSnapshotCreateXML(raw, xml, quiet) { return _ = virDomainSnapshotFree(made) }
-            if freeze == .needed { throw LibvirtError.last("snapshot a quiet volume of \(server)", server: server) }
-        }
+        let isQuiet = try self.freeze(freeze)
+        defer { if isQuiet { thaw() } }
         guard let made = virDomainSnapshotCreateXML(raw, xml, flags) else {
             throw LibvirtError.last("snapshot a volume of \(server)", server: server)
         }

@@ -33,6 +33,8 @@ package struct Caller: Sendable, Equatable {
     package var serviceRoles: [String] = []
     package var serviceUserID: String?
     package var serviceProjectID: String?
+    /// The token that was shown, for calls on to services of other programs; nil of callers that no request brought.
+    package var token: ShownToken?
 
     package init() {}
 
@@ -70,6 +72,15 @@ package struct Caller: Sendable, Equatable {
 
     /// Whether the caller holds the role; roles are compared without regard to case.
     package func has(role: String) -> Bool { roles.contains { $0.equalsIgnoringCase(role) } }
+}
+
+/// A token as it was shown to us. It is as good as a password: printed, it says nothing.
+package struct ShownToken: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible {
+    package let text: String
+
+    package init(_ text: String) { self.text = text }
+    package var description: String { "***" }
+    package var debugDescription: String { description }
 }
 
 /// What a token may be for, as a set: a rule states which of them it accepts, and none stated means any.

@@ -19,6 +19,7 @@ package struct MoveKeeper: Sendable {
             await attempt("resizes could not be confirmed") { () async throws(Fault) in try await confirmOverdue() }
             await attempt("volumes of hosts that were left are held still") { () async throws(Fault) in
                 try await releaseOldVolumes()
+                try await giveForgottenVolumesBack()
             }
             for host in room.hosts.names {
                 await attempt("leftovers of moves could not be cleaned") { () async throws(Fault) in

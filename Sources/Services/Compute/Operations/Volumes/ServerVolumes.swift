@@ -26,7 +26,9 @@ struct ServerVolumes {
         for device in try await BlockDevice.of(server.id, site.database) where device.destination == .volume {
             let made = try await make(device, server)
             guard made.isOurs, made.attachmentID == nil else { continue }
-            isReady = try await isMade(made.volumeID ?? "", patience) && isReady
+            do throws(Fault) { isReady = try await isMade(made.volumeID ?? "", patience) && isReady } catch {
+                return try patience.outlast(error, within: Self.patience)
+            }
         }
         // Block storage tells nobody when a volume is ready.
         guard isReady else { return patience.next(within: Self.patience, .milliseconds(500)...(.seconds(3))) }

@@ -39,9 +39,13 @@ struct SnapshotVolume: Operation {
     /// Block storage ends the snapshot once it has heard; from then on the volume is reached by its new file.
     private func isEnded(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         let limit = Duration.seconds(300)
-        let status = try await site.room.storage.snapshot(snapshot, requestID: site.requestID)?.status
-        guard status == "creating", patience.waited < limit else { return .over }
-        return patience.next(within: limit, .milliseconds(500)...(.seconds(5)))
+        do throws(Fault) {
+            let status = try await site.room.storage.snapshot(snapshot, requestID: site.requestID)?.status
+            guard status == "creating", patience.waited < limit else { return .over }
+            return patience.next(within: limit, .milliseconds(500)...(.seconds(5)))
+        } catch {
+            return try patience.outlast(error, within: limit)
+        }
     }
 
     private func refresh(_ site: ComputeSite) async throws(Fault) {
@@ -51,7 +55,9 @@ struct SnapshotVolume: Operation {
     func succeeded(_ site: ComputeSite) async throws(Fault) {}
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
-        guard step == "volume_snapshot_create" else { return }
+        guard step == "volume_snapshot_create" else {
+            return try await ServerVolumes(site).recordFile(volume, of: server, fault)
+        }
         try await ServerVolumes(site).tell("error", of: snapshot)
     }
 }
@@ -97,7 +103,9 @@ struct MergeVolume: Operation {
     func succeeded(_ site: ComputeSite) async throws(Fault) {}
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
-        guard step == "volume_snapshot_delete" else { return }
+        guard step == "volume_snapshot_delete" else {
+            return try await ServerVolumes(site).recordFile(volume, of: server, fault)
+        }
         try await ServerVolumes(site).tell("error_deleting", of: snapshot)
     }
 }
@@ -113,6 +121,14 @@ extension ServerVolumes {
                 "Block storage would not hear of a snapshot",
                 ["snapshot": snapshot, "status": status, "error": error.message])
         }
+    }
+
+    /// The guest is in another file already, whatever could not be said of it.
+    fileprivate func recordFile(_ volume: String, of server: String, _ fault: Fault) async throws(Fault) {
+        site.room.log.error(
+            "Block storage was not told of a volume's files; when it answers again, ask for the snapshot anew",
+            ["volume": volume, "server": server, "error": fault.message])
+        try await refresh(volume, of: server)
     }
 
     /// Reads anew how a volume is reached: the file in use may be another one.

@@ -91,13 +91,14 @@ struct SwapVolume: Operation {
             device.state = .attached
             try await ServerVolumes(site).save(device)
         }
-        // Block storage waits to hear of it, and drops the new volume then.
+        // Block storage waits to hear of it, and drops the new volume then. The server waits for nobody: it is told
+        // once.
         do throws(Fault) {
             try await site.room.storage.completeMigration(
                 from: old, to: new, hasFailed: true, requestID: site.requestID)
         } catch {
-            site.room.log.warning(
-                "Block storage was not told of a swap that failed",
+            site.room.log.error(
+                "Block storage was not told of a swap that failed: reset the migration state of the volume there",
                 ["volume": old, "new_volume": new, "error": error.message])
         }
         try await site.finish(server, fault.message)

@@ -22,20 +22,29 @@ enum ServerCreate: Resource {
         if !disks.isVolumeBacked { try flavor.admitsZeroDisk(request, draft) }
         var scheduling = try await scheduling(draft, image, request)
         if disks.isVolumeBacked { scheduling.isVolumeBacked = true }
+        scheduling.zone = try disks.zone(asked: scheduling.zone, room.options)
         let drafts = rows(
             draft, flavor.snapshot, image, key, scheduling, disks.rootProperties, groups, request)
         let devices = drafts.map { disks.rows(for: $0, request.ids, request.now) }
-        let servers = try await admit(drafts, devices, draft, request, room)
-        return reply(servers, draft, request)
+        // Volumes that are there already are had by one server at a time: there is one draft then.
+        let held = try await VolumeReservation(disks.volumes, for: drafts[0].id, request)
+        do throws(Fault) {
+            let servers = try await admit(drafts, devices.map { $0.held(by: held) }, draft, held, request)
+            return reply(servers, draft, request)
+        } catch {
+            await held.giveBack(request)
+            throw error
+        }
     }
 
     /// Writes as many servers as the quota admits, but no fewer than asked for, with the work that boots them.
     private static func admit(
-        _ drafts: [Server], _ devices: [[BlockDevice]], _ draft: ServerDraft, _ request: Request, _ room: ComputeService
+        _ drafts: [Server], _ devices: [[BlockDevice]], _ draft: ServerDraft, _ held: VolumeReservation,
+        _ request: Request
     ) async throws(Fault) -> [Server] {
         let (requestID, now, userID) = (request.id, request.now, request.caller.userID)
         let quota = try await request.quota()
-        let (queue, minimum, group) = (room.queue, draft.minCount, draft.group)
+        let (queue, minimum, group) = (request.compute.queue, draft.minCount, draft.group)
         return try await request.database.transaction { transaction throws(Fault) in
             let count = try quota.admit(drafts, atLeast: minimum, transaction)
             let next = try transaction.nextNumber(Server.self)
@@ -45,6 +54,7 @@ enum ServerCreate: Resource {
             try transaction.insert(servers)
             let disks = devices.prefix(count).flatMap { $0 }
             if !disks.isEmpty { try transaction.insert(disks) }
+            try held.keep(transaction)
             for server in servers { try draft.files.give(to: server.id, transaction) }
             try transaction.insert(
                 servers.map { InstanceAction("create", on: $0, by: userID, requestID: requestID, at: now) })

@@ -12,8 +12,12 @@ struct ServerDisks: Sendable {
     private var shared: Set<String> = []
     /// What the content of a root volume asks of the flavor.
     private var leastRAM = 0
+    /// Of the volumes that are there already.
+    private var zones: [String] = []
 
     var isVolumeBacked: Bool { rootProperties != nil }
+    /// Those that are there already.
+    var volumes: [String] { devices.filter { $0.source == .volume }.compactMap(\.uuid) }
 
     /// What no boot sequence can be made of.
     static var noBootSequence: Fault {
@@ -48,6 +52,23 @@ struct ServerDisks: Sendable {
         try disks.addFlavorDisks(flavor)
         try disks.checkLocal(flavor, isImageRooted: !disks.isVolumeBacked)
         return disks
+    }
+
+    /// Where a server with these volumes may be: where it was asked for, unless they would be elsewhere
+    /// (`[cinder] cross_az_attach`).
+    func zone(asked: String?, _ options: ComputeOptions) throws(Fault) -> String? {
+        guard !options.storage.crossesZones, let zone = zones.first else { return asked }
+        guard Set(zones).count == 1 else {
+            throw .badRequest("Volumes are in different availability zones: \(zones.joined(separator: ","))")
+        }
+        // The usual zone is none to be bound to.
+        guard let asked else { return zone == AvailabilityZones.usual ? nil : zone }
+        guard asked == zone else {
+            throw .badRequest(
+                "Server and volumes are not in the same availability zone. Server is in: \(asked). Volumes are in: "
+                    + zone)
+        }
+        return asked
     }
 
     /// Boot indexes count from 0 without a gap.
@@ -128,6 +149,7 @@ extension ServerDisks {
             try volume.requireFree(request)
             if isRoot, !volume.isBootable { throw .badRequest("Block Device \(id) is not bootable.") }
             devices[at].size = volume.size
+            zones.append(volume.zone)
             if volume.isMultiattach { shared.insert(id) }
             if isRoot { leastRAM = volume.leastRAM }
             return volume.imageProperties
@@ -222,6 +244,17 @@ extension ServerDisks {
                 device: draft.device.map { $0.hasPrefix("/dev/") ? $0 : "/dev/" + $0 } ?? names.next(), tag: draft.tag,
                 deletesWithServer: draft.destination == .local || draft.deletesWithServer,
                 isShared: shared.contains(draft.uuid ?? ""), state: .wanted, createdAt: now, updatedAt: now)
+        }
+    }
+}
+
+extension [BlockDevice] {
+    /// The same, with the volumes that are reserved for them.
+    func held(by reservation: VolumeReservation) -> [BlockDevice] {
+        map { device in
+            var device = device
+            device.attachmentID = device.volumeID.flatMap { reservation.attachments[$0] }
+            return device
         }
     }
 }

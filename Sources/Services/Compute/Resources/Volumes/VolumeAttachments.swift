@@ -100,6 +100,7 @@ extension VolumeAttachments {
             throw .notFound("Volume \(wish.volume) could not be found.")
         }
         try volume.requireFree(request)
+        try await requireSameZone(volume, server, request)
         if server.vmState == .shelvedOffloaded {
             if volume.isMultiattach {
                 throw .badRequest("Attaching multiattach volumes is not supported for shelved-offloaded instances.")
@@ -108,8 +109,31 @@ extension VolumeAttachments {
                 throw .badRequest("Tagged volume attachment is not supported for shelved-offloaded instances.")
             }
         }
-        let (ids, now, size, isShared) = (request.ids, request.now, volume.size, volume.isMultiattach)
-        let id = ids.uuid()
+        try server.requireNoTask("attach_volume")
+        let held = try await VolumeReservation([volume.id], for: server.id, request)
+        let id = request.ids.uuid()
+        do throws(Fault) { try await begin(wish, volume, held, as: id, server, request) } catch {
+            await held.giveBack(request)
+            throw error
+        }
+        guard request.version < "2.101" else { return .empty }
+        let made = try await request.database.first(BlockDevice.self, "id = \(id)")
+        return .object("volumeAttachment") { view in
+            view.put("id", wish.volume)
+            view.put("serverId", server.id)
+            view.put("volumeId", wish.volume)
+            view.put("device", made?.device ?? wish.device)
+            view.put("tag", wish.tag, since: "2.70")
+            view.put("delete_on_termination", wish.deletesWithServer, since: "2.79")
+        }
+    }
+
+    /// Writes down the device, and the work that connects and plugs it.
+    private static func begin(
+        _ wish: Wish, _ volume: BlockStorageClient.Volume, _ held: VolumeReservation, as id: String,
+        _ server: Server, _ request: Request
+    ) async throws(Fault) {
+        let now = request.now
         try await server.begin("attach_volume", request) { server, transaction throws(Fault) in
             try server.requireNoTask("attach_volume")
             let devices = try BlockDevice.of(server.id, transaction)
@@ -126,21 +150,12 @@ extension VolumeAttachments {
                 BlockDevice(
                     id: id, serverID: server.id, position: (devices.map(\.position).max() ?? 0) + 1, bootIndex: nil,
                     source: .volume, destination: .volume, volumeID: wish.volume, snapshotID: nil, imageID: nil,
-                    size: size, volumeType: nil, guestFormat: nil, bus: nil, kind: nil,
+                    size: volume.size, volumeType: nil, guestFormat: nil, bus: nil, kind: nil,
                     device: name.hasPrefix("/dev/") ? name : "/dev/" + name, tag: wish.tag,
-                    deletesWithServer: wish.deletesWithServer, isShared: isShared, state: .attaching, createdAt: now,
-                    updatedAt: now))
+                    deletesWithServer: wish.deletesWithServer, attachmentID: held.attachments[volume.id],
+                    isShared: volume.isMultiattach, state: .attaching, createdAt: now, updatedAt: now))
+            try held.keep(transaction)
             return ActionStart(work: AttachVolume(server: server.id, device: id), about: ["volume": wish.volume])
-        }
-        guard request.version < "2.101" else { return .empty }
-        let made = try await request.database.first(BlockDevice.self, "id = \(id)")
-        return .object("volumeAttachment") { view in
-            view.put("id", wish.volume)
-            view.put("serverId", server.id)
-            view.put("volumeId", wish.volume)
-            view.put("device", made?.device ?? wish.device)
-            view.put("tag", wish.tag, since: "2.70")
-            view.put("delete_on_termination", wish.deletesWithServer, since: "2.79")
         }
     }
 
@@ -172,10 +187,23 @@ extension VolumeAttachments {
                 return ActionStart(work: DetachVolume(server: server.id, device: device.id), about: ["volume": id])
             }
         } catch {
-            if begins { try await storage.act("os-roll_detaching", on: id, requestID: request.id) }
+            if begins { await giveBack(id, storage, request) }
             throw error
         }
         return .empty
+    }
+
+    /// `[cinder] cross_az_attach`.
+    private static func requireSameZone(
+        _ volume: BlockStorageClient.Volume, _ server: Server, _ request: Request
+    ) async throws(Fault) {
+        guard !request.compute.options.storage.crossesZones else { return }
+        let zones = try await AvailabilityZones.byHost(request.database)
+        let zone = server.host.map { zones[$0] ?? AvailabilityZones.usual } ?? server.zone ?? AvailabilityZones.usual
+        guard zone != volume.zone else { return }
+        throw .badRequest(
+            "Invalid volume: Instance \(server.id) and volume \(volume.id) are not in the same availability_zone. "
+                + "Instance is in \(zone). Volume is in \(volume.zone)")
     }
 
     /// Block storage's own word on whether a volume is free is not enough: administrators may reset it.
@@ -190,6 +218,15 @@ extension VolumeAttachments {
         }
         guard !holders.contains(where: { $0.serverID == server.id }) else {
             throw .badRequest("Invalid volume: volume \(volume.id) already attached")
+        }
+    }
+
+    /// Nothing was detached after all. Why is more worth telling than that the volume could not be told so.
+    private static func giveBack(_ id: String, _ storage: BlockStorageClient, _ request: Request) async {
+        do throws(Fault) { try await storage.act("os-roll_detaching", on: id, requestID: request.id) } catch {
+            request.compute.log.warning(
+                "a volume that is not detached after all stays 'detaching': reset its state",
+                ["volume": id, "error": error.message])
         }
     }
 

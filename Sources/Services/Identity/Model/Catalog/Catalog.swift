@@ -29,6 +29,19 @@ struct Catalog: Sendable {
         self.returnsAllWithoutFilter = returnsAllWithoutFilter
     }
 
+    /// Where the first of some types of service answers, as it was written down.
+    func address(of types: [String], interface: String, region: String?) -> String? {
+        for type in types {
+            for entry in entries where entry.service.type == type {
+                let found = entry.endpoints.first { pair in
+                    pair.endpoint.interface == interface && (region == nil || pair.endpoint.regionID == region)
+                }
+                if let found { return found.endpoint.url }
+            }
+        }
+        return nil
+    }
+
     /// The list's items. An endpoint whose URL needs a project is left out for tokens without one; a service without
     /// endpoints only where a filter took them.
     func write(_ view: inout View, projectID: String?, userID: String) {

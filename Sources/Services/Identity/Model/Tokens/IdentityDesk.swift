@@ -4,46 +4,36 @@ package import Kernel
 
 /// What rooms of the same process need when they speak to services that another program runs.
 extension IdentityService: IdentityDesk {
-    /// Worth what the caller's own token is: the same user in the same scope, judged anew.
+    /// The caller's own, with all that it is good for and not more. Who was brought by no request, as the owner of a
+    /// server that is worked on, is a user in a project.
     package func token(for caller: Caller) async throws(Fault) -> String {
         if caller.projectID == "service", caller.userID == caller.userName {
             return try await token(ofService: caller.userName)
         }
-        let scope: TokenPayload.Scope
-        if let credential = caller.applicationCredentialID {
-            scope = .applicationCredential(project: caller.projectID, credential: credential)
-        } else if let trust = caller.trustID {
-            scope = .trust(project: caller.projectID, trust: trust)
-        } else if caller.isSystem {
-            scope = .system
-        } else if let domain = caller.domainID {
-            scope = .domain(domain)
-        } else {
-            scope = caller.projectID.map { .project($0) } ?? .unscoped
-        }
-        let methods = caller.methods.isEmpty ? ["token"] : caller.methods
-        return try await tokens.issue(to: caller.userID, methods: methods, scope: scope).text
+        if let own = caller.token { return own.text }
+        let scope = caller.projectID.map { TokenPayload.Scope.project($0) } ?? .unscoped
+        return try await tokens.issue(to: caller.userID, methods: ["token"], scope: scope).text
     }
 
+    /// The same one for a while: who is shown it remembers what it is worth.
     package func token(ofService name: String) async throws(Fault) -> String {
+        let epoch = tokens.moment
+        if let known = tokens.ofServices.value(name, at: epoch),
+            known.payload.expiresAt > clock.now() + .seconds(600)
+        {
+            return known.text
+        }
         let account = try await account(ofService: name)
-        return try await tokens.issue(
-            to: account.user, methods: ["password"], scope: .project(account.project)
-        ).text
+        let token = try await tokens.issue(
+            to: account.user, methods: ["password"], scope: .project(account.project))
+        tokens.ofServices.keep(token, as: name, at: epoch)
+        return token.text
     }
 
     package func address(
         of types: [String], interface: String, region: String?
     ) async throws(Fault) -> String? {
-        for type in types {
-            var condition: SQL = """
-                enabled = 1 AND interface = \(interface)
-                AND service_id IN (SELECT id FROM identity_services WHERE type = \(type) AND enabled = 1)
-                """
-            if let region { condition = condition + " AND region_id = \(region)" }
-            if let found = try await database.first(Endpoint.self, condition + " ORDER BY id") { return found.url }
-        }
-        return nil
+        try await tokens.catalog().address(of: types, interface: interface, region: region)
     }
 
     /// The user that a service is, in the project that services share: made when it is first needed, without a

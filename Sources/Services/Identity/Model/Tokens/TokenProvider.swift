@@ -15,6 +15,7 @@ struct Token: Sendable {
             projectDomainID: bearer.projectDomain?.id, projectDomainName: bearer.projectDomain?.name,
             domainID: bearer.domain?.id, domainName: bearer.domain?.name, isSystem: bearer.isSystem,
             roles: bearer.roles.map(\.name), roleIDs: bearer.roles.map(\.id))
+        caller.token = ShownToken(text)
         caller.tokenID = payload.auditIDs.first ?? ""
         caller.methods = payload.methods
         caller.issuedAt = issuedAt
@@ -46,6 +47,8 @@ final class TokenProvider: Sendable {
     private let opened = EpochCache<Token>(capacity: 4096)
     private let providers = EpochCache<[ServiceProvider]>(capacity: 1)
     private let catalogs = EpochCache<Catalog>(capacity: 1)
+    /// Of services that call others, by their names.
+    let ofServices = EpochCache<Token>(capacity: 16)
 
     init(
         people: People, clock: any WallClock, ids: any Identifiers, keys: IdentityKeys, options: IdentityOptions
