@@ -16,6 +16,9 @@ extension FakeHypervisor {
     /// Guests that are to leave stay where they are, from now on.
     package func refuseJourneys(_ isRefused: Bool) { refusesJourneys = isRefused }
 
+    /// Guests that are to come are not let in, from now on.
+    package func refuseArrivals(_ isRefused: Bool) { refusesArrivals = isRefused }
+
     /// A port cannot be plugged in from now on.
     package func refuse(_ port: String?) { refusedPort = port }
 
@@ -77,6 +80,9 @@ extension FakeHypervisor: GuestMigration {
 
 extension FakeHypervisor: GuestLiveMigration {
     package func expect(_ spec: GuestSpec, disks: [MovingDisk]) async throws(Fault) -> ArrivalPlace {
+        if refusesArrivals {
+            throw .badRequest("Migration pre-check error: \(host.hostName) has not the guest's processor.")
+        }
         try await change { () throws(Fault) in try take(spec, disks, isExpected: true) }
         return ArrivalPlace(address: "fake://" + host.hostName)
     }

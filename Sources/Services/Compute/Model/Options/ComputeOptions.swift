@@ -16,6 +16,8 @@ package struct ComputeOptions: Options {
     package var allowsResizeToSameHost = true
     /// How long a resize waits for its confirmation before it confirms itself; zero waits for ever.
     package var resizeConfirmWindow = Duration.zero
+    /// How many more hosts a live migration is tried with; nil is all that there are.
+    package var liveMigrationRetries: Int?
     /// Set for good, or nil: then a new host begins with the initial ratio, and what Placement is told later stays.
     package var cpuRatio: Double?
     package var memoryRatio: Double?
@@ -66,6 +68,11 @@ package struct ComputeOptions: Options {
         resizeConfirmWindow = read.duration(
             "resize_confirm_window", default: resizeConfirmWindow,
             help: "How long after a resize it confirms itself; 0 waits for ever.")
+        read.section("conductor")
+        let retries = read.int(
+            "migrate_max_retries", default: -1, in: -1...Int.max,
+            help: "How many more hosts a live migration is tried with when one cannot receive the guest; -1 is all.")
+        liveMigrationRetries = retries < 0 ? nil : retries
         read.section("api")
         maxLimit = read.int(
             "max_limit", default: maxLimit, in: 1...Int.max, help: "The most items in one answer of the compute API.")

@@ -17,6 +17,7 @@ struct LiveMigrateServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("conductor_live_migrate_instance", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
+            Step("pre_live_migration_volumes", attempts: 2, do: prepareVolumes, undo: forgetVolumes),
             Step("pre_live_migration", attempts: 2, budget: .seconds(900), do: prepare, undo: unprepare),
             .plugging(server, awaitPorts),
             Step("live_migration", attempts: 2, budget: .seconds(43_200), pace: .long, do: travel, undo: giveUp),
@@ -40,10 +41,19 @@ struct LiveMigrateServer: Operation {
         try await placing.undo(site, migration)
     }
 
-    private func prepare(_ site: ComputeSite) async throws(Fault) {
+    private func prepareVolumes(_ site: ComputeSite) async throws(Fault) {
         let migration = try await site.migration(migration)
         try await site.note(.preparing, nil, migration)
         if let dest = migration.dest { try await VolumeJourney(site).prepare(server, for: dest) }
+    }
+
+    private func forgetVolumes(_ site: ComputeSite) async throws(Fault) {
+        guard try await !hasArrived(site) else { return }
+        try await VolumeJourney(site).forget(server)
+    }
+
+    private func prepare(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
         guard let dest = migration.dest else { throw .conflict("The migration has no destination.") }
         let moved = try await site.server(server).moved(by: migration)
         try await PortJourney(site).prepare(moved, for: dest) { () async throws(Fault) in
@@ -69,7 +79,6 @@ struct LiveMigrateServer: Operation {
         guard try await !hasArrived(site), let dest = migration.dest else { return }
         let there = try site.mover(dest)
         try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server) }
-        try await VolumeJourney(site).forget(server)
         try await PortJourney(site).forget(server, dest)
     }
 
@@ -180,8 +189,14 @@ struct LiveMigrateServer: Operation {
         case .postMigrating: try await settle(site)
         case .accepted: try await site.endMove(migration.id, .error, fault, step: step)
         default:
-            let isGivenUp = fault.message.hasPrefix("The operation was cancelled")
-            try await site.endMove(migration.id, isGivenUp ? .cancelled : .failed, fault, step: step)
+            if step == "pre_live_migration" {
+                let retry = MoveRetry(site: site, migration: migration, placing: placing)
+                let isRetried = try await retry.goOn(after: fault, retries: site.room.options.liveMigrationRetries) {
+                    LiveMigrateServer(server: server, migration: migration.id, placing: $0)
+                }
+                if isRetried { return }
+            }
+            try await site.endMove(migration.id, fault.isCancellation ? .cancelled : .failed, fault, step: step)
         }
     }
 }

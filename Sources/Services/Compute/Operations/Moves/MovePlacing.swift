@@ -10,6 +10,8 @@ struct MovePlacing: Codable, Sendable {
     var isForced = false
     /// A host that will not do, with the reason.
     var excluded: [String: String] = [:]
+    /// Those that the server could not go to, in their order.
+    var tried: [String]?
 
     /// - Parameter status: what the migration is after this.
     func place(
@@ -56,9 +58,17 @@ struct MovePlacing: Codable, Sendable {
         if decision.missing.isEmpty { try await site.tellScheduling("end", [server]) }
         guard decision.missing.isEmpty, let choice = decision.choices.first, let claim = decision.claims.first else {
             try await site.database.transaction { transaction throws(Fault) in try decision.record(transaction) }
-            throw decision.fault
+            throw exhausted(decision.fault)
         }
         return (choice.host, claim, decision)
+    }
+
+    /// Why no host is left, with what those said that were tried.
+    private func exhausted(_ fault: Fault) -> Fault {
+        guard let tried, !tried.isEmpty else { return fault }
+        let said = tried.map { "\($0): \(excluded[$0] ?? "")" }
+        return Fault(
+            fault.status, code: fault.code, fault.message + " Tried before: " + said.joined(separator: "; "))
     }
 
     /// What is taken of a host that nobody was asked about. Where the server or its ports take of parts of it,

@@ -18,7 +18,8 @@ struct MoveServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("conductor_migrate_server", attempts: 5, budget: .seconds(300), do: place, undo: unplace),
-            Step("prep_resize", do: prepare, undo: unprepare),
+            Step("prep_resize", do: prepare),
+            Step("prep_resize_volumes", do: prepareVolumes, undo: forgetVolumes),
             .stopping("power_off", server, undo: wakeUp, powerOff),
             Step("resize_instance", budget: .seconds(7200), pace: .long, do: transfer, undo: takeBack),
             Step("finish_resize", budget: .seconds(900), do: finish, undo: unfinish),
@@ -37,11 +38,15 @@ struct MoveServer: Operation {
         let migration = try await site.migration(migration)
         _ = try await site.mover(migration.dest).resources()
         try await site.note(.migrating, .resizeMigrating, migration)
+    }
+
+    private func prepareVolumes(_ site: ComputeSite) async throws(Fault) {
+        let migration = try await site.migration(migration)
         guard let dest = migration.dest, !migration.staysOnHost else { return }
         try await VolumeJourney(site).prepare(server, for: dest)
     }
 
-    private func unprepare(_ site: ComputeSite) async throws(Fault) { try await VolumeJourney(site).forget(server) }
+    private func forgetVolumes(_ site: ComputeSite) async throws(Fault) { try await VolumeJourney(site).forget(server) }
 
     // MARK: - The guest and its disks
 
@@ -164,6 +169,14 @@ struct MoveServer: Operation {
             try await site.ifAlive(migration.source) { () async throws(Fault) in
                 try await site.wake(server, on: here)
             }
+        }
+        // Before the guest was touched another host may do as well.
+        if step == "prep_resize" {
+            let retry = MoveRetry(site: site, migration: migration, placing: placing)
+            let isRetried = try await retry.goOn(
+                after: fault, retries: site.room.options.scheduler.maxAttempts - 1
+            ) { MoveServer(server: server, migration: migration.id, placing: $0) }
+            if isRetried { return }
         }
         try await site.endMove(migration.id, .error, fault, step: step)
     }

@@ -43,15 +43,17 @@ struct ActionEvent: Sendable {
             let isError = next?.what == "failed" || next?.what == "retried"
             let isConductors = event.step.hasPrefix("conductor_") || event.step == "rebuild_server"
             let failure = isError ? next?.message : nil
-            if ends.contains(event.step), let last = events.popLast() {
+            // What is done for volumes is a part of the function beside it.
+            let step = event.step.hasSuffix("_volumes") ? String(event.step.dropLast(8)) : event.step
+            let name = isConductors ? step : "compute_" + step
+            let isMore = events.last.map { $0.name == name && $0.failure == nil } ?? false
+            if ends.contains(step) || isMore, let last = events.popLast() {
                 events.append(
                     ActionEvent(name: last.name, startedAt: last.startedAt, finishedAt: next?.at, failure: failure))
                 continue
             }
             events.append(
-                ActionEvent(
-                    name: isConductors ? event.step : "compute_" + event.step, startedAt: event.at,
-                    finishedAt: next?.at, failure: failure))
+                ActionEvent(name: name, startedAt: event.at, finishedAt: next?.at, failure: failure))
         }
         return events.reversed()
     }
