@@ -119,7 +119,7 @@ package struct Body {
 
     /// Refuses members that nobody took.
     package func end() throws(Fault) {
-        guard rest.isEmpty else { throw wording.unknown(rest.keys) }
+        guard rest.isEmpty || request.place.isOld else { throw wording.unknown(rest.keys) }
     }
 
     /// A complaint about a member, in the service's words.

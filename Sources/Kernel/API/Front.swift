@@ -110,13 +110,15 @@ extension Front {
     private func answer(_ http: HTTPRequest, by service: OpenService, prefix: String) async -> HTTPResponse {
         let trusted = http.trusted as? TrustedCaller
         let id = trusted?.requestID ?? "req-" + ids.uuid()
+        let place = PlacedPath(http.path, service.index)
         var version = service.index.versions.minimum
         var isNegotiated = false
         var response: HTTPResponse
         do {
-            version = try negotiate(http, service.index)
+            if !place.isOld { version = try negotiate(http, service.index) }
             isNegotiated = true
-            response = try await serve(http, by: service, prefix: prefix, version: version, id: id, trusted: trusted)
+            response = try await serve(
+                http, at: place, by: service, prefix: prefix, version: version, id: id, trusted: trusted)
         } catch {
             if error.status >= 500 {
                 service.provisions.log.error(
@@ -129,16 +131,16 @@ extension Front {
             response = service.index.envelope.response(
                 error, requestID: id, at: isNegotiated ? version : nil, accept: http.headers["Accept"])
         }
-        finish(&response, service.index, version, id)
+        finish(&response, service.index, place.isOld ? nil : version, id)
         return response
     }
 
     private func serve(
-        _ http: HTTPRequest, by service: OpenService, prefix: String, version: Microversion, id: String,
-        trusted: TrustedCaller?
+        _ http: HTTPRequest, at place: PlacedPath, by service: OpenService, prefix: String, version: Microversion,
+        id: String, trusted: TrustedCaller?
     ) async throws(Fault) -> HTTPResponse {
         let index = service.index
-        guard let match = try service.router.find(http.method, http.path), !Front.isNameless(http.path, index) else {
+        guard let match = try service.router.find(http.method, place.path), !Front.isNameless(place.path, index) else {
             if !index.envelope.revealsPaths { _ = try await caller(http, trusted) }
             throw .notFound("The resource could not be found.")
         }
@@ -148,7 +150,8 @@ extension Front {
                 headers: ["Allow": match.allow.joined(separator: ", ")])
         }
         let caller = first.route.isOpen ? Caller.nobody : try await caller(http, trusted)
-        guard caller.reaches(index.type, http.method, http.path) else { throw .unauthorized() }
+        guard caller.reaches(index.type, http.method, place.path) else { throw .unauthorized() }
+        if !first.route.isOpen { try place.admit(caller.projectID) }
         if !match.hasActions {
             // A call that this version lacks is not there, whatever is sent to it.
             guard let living = match.pick(version, nil)?.route else {
@@ -164,7 +167,7 @@ extension Front {
         let route = bound.route
         let request = Request(
             http: http, caller: caller, version: version, id: id, json: json,
-            root: Front.origin(http) + prefix, index: index, service: service.service,
+            root: Front.origin(http) + prefix, place: place, index: index, service: service.service,
             provisions: service.provisions, route: bound, parameters: match.parameters,
             queries: http.query.isEmpty ? [] : try Front.queries(http.query))
         let response = try await Front.carryOut(request, route, service)
@@ -250,11 +253,11 @@ extension Front {
         (http.secure ? "https://" : "http://") + (http.headers["Host"] ?? "localhost:\(http.port)")
     }
 
-    private func finish(_ response: inout HTTPResponse, _ index: ServiceIndex, _ version: Microversion, _ id: String) {
+    private func finish(_ response: inout HTTPResponse, _ index: ServiceIndex, _ version: Microversion?, _ id: String) {
         response.headers.append(("X-Openstack-Request-Id", id))
         if let name = index.versions.legacyRequestID { response.headers.append((name, id)) }
         if let vary = index.envelope.vary { response.headers.append(("Vary", vary)) }
-        guard let type = index.versions.headerType else { return }
+        guard let type = index.versions.headerType, let version else { return }
         response.headers.append(("OpenStack-API-Version", "\(type) \(version)"))
         var vary = "OpenStack-API-Version"
         if let legacy = index.versions.legacyHeader {

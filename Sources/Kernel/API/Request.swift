@@ -40,6 +40,8 @@ package final class Request: Sendable {
     package let endpoint: String
     /// The same without the base: `http://host:8774`.
     package let root: String
+    /// How the path was written.
+    let place: PlacedPath
     package let index: ServiceIndex
     let provisions: Provisions
     private let service: any Service
@@ -49,7 +51,7 @@ package final class Request: Sendable {
 
     init(
         http: HTTPRequest, caller: Caller, version: Microversion, id: String, json: JSON?, root: String,
-        index: ServiceIndex, service: any Service, provisions: Provisions,
+        place: PlacedPath, index: ServiceIndex, service: any Service, provisions: Provisions,
         route: BoundRoute, parameters: [(name: String, value: String)], queries: [(String, String)]
     ) {
         self.http = http
@@ -58,7 +60,8 @@ package final class Request: Sendable {
         self.id = id
         self.json = json
         self.root = root
-        endpoint = root + index.base
+        endpoint = root + place.base
+        self.place = place
         self.index = index
         self.service = service
         self.route = route
@@ -72,7 +75,7 @@ package final class Request: Sendable {
         let old = other.provisions
         self.init(
             http: other.http, caller: other.caller, version: other.version, id: other.id, json: other.json,
-            root: other.root, index: other.index, service: other.service,
+            root: other.root, place: other.place, index: other.index, service: other.service,
             provisions: Provisions(
                 database: database, clock: old.clock, ids: old.ids, log: old.log, metrics: old.metrics,
                 policy: old.policy),

@@ -40,6 +40,7 @@ package struct ServiceIndex: Sendable {
     package let mount: String
     /// What stands before each route's path: `/v2.1`. A route whose path starts with `//` stands outside of it.
     package let base: String
+    package let pathForms: PathForms
     /// What the catalog appends to the endpoint: `/v2.1`, or nothing.
     package let catalogPath: String
     package let versions: VersionHistory
@@ -59,7 +60,8 @@ package struct ServiceIndex: Sendable {
 
     package init(
         type: String, name: String, title: String, port: Int, mount: String, base: String, catalogPath: String? = nil,
-        versions: VersionHistory, envelope: Envelope, wording: Wording, rulePrefix: String = "",
+        pathForms: PathForms = PathForms(), versions: VersionHistory, envelope: Envelope, wording: Wording,
+        rulePrefix: String = "",
         scopes: TokenScopes = .any,
         baseRules: KeyValuePairs<String, String> = [:], memberRules: KeyValuePairs<String, String> = [:],
         bodyLimit: Int = 1 << 20, resources: [any Resource.Type]
@@ -71,6 +73,7 @@ package struct ServiceIndex: Sendable {
         self.mount = mount
         self.base = base
         self.catalogPath = catalogPath ?? base
+        self.pathForms = pathForms
         self.versions = versions
         self.envelope = envelope
         self.wording = wording

@@ -24,6 +24,8 @@ package struct View {
     /// The address links start with: `http://host:8774/v2.1`.
     package var endpoint: String { request.endpoint }
     package var root: String { request.root }
+    /// Where things stand whatever the version: with the project, when the client's path names one.
+    package var lastingEndpoint: String { request.root + (request.place.project.map { "/" + $0 } ?? "") }
 
     /// Whether the caller passes a rule; for members that only some may see.
     package func may(_ rule: String, on target: some PolicyTarget) -> Bool { request.may(rule, on: target) }

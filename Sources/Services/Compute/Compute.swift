@@ -6,7 +6,8 @@ package import Kernel
 package final class ComputeService: Service {
     package static let index = ServiceIndex(
         type: "compute", name: "nova", title: "Compute", port: 8774, mount: "/compute", base: "/v2.1",
-        versions: .compute, envelope: .nova, wording: .nova, rulePrefix: "os_compute_api:", scopes: .project,
+        pathForms: PathForms(oldBase: "/v2", takesProject: true), versions: .compute, envelope: .nova, wording: .nova,
+        rulePrefix: "os_compute_api:", scopes: .project,
         baseRules: ComputeRules.base, memberRules: ComputeRules.members,
         resources: [
             ComputeVersions.self, Flavor.self, Keypair.self, Server.self, ServerCreate.self, ServerActions.self,

@@ -7,7 +7,7 @@ extension View {
         writer.key("links")
         writer.beginArray()
         link("self", endpoint + path)
-        link("bookmark", root + path)
+        link("bookmark", lastingEndpoint + path)
         writer.endArray()
     }
 
@@ -15,7 +15,7 @@ extension View {
     mutating func bookmark(_ path: String) {
         writer.key("links")
         writer.beginArray()
-        link("bookmark", root + path)
+        link("bookmark", lastingEndpoint + path)
         writer.endArray()
     }
 

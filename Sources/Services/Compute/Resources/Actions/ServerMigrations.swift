@@ -107,7 +107,7 @@ extension ServerMigration {
         times(&view)
         guard kind == .live, Status.underWay.contains(status), view.version >= "2.23" else { return }
         let path = "/servers/\(serverID)/migrations/\(number)"
-        view.list("links", [("self", view.endpoint + path), ("bookmark", view.root + path)]) {
+        view.list("links", [("self", view.endpoint + path), ("bookmark", view.lastingEndpoint + path)]) {
             $0.put("href", $1.1)
             $0.put("rel", $1.0)
         }

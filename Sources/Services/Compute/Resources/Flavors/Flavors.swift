@@ -210,7 +210,7 @@ extension Flavor {
         view.put("id", id)
         view.put("name", name)
         view.put("description", description, since: "2.55")
-        let (href, bookmark) = (view.endpoint + "/flavors/" + id, view.root + "/flavors/" + id)
+        let (href, bookmark) = (view.endpoint + "/flavors/" + id, view.lastingEndpoint + "/flavors/" + id)
         view.list("links", [("self", href), ("bookmark", bookmark)]) {
             $0.put("rel", $1.0)
             $0.put("href", $1.1)

@@ -106,7 +106,7 @@ extension ImageProxy {
 
     private static func links(_ id: String, _ view: inout View) {
         let places = [
-            ("self", view.endpoint + "/images/" + id, nil), ("bookmark", view.root + "/images/" + id, nil),
+            ("self", view.endpoint + "/images/" + id, nil), ("bookmark", view.lastingEndpoint + "/images/" + id, nil),
             ("alternate", view.root + "/images/" + id, "application/vnd.openstack.image"),
         ]
         view.list("links", places) {
@@ -132,7 +132,8 @@ extension ImageProxy {
             view.nest("server") { view in
                 view.put("id", server)
                 let places = [
-                    ("self", view.endpoint + "/servers/" + server), ("bookmark", view.root + "/servers/" + server),
+                    ("self", view.endpoint + "/servers/" + server),
+                    ("bookmark", view.lastingEndpoint + "/servers/" + server),
                 ]
                 view.list("links", places) {
                     $0.put("rel", $1.0)
