@@ -22,11 +22,12 @@ package struct PlacementClient: Sendable {
 
     /// Who could serve a request: the ways to take it, and what the providers concerned have.
     package struct Candidates: Sendable {
-        /// By the root of the tree: the ways in the order Placement lists them.
+        /// By the root of the tree: the ways in the order Placement lists them, each once.
         package fileprivate(set) var ways: [String: [Way]] = [:]
         /// By the root of the tree, then by provider and class.
         package fileprivate(set) var supplies: [String: [String: [String: Supply]]] = [:]
         package fileprivate(set) var traits: [String: Set<String>] = [:]
+        /// How many Placement told of.
         package fileprivate(set) var count = 0
 
         package init() {}
@@ -53,9 +54,13 @@ package struct PlacementClient: Sendable {
 
     /// - Parameter query: as `GET /allocation_candidates` takes it.
     package func candidates(_ query: [(String, String)], requestID: String) async throws(Fault) -> Candidates {
-        let answer = try await client.call("GET", "/allocation_candidates", query: query, requestID: requestID)
+        // Who takes all of several groups cares for what is taken, not for which group it is.
+        let hasGroups = query.count { $0.0.hasPrefix("resources") && $0.0 != "resources" } > 1
+        let answer = try await client.call(
+            "GET", "/allocation_candidates", query: query, prefers: hasGroups ? "allocations=distinct" : nil,
+            requestID: requestID)
         var found = Candidates()
-        var roots: [String: String] = [:]
+        var (roots, known): ([String: String], [String: Set<Way>]) = ([:], [:])
         for (provider, summary) in answer["provider_summaries"]?.object ?? JSONObject() {
             let root = summary["root_provider_uuid"]?.string ?? provider
             roots[provider] = root
@@ -71,8 +76,12 @@ package struct PlacementClient: Sendable {
         for request in answer["allocation_requests"]?.array ?? [] {
             let way = PlacementClient.way(request["allocations"])
             guard let provider = way.keys.first else { continue }
-            found.ways[roots[provider] ?? provider, default: []].append(way)
             found.count += 1
+            let root = roots[provider] ?? provider
+            if let ways = found.ways[root] {
+                guard known[root, default: Set(ways)].insert(way).inserted else { continue }
+            }
+            found.ways[root, default: []].append(way)
         }
         return found
     }

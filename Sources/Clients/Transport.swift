@@ -48,12 +48,14 @@ package struct ServiceClient: Sendable {
     }
 
     /// Calls and answers the body; a status of 400 or more is thrown as a fault with the service's own message.
+    /// - Parameter prefers: what the service may do otherwise for us, as RFC 7240 has it.
     @discardableResult
     package func call(
         _ method: String, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
-        type content: String = "application/json", requestID: String
+        type content: String = "application/json", prefers: String? = nil, requestID: String
     ) async throws(Fault) -> JSON {
-        let response = await raw(method, path, query: query, body: body, type: content, requestID: requestID)
+        let response = await raw(
+            method, path, query: query, body: body, type: content, prefers: prefers, requestID: requestID)
         let bytes = try await ServiceClient.collect(response)
         guard response.status < 400 else {
             throw Fault(response.status, "\(type): \(ServiceClient.message(bytes) ?? "status \(response.status)")")
@@ -69,9 +71,10 @@ package struct ServiceClient: Sendable {
     /// Calls and answers the response as it is, whatever its status.
     package func raw(
         _ method: String, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
-        type content: String = "application/json", requestID: String
+        type content: String = "application/json", prefers: String? = nil, requestID: String
     ) async -> HTTPResponse {
         var headers = HTTPHeaders()
+        if let prefers { headers.add("Prefer", prefers) }
         if let version { headers.add("OpenStack-API-Version", version) }
         if body != nil { headers.add("Content-Type", content) }
         return await send(

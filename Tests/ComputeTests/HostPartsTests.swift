@@ -212,6 +212,23 @@ struct HostPartsTests {
         #expect(try await Self.row(cloud, next).hostDevices.map(\.address) == ["0000:82:00.0"])
     }
 
+    @Test("Servers that want all devices of a host each have their own host")
+    func whole() async throws {
+        var facts = HostResources.fake()
+        facts.pciDevices = (0..<8).map { .init(address: "0000:81:0\($0).0", vendorID: "10de", productID: "1db4") }
+        let cloud = try await ComputeCloud(hosts: 2, options: Self.options(), each: facts)
+        await Self.flavor(cloud, "all", ["pci_passthrough:alias": "gpu:8"])
+        let draft = ComputeCloud.draft([
+            "flavorRef": "all", "networks": "none", "min_count": 2, "max_count": 2,
+        ])
+        #expect(await cloud.call("POST", "/servers", draft, at: "2.37").status == 202)
+        try await cloud.work()
+        let rows = try await cloud.room.database.all(Server.self, "deleted_at IS NULL")
+        #expect(rows.map(\.vmState) == [.active, .active])
+        #expect(Set(rows.compactMap(\.host)).count == 2 && rows.allSatisfy { Set($0.hostDevices).count == 8 })
+        #expect(try await Auditor(cloud.room).audit() == [])
+    }
+
     @Test("A move holds devices on both hosts until it is settled; reverted, it holds what it had")
     func moved() async throws {
         let cloud = try await ComputeCloud(hosts: 2, options: Self.options(), each: Self.devices())

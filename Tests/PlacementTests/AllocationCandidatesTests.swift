@@ -131,6 +131,29 @@ struct AllocationCandidatesTests {
         #expect(answer.status == 400, "\(answer.json.text())")
     }
 
+    @Test("Groups that ask for the same trade places, unless the caller has no use for that")
+    func twins() async throws {
+        let fixture = try await Fixture()
+        for tree in [1, 2] {
+            await fixture.provider(tree * 10, ["VCPU": 8])
+            for child in 1...3 { await fixture.provider(tree * 10 + child, ["VGPU": 1], parent: tree * 10) }
+            await fixture.provider(tree * 10 + 4, ["VGPU": 2], parent: tree * 10)
+        }
+        let pair = "group_policy=none&resources=VCPU:1&resources1=VGPU:1&resources2=VGPU:1"
+        // Each of four with each other, and the one that has two with itself.
+        #expect(await fixture.candidates(pair).count == 26)
+        let distinct = await fixture.distinct(pair)
+        #expect(distinct.count == 14)
+        let first = await fixture.distinct(pair + "&limit=2").compactMap { $0["allocations"]?.object?.keys }
+        #expect(Set(first.flatMap(\.self)).isSuperset(of: [Fixture.id(10), Fixture.id(20)]), "one of each tree first")
+        // Who asks for more than that is another group.
+        #expect(await fixture.distinct(pair + "&resources3=VGPU:2").count == 6)
+        #expect(await fixture.distinct(pair.replacing("none", with: "isolate")).count == 12)
+        let five = (1...5).map { "&resources\($0)=VGPU:1" }.joined()
+        #expect(await fixture.distinct("group_policy=none" + five).count == 2)
+        #expect(await fixture.distinct("group_policy=none&resources6=VGPU:1" + five).isEmpty)
+    }
+
     @Test("Before 1.10 there are no candidates")
     func tooOld() async throws {
         #expect(

@@ -32,6 +32,9 @@ struct CandidatePropertyTests {
                 try #require(found.isSubset(of: ways) && found.count == min(limit, ways.count), "\(note)")
             } else {
                 try #require(found == ways, "\(note): \(found.count) found, \(ways.count) there are")
+                let distinct = await books.fixture.distinct(wish.query).map(Self.way)
+                try #require(Set(distinct.map(\.takes)) == Set(ways.map(\.takes)), "\(note), distinct")
+                try #require(distinct.count <= ways.count && Set(distinct).isSubset(of: ways), "\(note), distinct")
             }
             let problem = Self.problem(answer["provider_summaries"].object ?? JSONObject(), found, world)
             try #require(problem == nil, "\(note): \(problem ?? "")")

@@ -73,6 +73,15 @@ struct Fixture: Sendable {
         ]
     }
 
+    /// The candidates for whoever cares for what is taken, not for which group it is.
+    func distinct(_ query: String) async -> [JSON] {
+        let answer = await cloud.call(
+            "placement", "GET", "/allocation_candidates", at: "1.39", as: .admin(), query: query,
+            headers: [("Prefer", "respond-async, allocations=distinct")])
+        #expect(answer.status == 200, "\(answer.json.text())")
+        return answer["allocation_requests"].array ?? []
+    }
+
     /// Who serves what in each candidate: `1:VCPU=2 3:DISK_GB=5`.
     func candidates(_ query: String, at version: String = "1.39") async -> [String] {
         let answer = await call("GET", "/allocation_candidates", at: version, query: query)

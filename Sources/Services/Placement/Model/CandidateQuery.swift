@@ -12,6 +12,12 @@ struct RequestGroup: Sendable {
     var inTree: String?
 
     var isOneProvider: Bool { !suffix.isEmpty }
+
+    /// Whether another asks for the same, whatever it is called.
+    func asksAs(_ other: RequestGroup) -> Bool {
+        isOneProvider && other.isOneProvider && resources == other.resources && traits == other.traits
+            && aggregates == other.aggregates && inTree == other.inTree
+    }
 }
 
 /// `GET /allocation_candidates` as asked for.
@@ -22,6 +28,9 @@ struct CandidateQuery: Sendable {
     var isIsolated = false
     var rootTraits = ResourceQuery.Traits()
     var sameSubtrees: [Set<String>] = []
+    /// Whether it is all the same which of several groups that ask for the same is served by which provider. Compute
+    /// asks so, because a server has all of its groups; it is no part of the API.
+    var isDistinct = false
 
     private static let prefixes = ["resources", "required", "member_of", "in_tree"]
 
@@ -65,6 +74,7 @@ struct CandidateQuery: Sendable {
             throw .badQuery(Complaint.missing("resources"))
         }
         isIsolated = policy == "isolate"
+        isDistinct = CandidateQuery.prefersDistinct(request.header("Prefer") ?? "")
         try readRoot(pairs.filter { $0.0 == "root_required" }.map(\.1))
         for suffix in suffixes { groups.append(try CandidateQuery.group(suffix, pairs, version)) }
         try check(version)
@@ -72,6 +82,11 @@ struct CandidateQuery: Sendable {
             throw .badRequest(
                 "The \"group_policy\" parameter is required when specifying more than one \"resources{N}\" parameter.")
         }
+    }
+
+    /// What a caller may prefer is said as RFC 7240 has it: a Placement that does not know of it answers as ever.
+    private static func prefersDistinct(_ header: String) -> Bool {
+        header.split(separator: ",").contains { trimmed($0).lowercased() == "allocations=distinct" }
     }
 
     /// `required_NET` to `required` and `_NET`; nil for a parameter that belongs to no group in this version.

@@ -38,6 +38,10 @@ struct CandidatePlan: Sendable {
     let isIsolated: Bool
     /// Before trees were told of, a candidate took of one provider of a tree.
     let isFlat: Bool
+    /// By demand: the last one before it that asks for the same, where it is all the same which provider serves which
+    /// of them.
+    let twins: [Int?]
+    let isDistinct: Bool
 
     /// Nil when nothing in the index can serve the request.
     init?(_ query: CandidateQuery, at version: Microversion, in index: ProviderIndex) {
@@ -69,8 +73,22 @@ struct CandidatePlan: Sendable {
         subtrees = query.sameSubtrees.map { suffixes in
             demands.indices.filter { suffixes.contains(query.groups[demands[$0].group].suffix) }
         }
+        twins = demands.indices.map { CandidatePlan.twin(of: $0, demands, query) }
+        isDistinct = query.isDistinct
         isIsolated = query.isIsolated
         isFlat = version < "1.29" && index.hasBranches
+    }
+}
+
+extension CandidatePlan {
+    private static func twin(of at: Int, _ demands: [Demand], _ query: CandidateQuery) -> Int? {
+        guard query.isDistinct, demands[at].isNamed else { return nil }
+        let group = query.groups[demands[at].group]
+        return demands.indices[..<at].last { before in
+            let other = query.groups[demands[before].group]
+            return group.asksAs(other)
+                && query.sameSubtrees.allSatisfy { $0.contains(group.suffix) == $0.contains(other.suffix) }
+        }
     }
 }
 

@@ -34,7 +34,7 @@ enum ResourceQuery {
     }
 
     /// Traits that must be there (one of each set) and traits that must not.
-    struct Traits: Sendable {
+    struct Traits: Sendable, Equatable {
         var required: [Set<String>] = []
         var forbidden: Set<String> = []
         var names: Set<String> { required.reduce(into: forbidden) { $0.formUnion($1) } }
@@ -92,7 +92,7 @@ enum ResourceQuery {
     }
 
     /// Aggregates a provider must be in (one of each set) and those it must not be in.
-    struct Aggregates: Sendable {
+    struct Aggregates: Sendable, Equatable {
         var required: [Set<String>] = []
         var forbidden: Set<String> = []
         var isEmpty: Bool { required.isEmpty && forbidden.isEmpty }

@@ -10,12 +10,45 @@ struct TreeSolver {
     let most: Int
     private(set) var found: [Candidate] = []
     private var picks: [Int32] = []
+    /// Where in its choices each pick stands.
+    private var places: [Int] = []
+    /// By demand that has a twin: how often its choices from each place on could serve it, at most. Empty for others.
+    private let supplies: [[Int]]
+    /// By demand: how many that ask for the same are still to be served, itself included.
+    private let remaining: [Int]
 
     init(index: ProviderIndex, plan: CandidatePlan, choices: [[Int32]], most: Int) {
         self.index = index
         self.plan = plan
         self.choices = choices
         self.most = most
+        let hasTwins = plan.twins.contains { $0 != nil }
+        let isTwin = Set(plan.twins.compactMap(\.self))
+        supplies = plan.demands.indices.map { level in
+            guard hasTwins, plan.twins[level] != nil || isTwin.contains(level) else { return [] }
+            return TreeSolver.supplies(index, plan, level, choices[level])
+        }
+        var remaining = [Int](repeating: 1, count: plan.demands.count)
+        for level in plan.demands.indices.reversed() {
+            if let twin = plan.twins[level] { remaining[twin] = remaining[level] + 1 }
+        }
+        self.remaining = remaining
+    }
+
+    private static func supplies(
+        _ index: ProviderIndex, _ plan: CandidatePlan, _ level: Int, _ choices: [Int32]
+    ) -> [Int] {
+        var (sums, sum) = ([Int](repeating: 0, count: choices.count), 0)
+        for at in choices.indices.reversed() {
+            let most = plan.demands[level].amounts.map { resourceClass, amount in
+                let stock = index.stock(of: Int(choices[at]), resourceClass)
+                return min(Int64(stock?.maxUnit ?? 0), (stock?.capacity ?? 0) - (stock?.used ?? 0)) / max(1, amount)
+            }
+            // What asks for no resources takes nothing away.
+            sum += plan.isIsolated ? 1 : Int(min(most.min() ?? Int64(Int32.max), Int64(Int32.max)))
+            sums[at] = sum
+        }
+        return sums
     }
 
     /// Goes on from the choices made so far.
@@ -26,11 +59,16 @@ struct TreeSolver {
             if isAllowed() { found.append(Candidate(picks: picks)) }
             return
         }
-        for provider in choices[level] {
+        // Those that ask for the same are served in the order of their choices: each set of providers is found once.
+        for at in (plan.twins[level].map { places[$0] } ?? 0)..<choices[level].count {
+            if !supplies[level].isEmpty, supplies[level][at] < remaining[level] { return }
+            let provider = choices[level][at]
             guard fits(provider, level) else { continue }
             picks.append(provider)
+            places.append(at)
             if hasTraits(level) { choose() }
             picks.removeLast()
+            places.removeLast()
             if found.count >= most { return }
         }
     }

@@ -38,7 +38,9 @@ enum AllocationCandidates: Resource {
         // A random choice is one of all that there are.
         let most = options.isRandom ? generated : min(generated, limit)
         var search = CandidateSearch(plan, in: index)
-        var found = options.isBreadthFirst ? search.breadthFirst(most: most) : search.depthFirst(most: most)
+        // Whoever takes any set of providers wants to see all trees before all sets of one.
+        var found =
+            options.isBreadthFirst || plan.isDistinct ? search.breadthFirst(most: most) : search.depthFirst(most: most)
         guard options.isRandom else { return found }
         for at in found.indices.prefix(limit) { found.swapAt(at, at + ids.number(below: found.count - at)) }
         return Array(found.prefix(limit))
