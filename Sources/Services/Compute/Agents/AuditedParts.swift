@@ -4,24 +4,25 @@ import Kernel
 
 /// What a server takes of its host by its flavor and by the devices that its row says it has.
 struct Takes {
-    let host: ComputeHost
+    /// What Placement counts of the host apart.
+    let counted: HostParts
     /// All of it, by class.
     let amounts: [String: Int]
     /// What is of the host's parts.
     let parts: PlacementClient.Way
     private let named: Set<String>
 
-    init(
-        _ server: Server, _ flavor: FlavorSnapshot, _ devices: [HostDevice], _ host: ComputeHost, _ options: PCIOptions
-    ) {
-        self.host = host
+    var host: ComputeHost { counted.host }
+
+    init(_ server: Server, _ flavor: FlavorSnapshot, _ devices: [HostDevice], of counted: HostParts) {
+        self.counted = counted
         let request = ResourceRequest(
             flavor, image: server.imageProperties, isVolumeBacked: server.scheduling.isVolumeBacked ?? false)
-        parts = HostParts(host, options).way(of: devices)
+        parts = counted.way(of: devices)
         // The flavor's amounts name parts of cards, but not devices that it asks for by their operator's name.
-        let counted = HostParts(host, options).way(of: devices.filter { $0.kind == .pci })
-        amounts = request.amounts.merging(Auditor.sums(counted)) { $0 + $1 }
-        named = Set(request.groups.filter { !$0.key.isEmpty }.flatMap(\.value.resources.keys))
+        let named = counted.way(of: devices.filter { $0.kind == .pci })
+        amounts = request.amounts.merging(Auditor.sums(named)) { $0 + $1 }
+        self.named = Set(request.groups.filter { !$0.key.isEmpty }.flatMap(\.value.resources.keys))
     }
 
     /// How it is to be held.
@@ -42,10 +43,9 @@ struct Takes {
 
 extension Auditor {
     /// How the parts of a host that Placement counts apart differ from what it says of them.
-    func partsDrift(_ host: ComputeHost) async throws(Fault) -> [String] {
-        let parts = HostParts(host, room.options.pci)
-        guard !parts.all.isEmpty || !(host.resources.pciDevices ?? []).isEmpty else { return [] }
-        let names = try await room.placement.children(of: host.id, requestID: requestID)
+    /// - Parameter taken: the providers that somebody holds of.
+    func partsDrift(_ parts: HostParts, _ facts: AuditFacts, _ taken: Set<String>) async throws(Fault) -> [String] {
+        let names = facts.names[parts.host.id] ?? [:]
         var found: [String] = []
         for part in parts.all {
             guard names[part.id] != nil else {
@@ -64,9 +64,7 @@ extension Auditor {
         for (id, name) in names.sorted(by: { $0.value < $1.value }) where parts.isOurs(id, name) && !known.contains(id)
         {
             // What is held of a card that is gone is let go of first.
-            if try await room.placement.allocations(on: id, requestID: requestID).isEmpty {
-                found.append("Placement has the part \(name), which is no more")
-            }
+            if !taken.contains(id) { found.append("Placement has the part \(name), which is no more") }
         }
         return found
     }

@@ -71,11 +71,23 @@ package struct Auditor: Sendable {
             "SELECT subject FROM \(raw: OperationRecord.table) WHERE " + OperationRecord.unfinished)
         let migrations = try await room.database.all(
             ServerMigration.self, "status NOT IN \(ServerMigration.Status.closed.map(\.rawValue)) ORDER BY number")
+        let providers = try await room.placement.providers(requestID: requestID)
         let facts = AuditFacts(
-            hosts: hosts, servers: servers, migrations: migrations, busy: Set(busy.compactMap { $0.text("subject") }),
-            providers: try await room.placement.providers(requestID: requestID))
+            hosts: hosts, parts: hosts.reduce(into: [:]) { $0[$1.name] = HostParts($1, room.options.pci) },
+            servers: servers, migrations: migrations, busy: Set(busy.compactMap { $0.text("subject") }),
+            providers: providers,
+            names: providers.reduce(into: [:]) { $0[$1.value.root, default: [:]][$1.key] = $1.value.name })
         var found = try await guests(facts)
+        let roots = Set(hosts.map(\.id))
         var held: [String: PlacementClient.Way] = [:]
+        var taken: Set<String> = []
+        for (id, provider) in facts.providers.sorted(by: { $0.key < $1.key }) where roots.contains(provider.root) {
+            for (consumer, amounts) in try await room.placement.allocations(on: id, requestID: requestID) {
+                held[consumer, default: [:]][id] = amounts
+                taken.insert(id)
+            }
+        }
+        let inventories = try await HostReporter(room).inventories(of: hosts)
         for host in hosts {
             guard facts.providers[host.id] != nil else {
                 found.append(
@@ -84,13 +96,7 @@ package struct Auditor: Sendable {
                         detail: "Placement does not know the host", remedy: "report the host again"))
                 continue
             }
-            found += try await inventory(host)
-        }
-        let roots = Set(hosts.map(\.id))
-        for (id, provider) in facts.providers.sorted(by: { $0.key < $1.key }) where roots.contains(provider.root) {
-            for (consumer, amounts) in try await room.placement.allocations(on: id, requestID: requestID) {
-                held[consumer, default: [:]][id] = amounts
-            }
+            found += try await inventory(host, inventories[host.id] ?? [:], facts, taken)
         }
         found += allocations(facts, held)
         return found + (try await strangers(facts, roots))
@@ -100,12 +106,16 @@ package struct Auditor: Sendable {
 /// What one look works with.
 struct AuditFacts: Sendable {
     let hosts: [ComputeHost]
+    /// By host: what Placement counts of it apart.
+    let parts: [String: HostParts]
     let servers: [Server]
     /// Those that are not over: each holds what its server had.
     let migrations: [ServerMigration]
     /// What operations are at work on.
     let busy: Set<String>
     let providers: [String: PlacementClient.Provider]
+    /// By root of a tree: what its providers are called.
+    let names: [String: [String: String]]
 
     /// Whether anything is being done to a server, so that its books are not closed.
     func isMoving(_ server: Server) -> Bool {
@@ -120,7 +130,6 @@ extension Auditor {
     private func allocations(_ facts: AuditFacts, _ held: [String: PlacementClient.Way]) -> [Drift] {
         var found: [Drift] = []
         let byID = Dictionary(facts.servers.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let hosts = Dictionary(facts.hosts.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let moving = Set(facts.migrations.map(\.id))
         for (consumer, way) in held.sorted(by: { $0.key < $1.key })
         where byID[consumer] == nil && !moving.contains(consumer) {
@@ -131,14 +140,15 @@ extension Auditor {
                     detail: "holds \(Auditor.text(Auditor.sums(way)))", remedy: "give the allocation back"))
         }
         for server in facts.servers where !facts.isMoving(server) {
-            guard let host = server.host, let root = hosts[host] else { continue }
-            let wanted = Takes(server, server.flavor, server.hostDevices, root, room.options.pci)
+            guard let host = server.host, let parts = facts.parts[host] else { continue }
+            let wanted = Takes(server, server.flavor, server.hostDevices, of: parts)
             found += compare(held[server.id], wanted, of: server.id, facts)
         }
         for migration in facts.migrations where migration.status == .finished {
-            guard let server = byID[migration.serverID], !facts.isMoving(server), let root = hosts[migration.source]
+            guard let server = byID[migration.serverID], !facts.isMoving(server),
+                let parts = facts.parts[migration.source]
             else { continue }
-            let wanted = Takes(server, migration.oldFlavor, migration.oldDevices, root, room.options.pci)
+            let wanted = Takes(server, migration.oldFlavor, migration.oldDevices, of: parts)
             found += compare(held[migration.id], wanted, of: migration.id, facts)
         }
         return found
@@ -160,8 +170,7 @@ extension Auditor {
         let roots = Set(way.keys.map { facts.providers[$0]?.root ?? $0 })
         // What ports take beside is theirs to ask for.
         let own = Auditor.sums(way).filter { !ResourceRequest.isPorts($0.key) }
-        let parts = HostParts(wanted.host, room.options.pci)
-        let isInPlace = roots == [wanted.host.id] && parts.share(of: way) == wanted.parts
+        let isInPlace = roots == [wanted.host.id] && wanted.counted.share(of: way) == wanted.parts
         guard own != wanted.amounts || !isInPlace else { return [] }
         let cards = wanted.parts.keys.map { facts.providers[$0]?.name ?? $0 }.sorted()
         return [
@@ -173,8 +182,9 @@ extension Auditor {
         ]
     }
 
-    private func inventory(_ host: ComputeHost) async throws(Fault) -> [Drift] {
-        let wanted = try await HostReporter(room).inventory(of: host)
+    private func inventory(
+        _ host: ComputeHost, _ wanted: [String: PlacementClient.Stock], _ facts: AuditFacts, _ taken: Set<String>
+    ) async throws(Fault) -> [Drift] {
         let current = try await room.placement.inventory(of: host.id, requestID: requestID)
         var parts: [String] = []
         for (name, amounts) in wanted.sorted(by: { $0.key < $1.key }) {
@@ -188,7 +198,7 @@ extension Auditor {
                         + "\(known.map { "\($0.total) (\($0.reserved) reserved)" } ?? "nothing")")
             }
         }
-        parts += try await partsDrift(host)
+        if let counted = facts.parts[host.name] { parts += try await partsDrift(counted, facts, taken) }
         guard !parts.isEmpty else { return [] }
         return [
             Drift(
@@ -303,8 +313,8 @@ extension Auditor {
             ComputeHost.self, "name = \(migration?.source ?? server.host ?? "") AND deleted_at IS NULL",
             or: .conflict("Instance \(id) has no host."))
         let wanted = Takes(
-            server, migration?.oldFlavor ?? server.flavor, migration?.oldDevices ?? server.hostDevices, host,
-            room.options.pci)
+            server, migration?.oldFlavor ?? server.flavor, migration?.oldDevices ?? server.hostDevices,
+            of: HostParts(host, room.options.pci))
         let now = try await room.placement.holding(id, requestID: requestID)
         var allocations = try wanted.way
         for (provider, amounts) in now?.allocations ?? [:] where provider != host.id {

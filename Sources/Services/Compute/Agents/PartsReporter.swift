@@ -13,20 +13,24 @@ struct PartsReporter {
 
     init(_ site: ComputeSite) { self.init(site.room, requestID: site.requestID) }
 
-    /// - Parameter before: what the host had when Placement was last told.
-    func publish(_ host: ComputeHost, before: HostResources) async throws(Fault) {
-        let parts = HostParts(host, room.options.pci)
-        guard host.resources.hasDevices || before.hasDevices else { return }
-        if let mistake = parts.mistake { throw .internalError(mistake) }
+    /// Whether nothing is left to be done later: what is held of a part that is no more keeps it until it is let go of.
+    func publish(_ parts: HostParts) async throws(Fault) -> Bool {
+        let host = parts.host
+        if let mistake = parts.mistake {
+            throw .internalError(
+                "\(mistake) Mend [pci]device_spec on \(host.name); until then Placement keeps what it knew of its "
+                    + "devices.")
+        }
         let names = try await placement.children(of: host.id, requestID: requestID)
         let known = names.filter { parts.isOurs($0.key, $0.value) }
-        try refuseToForget(known, parts, host)
+        guard !known.isEmpty || !parts.all.isEmpty else { return true }
+        try refuseToForget(known, host)
         for part in parts.all where known[part.id] == nil {
             try await placement.ensureProvider(part.id, name: part.name, under: host.id, requestID: requestID)
         }
         try await placement.defineClasses(Set(parts.all.map(\.resourceClass)), requestID: requestID)
         try await placement.defineTraits(parts.all.reduce(into: []) { $0.formUnion($1.traits) }, requestID: requestID)
-        try await reshape(host, parts)
+        try await reshape(parts)
         for part in parts.all {
             // What is held stays held, though there may be less of it by now.
             let used = try await placement.allocations(on: part.id, requestID: requestID).values
@@ -37,11 +41,11 @@ struct PartsReporter {
             try await placement.setTraits(
                 part.id, part.traits, isOwn: { !part.isMediated || $0 == HostTraits.owner }, requestID: requestID)
         }
-        try await remove(Set(known.keys).subtracting(parts.all.map(\.id)))
+        return try await remove(Set(known.keys).subtracting(parts.all.map(\.id)))
     }
 
     /// Upstream's rule: what Placement was told of devices cannot be left to itself.
-    private func refuseToForget(_ known: [String: String], _ parts: HostParts, _ host: ComputeHost) throws(Fault) {
+    private func refuseToForget(_ known: [String: String], _ host: ComputeHost) throws(Fault) {
         guard !room.options.pci.reportsInPlacement else { return }
         guard known.values.contains(where: { !$0.hasPrefix(host.name + "_pci_") && $0.contains(":") }) else { return }
         throw .internalError(
@@ -49,8 +53,9 @@ struct PartsReporter {
                 + "enabled before on this compute. Nova does not support disabling it after it is enabled.")
     }
 
-    /// Parts that are no more, unless somebody has of them still.
-    private func remove(_ gone: Set<String>) async throws(Fault) {
+    /// Parts that are no more, unless somebody has of them still; whether all are gone.
+    private func remove(_ gone: Set<String>) async throws(Fault) -> Bool {
+        var isDone = true
         for id in gone.sorted() {
             var sums: [String: Int] = [:]
             for amounts in try await placement.allocations(on: id, requestID: requestID).values {
@@ -61,12 +66,10 @@ struct PartsReporter {
                 continue
             }
             try await placement.setTotal(of: id, name, used, requestID: requestID)
+            isDone = false
         }
+        return isDone
     }
-}
-
-extension HostResources {
-    fileprivate var hasDevices: Bool { !(pciDevices ?? []).isEmpty || !(mediatedSources ?? []).isEmpty }
 }
 
 // MARK: - From the host to its parts
@@ -74,8 +77,8 @@ extension HostResources {
 extension PartsReporter {
     /// Parts of cards were the host's own once. What servers hold of it becomes the card's that their parts are of, in
     /// one transaction with the inventories.
-    private func reshape(_ host: ComputeHost, _ parts: HostParts) async throws(Fault) {
-        let name = MediatedSource.resourceClass
+    private func reshape(_ parts: HostParts) async throws(Fault) {
+        let (host, name) = (parts.host, MediatedSource.resourceClass)
         let cards = parts.all.filter { $0.isMediated && $0.resourceClass == name }
         guard !cards.isEmpty,
             try await placement.inventory(of: host.id, requestID: requestID)[name] != nil
@@ -153,52 +156,66 @@ extension PlacementClient.Claim {
 // MARK: - What servers have
 
 extension PartsReporter {
-    /// What servers that rest, and moves that wait, have of the parts of their hosts: by host and consumer.
-    func held(by hosts: [ComputeHost]) async throws(Fault) -> [String: [String: PlacementClient.Way]] {
-        let all = hosts.map { ($0.name, HostParts($0, room.options.pci)) }.filter { !$0.1.all.isEmpty }
-        guard !all.isEmpty else { return [:] }
-        let parts = Dictionary(all, uniquingKeysWith: { first, _ in first })
-        var held: [String: [String: PlacementClient.Way]] = [:]
-        func add(_ consumer: String, _ host: String?, _ devices: [HostDevice]) {
-            guard let host, let way = parts[host]?.way(of: devices), !way.isEmpty else { return }
-            held[host, default: [:]][consumer] = way
+    /// By host and consumer: what is held of the host's parts.
+    typealias Held = [String: [String: PlacementClient.Way]]
+
+    /// What servers that rest, and moves that wait, have of the parts of their hosts.
+    /// - Parameter consumer: the only one that is asked about.
+    func held(by hosts: [HostParts], only consumer: String? = nil) async throws(Fault) -> Held {
+        let parts = Dictionary(
+            hosts.filter { !$0.all.isEmpty }.map { ($0.host.name, $0) }, uniquingKeysWith: { first, _ in first })
+        guard !parts.isEmpty else { return [:] }
+        let names = parts.keys.sorted()
+        func of(_ column: SQL) -> SQL {
+            let hosts: SQL = names.count <= 100 ? " AND \(sql: column) IN \(names)" : ""
+            return hosts + (consumer.map { " AND id = \($0)" } ?? "")
         }
-        let servers = try await room.database.all(
-            Server.self,
+        // Of rows that are read this often, only what is needed.
+        let servers = try await room.database.rows(
             """
-            deleted_at IS NULL AND host IS NOT NULL AND host_devices <> '[]' AND task_state IS NULL
-            AND vm_state <> 'building'
-            """)
-        for server in servers { add(server.id, server.host, server.hostDevices) }
-        let waiting = try await room.database.all(
-            ServerMigration.self, "status = 'finished' AND old_devices <> '[]'")
-        for migration in waiting { add(migration.id, migration.source, migration.oldDevices) }
+            SELECT id, host, host_devices FROM compute_servers
+            WHERE deleted_at IS NULL AND host_devices <> '[]' AND task_state IS NULL AND vm_state <> 'building'
+            """ + of("host"))
+        let waiting = try await room.database.rows(
+            """
+            SELECT id, source, old_devices FROM compute_migrations WHERE status = 'finished' AND old_devices <> '[]'
+            """ + of("source"))
+        var held: Held = [:]
+        for row in servers + waiting {
+            guard let consumer = row[0].text, let host = row[1].text, let parts = parts[host] else { continue }
+            let way = parts.way(of: HardwareBooks.devices(row[2].text))
+            if !way.isEmpty { held[host, default: [:]][consumer] = way }
+        }
         return held
     }
 
-    /// Makes Placement hold for consumers what they have of a host's parts. Who holds nothing at all is left to whoever
-    /// is at work on it.
-    func heal(_ wanted: [String: PlacementClient.Way], on host: ComputeHost) async {
-        let parts = HostParts(host, room.options.pci)
+    /// Makes Placement hold for consumers what they have of a host's parts; whether it does now. Who holds nothing at
+    /// all is left to whoever is at work on it.
+    func heal(_ wanted: [String: PlacementClient.Way], of parts: HostParts) async -> Bool {
+        var isDone = true
         for (consumer, way) in wanted.sorted(by: { $0.key < $1.key }) {
             do throws(Fault) {
-                guard let claim = try await self.claim(way, for: consumer, parts, host),
-                    try await self.held(by: [host])[host.name]?[consumer] == way
-                else { continue }
+                guard let claim = try await self.claim(way, for: consumer, parts) else { continue }
+                guard try await held(by: [parts], only: consumer)[parts.host.name]?[consumer] == way else {
+                    isDone = false
+                    continue
+                }
                 try await placement.claim([claim], requestID: requestID)
             } catch {
+                isDone = false
                 room.log.warning(
                     "Placement does not hold a server's devices", ["consumer": consumer, "error": error.message])
             }
         }
+        return isDone
     }
 
     /// What a consumer that holds of a host is to hold instead; nil when it holds that.
     private func claim(
-        _ way: PlacementClient.Way, for consumer: String, _ parts: HostParts, _ host: ComputeHost
+        _ way: PlacementClient.Way, for consumer: String, _ parts: HostParts
     ) async throws(Fault) -> PlacementClient.Claim? {
         guard let claim = try await placement.holding(consumer, requestID: requestID),
-            claim.allocations[host.id] != nil
+            claim.allocations[parts.host.id] != nil
         else { return nil }
         let wanted = parts.rest(of: claim.allocations).merging(way, uniquingKeysWith: { $1 })
         return wanted == claim.allocations ? nil : claim.taking(wanted)
@@ -208,14 +225,17 @@ extension PartsReporter {
     func hold(_ servers: [String]) async throws(Fault) {
         let options = room.options.pci
         guard options.reportsInPlacement, !options.isInPlacement, !servers.isEmpty else { return }
+        var hosts: [String: HostParts] = [:]
         for server in try await room.database.all(Server.self, "id", in: servers, and: "deleted_at IS NULL") {
             let move = try await arriving(server.id)
-            guard let name = move?.dest ?? server.host,
+            guard let name = move?.dest ?? server.host else { continue }
+            if hosts[name] == nil {
                 let host = try await room.database.first(ComputeHost.self, "name = \(name) AND deleted_at IS NULL")
-            else { continue }
-            let parts = HostParts(host, options)
+                hosts[name] = host.map { HostParts($0, options) }
+            }
+            guard let parts = hosts[name] else { continue }
             let way = parts.way(of: move?.newDevices ?? server.hostDevices)
-            guard let claim = try await self.claim(way, for: server.id, parts, host) else { continue }
+            guard let claim = try await self.claim(way, for: server.id, parts) else { continue }
             try await placement.claim([claim], requestID: requestID)
         }
     }

@@ -111,6 +111,12 @@ enum HardwareBooks {
         return left
     }
 
+    /// What a column of devices says.
+    static func devices(_ text: String?) -> [HostDevice] {
+        guard let text else { return [] }
+        return (try? JSON.decode([HostDevice].self, from: JSON.parse(text, limits: .trusted))) ?? []
+    }
+
     /// A column's text; nil of nothing.
     static func text<Value: Encodable>(_ value: Value?) throws(Fault) -> String? {
         guard let value else { return nil }
@@ -169,10 +175,7 @@ extension HardwareBooks {
             guard let server, let host else { return }
             var holding = HardwareLeft.Holding()
             if let numa { holding.numa = try? JSON.decode(GuestNUMA.self, from: JSON.parse(numa, limits: .trusted)) }
-            if let devices {
-                holding.devices =
-                    (try? JSON.decode([HostDevice].self, from: JSON.parse(devices, limits: .trusted))) ?? []
-            }
+            holding.devices = HardwareBooks.devices(devices)
             guard !holding.isEmpty, known["\(server) \(host)", default: []].insert(holding).inserted else { return }
             held[host, default: []].append(holding)
         }

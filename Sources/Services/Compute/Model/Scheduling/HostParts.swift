@@ -25,11 +25,16 @@ struct HostParts: Sendable {
     private(set) var all: [Part] = []
     /// Why Placement cannot be told of the host's devices.
     private(set) var mistake: String?
-    private let host: ComputeHost
+    let host: ComputeHost
+    /// Where in `all` a card's parts stand, and a device's part: by key, and by the device's address.
+    private var cards: [String: Int] = [:]
+    private var places: [String: Int] = [:]
+    private var devices: [String: Int] = [:]
 
     init(_ host: ComputeHost, _ options: PCIOptions) {
         self.host = host
         for source in host.resources.mediatedSources ?? [] where source.total > 0 {
+            cards[source.partKey] = cards[source.partKey] ?? all.count
             all.append(
                 part(source.partKey, source.className, total: source.total, [HostTraits.owner], isMediated: true))
         }
@@ -39,35 +44,45 @@ struct HostParts: Sendable {
 
     private mutating func add(_ device: HostResources.PCIDevice) {
         let traits = device.allTraits.union([HostTraits.owner, HostTraits.managedDevice])
-        guard let at = all.firstIndex(where: { $0.key == device.partKey && !$0.isMediated }) else {
-            var new = part(device.partKey, device.className, total: 1, traits, isMediated: false)
+        let key = device.partKey
+        guard let at = places[key] else {
+            (places[key], devices[device.address]) = (all.count, all.count)
+            var new = part(key, device.className, total: 1, traits, isMediated: false)
             new.addresses = [device.address]
             return all.append(new)
         }
-        let known = all[at]
-        let others = known.addresses.joined(separator: ",")
-        if device.kind != .virtual || known.addresses.contains(device.parent ?? "") {
+        mistake =
+            misfit(device, traits, all[at], hasParent: device.parent.map { devices[$0] == at } ?? false) ?? mistake
+        all[at].total += 1
+        all[at].addresses.append(device.address)
+        devices[device.address] = at
+    }
+
+    /// Why a device cannot be of the same part as others.
+    private func misfit(
+        _ device: HostResources.PCIDevice, _ traits: Set<String>, _ known: Part, hasParent: Bool
+    ) -> String? {
+        if device.kind != .virtual || hasParent {
             let parent = device.kind == .virtual ? device.parent ?? "" : device.address
             let children = (known.addresses + [device.address]).filter { $0 != parent }.joined(separator: ",")
-            mistake = """
+            return """
                 Configuring both \(parent) and \(children) in [pci]device_spec is not supported. Either the parent PF \
                 or its children VFs can be configured.
                 """
-        } else if known.resourceClass != device.className {
-            mistake = """
+        }
+        if known.resourceClass != device.className {
+            return """
                 VFs from the same PF cannot be configured with different 'resource_class' values in \
                 [pci]device_spec. We got \(device.className) for \(device.address) and \(known.resourceClass) for \
-                \(others).
-                """
-        } else if known.traits != traits {
-            mistake = """
-                VFs from the same PF cannot be configured with different set of 'traits' in [pci]device_spec. We got \
-                \(traits.sorted().joined(separator: ",")) for \(device.address) and \
-                \(known.traits.sorted().joined(separator: ",")) for \(others).
+                \(known.addresses.joined(separator: ",")).
                 """
         }
-        all[at].total += 1
-        all[at].addresses.append(device.address)
+        guard known.traits != traits else { return nil }
+        return """
+            VFs from the same PF cannot be configured with different set of 'traits' in [pci]device_spec. We got \
+            \(traits.sorted().joined(separator: ",")) for \(device.address) and \
+            \(known.traits.sorted().joined(separator: ",")) for \(known.addresses.joined(separator: ",")).
+            """
     }
 
     private func part(
@@ -115,9 +130,8 @@ extension HostParts {
 
     private func part(of device: HostDevice) -> Part? {
         switch device.kind {
-        case .pci: all.first { $0.addresses.contains(device.address) }
-        case .mediated:
-            all.first { $0.isMediated && $0.key == MediatedSource.partKey(device.parent ?? "") }
+        case .pci: devices[device.address].map { all[$0] }
+        case .mediated: cards[MediatedSource.partKey(device.parent ?? "")].map { all[$0] }
         }
     }
 
