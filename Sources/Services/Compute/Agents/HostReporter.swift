@@ -260,7 +260,9 @@ extension HostReporter {
         try await placement.setAggregates(host.id, told.aggregates, requestID: requestID)
         let reporter = PartsReporter(room, requestID: requestID)
         var isSettled = true
-        if change.last?.parts != told.parts { isSettled = try await reporter.publish(change.parts) }
+        if change.last?.parts != told.parts || change.parts.mistake != nil {
+            isSettled = try await reporter.publish(change.parts)
+        }
         if change.last?.held != told.held, await !reporter.heal(told.held, of: change.parts) { isSettled = false }
         let text: String
         do { text = try JSON.encode(host.resources).text() } catch {
