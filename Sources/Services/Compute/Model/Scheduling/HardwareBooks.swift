@@ -69,6 +69,26 @@ enum HardwareBooks {
             where: "id = \(migration.id)")
     }
 
+    /// The first of some ways to take of a host that has what a server needs there.
+    static func first(
+        of ways: [PlacementClient.Way], for migration: ServerMigration, on host: ComputeHost,
+        _ options: ComputeOptions, _ transaction: Transaction
+    ) throws(Fault) -> PlacementClient.Way? {
+        let row = try transaction.one(
+            Server.self, "id = \(migration.serverID)", or: .serverNotFound(migration.serverID))
+        let need = try Need(
+            migration.newFlavor, image: row.imageProperties, cards: PCIRequest.cards(of: row), options.pci)
+        let left = try left(of: host, besides: nil, options, transaction)
+        let source = try transaction.first(ComputeHost.self, "name = \(migration.source) AND deleted_at IS NULL")
+        let (parts, travel) = (HostParts(host, options.pci), PartsTravel(row, from: source, to: host))
+        return ways.first { way in
+            guard let found = left.fit(need?.numa, need?.requests ?? [], within: parts.limits(way)) else {
+                return false
+            }
+            return migration.kind != .live || (try? travel.check(row.hostDevices, found.devices)) != nil
+        }
+    }
+
     private static func find(
         _ server: Server, _ flavor: FlavorSnapshot, _ host: ComputeHost, _ way: PlacementClient.Way, besides: String?,
         _ options: ComputeOptions, _ transaction: Transaction

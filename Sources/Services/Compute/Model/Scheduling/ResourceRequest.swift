@@ -19,6 +19,8 @@ struct ResourceRequest: Sendable {
     private(set) var sameSubtrees: [[String]] = []
     /// Of the host itself, not of a part of it.
     var rootRequired: Set<String> = []
+    /// The only host that is asked.
+    var host: String?
 
     init(_ flavor: FlavorSnapshot, image: [String: String], isVolumeBacked: Bool = false) {
         for (key, value) in flavor.extraSpecs { read(key, value) }
@@ -92,6 +94,8 @@ struct ResourceRequest: Sendable {
         for names in sameSubtrees {
             query.append(("same_subtree", names.joined(separator: ",")))
         }
+        // What the group without a name takes of the host keeps the others in the host's tree.
+        if let host, groups[""]?.resources.isEmpty == false { query.append(("in_tree", host)) }
         for (suffix, group) in groups.sorted(by: { $0.key < $1.key }) {
             if !group.resources.isEmpty {
                 let amounts = group.resources.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }

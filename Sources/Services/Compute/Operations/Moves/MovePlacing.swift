@@ -87,14 +87,19 @@ struct MovePlacing: Codable, Sendable {
             return [host.id: resources.amounts]
         }
         resources.add(ports)
+        resources.host = host.id
         let found = try await site.room.placement.candidates(
-            resources.query(limit: nil), requestID: site.requestID)
-        guard let way = found.ways[host.id]?.first else {
+            resources.query(limit: site.room.options.scheduler.candidatesMax), requestID: site.requestID)
+        let (ways, options) = (found.ways[host.id] ?? [], site.room.options)
+        guard let first = ways.first else {
             throw .badRequest(
                 "No valid host was found. Unable to move instance \(server.id) to host \(host.name). There is not "
                     + "enough capacity on the host for the instance.")
         }
-        return way
+        // When none can be followed, the booking says why.
+        return try await site.database.transaction { transaction throws(Fault) in
+            try HardwareBooks.first(of: ways, for: migration, on: host, options, transaction) ?? first
+        }
     }
 
     /// The question to the scheduler.
