@@ -98,9 +98,10 @@ struct MoveServer: Operation {
             let there = try site.mover(dest)
             try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server.id) }
         }
+        // What starts the guest again is undoing its stop.
+        guard !migration.staysOnHost else { return }
         try await site.ifAlive(migration.source) { () async throws(Fault) in
-            if !migration.staysOnHost { try await site.reconnect(server, on: here) }
-            if migration.oldState == .active { try await site.wake(server.id, on: here) }
+            try await site.reconnect(server, on: here)
         }
     }
 
