@@ -45,6 +45,23 @@ struct SubnetsTests {
         #expect(await cloud.call("PUT", "/subnets/\(subnet.id)", none).status == 200)
         #expect(await cloud.call("GET", path, as: .admin())["network_ip_availability"]["total_ips"] == 256)
         #expect(await cloud.call("GET", "/extensions/network-ip-availability-details").status == 200)
+        // Of whole subnets the gateway's address is the only one that no pool has.
+        let whole = try await cloud.network()
+        for (version, cidr, gateway) in [(4, "10.0.1.0/24", "10.0.1.1"), (6, "2001:db8::/112", "2001:db8::1")] {
+            _ = try await cloud.make(
+                "subnet", "/subnets",
+                ["network_id": .string(whole), "ip_version": .integer(Int64(version)), "cidr": .string(cidr)])
+            _ = try await cloud.port(whole, ["fixed_ips": [["ip_address": .string(gateway)]]], as: .admin())
+        }
+        _ = try await cloud.port(whole, as: .admin())
+        let lines = await cloud.call("GET", "/network-ip-availabilities", as: .admin())
+        let wholes = (lines["network_ip_availabilities"].array ?? []).first { $0["network_id"]?.string == whole }
+        let both = wholes?["subnet_ip_availability"]?.array
+        #expect(both?.count == 2, "\(lines.json.text())")
+        for subnet in both ?? [] {
+            let (used, details) = (subnet["used_ips"]?.integer ?? 0, subnet["ip_availability_details"])
+            #expect(used >= 2 && details?["used_ips_in_allocation_pool"]?.integer == used - 1, "\(subnet.text())")
+        }
     }
 
     @Test(

@@ -51,12 +51,6 @@ package enum NetworkIPAvailability: Resource {
             return subnet.cidr.version == .v4 ? size - min(2, size) : size
         }
 
-        init(_ subnet: Subnet, _ taken: [IPAddress]) {
-            self.subnet = subnet
-            used = taken.count
-            usedInPools = taken.count { subnet.pools.contains($0) }
-        }
-
         static func details(_ subnets: [SubnetCount], _ view: inout View) {
             view.nest("ip_availability_details") {
                 $0.put("total_ips_in_subnet", AddressCount(subnets.map(\.whole)))
@@ -70,18 +64,54 @@ package enum NetworkIPAvailability: Resource {
     private static func lines(_ request: Request, _ condition: SQL) async throws(Fault) -> [Line] {
         let networks = try await request.database.all(Network.self, condition)
         let subnets = try await request.database.all(Subnet.self, "network_id", in: networks.map(\.id))
-        let only: SQL = subnets.count <= 100 ? " WHERE subnet_id IN \(subnets.map(\.id))" : ""
-        var taken: [String: [IPAddress]] = [:]
-        if !subnets.isEmpty {
-            for row in try await request.database.rows("SELECT subnet_id, address FROM network_addresses" + only) {
-                guard let address = IPAddress(row[1].text ?? "") else { continue }
-                taken[row[0].text ?? "", default: []].append(address)
+        let counts = Dictionary(grouping: try await counts(subnets, request.database), by: \.subnet.networkID)
+        return networks.map { Line(network: $0, subnets: counts[$0.id] ?? []) }
+    }
+
+    /// The database counts. What it cannot tell is whether an address is in a pool: usually few are in none, and those
+    /// are looked for.
+    private static func counts(_ subnets: [Subnet], _ database: Database) async throws(Fault) -> [SubnetCount] {
+        var (used, inPools): ([String: Int], [String: Int]) = ([:], [:])
+        for start in stride(from: 0, to: subnets.count, by: 100) {
+            let part = subnets[start..<min(start + 100, subnets.count)]
+            let from: SQL = "FROM network_addresses WHERE subnet_id IN \(part.map(\.id))"
+            for row in try await database.rows("SELECT subnet_id, COUNT(*) " + from + " GROUP BY subnet_id") {
+                used[row[0].text ?? ""] = row[1].int ?? 0
+            }
+            let pooled = part.filter { !$0.allocationPools.isEmpty && used[$0.id] != nil }
+            var (few, many): ([Subnet], [Subnet]) = ([], [])
+            var outside: Set<String> = []
+            for subnet in pooled {
+                if let addresses = subnet.pools.outside(subnet.cidr, most: 8) {
+                    few.append(subnet)
+                    outside.formUnion(addresses.map(\.description))
+                } else {
+                    many.append(subnet)
+                }
+            }
+            for subnet in few { inPools[subnet.id] = used[subnet.id] }
+            for row in try await addresses(
+                of: outside.isEmpty ? [] : few, " AND address IN \(outside.sorted())", database)
+            where !row.subnet.pools.contains(row.address) {
+                inPools[row.subnet.id, default: 0] -= 1
+            }
+            for row in try await addresses(of: many, "", database) where row.subnet.pools.contains(row.address) {
+                inPools[row.subnet.id, default: 0] += 1
             }
         }
-        return networks.map { network in
-            Line(
-                network: network,
-                subnets: subnets.filter { $0.networkID == network.id }.map { SubnetCount($0, taken[$0.id] ?? []) })
+        return subnets.map { SubnetCount(subnet: $0, used: used[$0.id] ?? 0, usedInPools: inPools[$0.id] ?? 0) }
+    }
+
+    private static func addresses(
+        of subnets: [Subnet], _ condition: SQL, _ database: Database
+    ) async throws(Fault) -> [(subnet: Subnet, address: IPAddress)] {
+        guard !subnets.isEmpty else { return [] }
+        let byID = Dictionary(subnets.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let rows = try await database.rows(
+            "SELECT subnet_id, address FROM network_addresses WHERE subnet_id IN \(subnets.map(\.id))" + condition)
+        return rows.compactMap { row in
+            guard let subnet = byID[row[0].text ?? ""], let address = IPAddress(row[1].text ?? "") else { return nil }
+            return (subnet, address)
         }
     }
 
@@ -117,4 +147,22 @@ private struct AddressCount: JSONValue {
     }
 
     func write(to writer: inout JSONWriter) { writer.raw(Array(String(sum).utf8)) }
+}
+
+extension AllocationPools {
+    /// The addresses of a subnet that are in none of them; nil when there are more than so many.
+    fileprivate func outside(_ cidr: CIDR, most: Int) -> [IPAddress]? {
+        var found: [IPAddress] = []
+        var next: IPAddress? = cidr.network
+        while let address = next, cidr.contains(address) {
+            if let pool = pools.first(where: { $0.contains(address) }) {
+                next = pool.end.next
+                continue
+            }
+            found.append(address)
+            guard found.count <= most else { return nil }
+            next = address.next
+        }
+        return found
+    }
 }
