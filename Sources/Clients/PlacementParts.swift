@@ -14,20 +14,8 @@ extension PlacementClient {
     package func setTotal(
         of provider: String, _ name: String, _ total: Int, requestID: String
     ) async throws(Fault) {
-        let path = "/resource_providers/\(provider)/inventories"
-        let current = try await client.call("GET", path, requestID: requestID)
-        let known = current["inventories"]?.object ?? JSONObject()
-        if known.count == 1, known[name]?["total"]?.integer == total { return }
-        var members = PlacementClient.units(total)
-        if let reserved = known[name]?["reserved"]?.integer, reserved <= total {
-            members["reserved"] = .integer(Int64(reserved))
-        }
-        try await client.call(
-            "PUT", path,
-            body: [
-                "resource_provider_generation": current["resource_provider_generation"] ?? 0,
-                "inventories": .object([name: .object(members)]),
-            ], requestID: requestID)
+        try await replaceInventory(
+            provider, [name: PlacementClient.units(total)], keepsReserved: true, requestID: requestID)
     }
 
     /// What can be had one by one, and by nobody twice.

@@ -25,30 +25,31 @@ extension PlacementClient {
 
     /// The providers of a provider's tree whose parent it is, with their names.
     package func children(of id: String, requestID: String) async throws(Fault) -> [String: String] {
-        let answer = try await client.call(
-            "GET", "/resource_providers", query: [("in_tree", id)], requestID: requestID)
-        var names: [String: String] = [:]
-        for item in answer["resource_providers"]?.array ?? [] where item["parent_provider_uuid"]?.string == id {
-            names[item["uuid"]?.string ?? ""] = item["name"]?.string
+        try await tree(of: id, requestID: requestID).reduce(into: [:]) { names, member in
+            if member.parent == id { names[member.id] = member.name }
         }
-        return names
     }
 
     /// Forgets a provider with all that are below it, the lowest first.
     package func deleteTree(_ id: String, requestID: String) async throws(Fault) {
-        let answer = try await client.call(
-            "GET", "/resource_providers", query: [("in_tree", id)], requestID: requestID)
-        var children: [String: [String]] = [:]
-        for item in answer["resource_providers"]?.array ?? [] {
-            children[item["parent_provider_uuid"]?.string ?? "", default: []].append(item["uuid"]?.string ?? "")
-        }
+        let children = Dictionary(grouping: try await tree(of: id, requestID: requestID)) { $0.parent ?? "" }
         var order = [id]
         var at = 0
         while at < order.count {
-            order += children[order[at]] ?? []
+            order += (children[order[at]] ?? []).map(\.id)
             at += 1
         }
         for provider in order.reversed() { try await deleteProvider(provider, requestID: requestID) }
+    }
+
+    private func tree(
+        of id: String, requestID: String
+    ) async throws(Fault) -> [(id: String, name: String, parent: String?)] {
+        let answer = try await client.call(
+            "GET", "/resource_providers", query: [("in_tree", id)], requestID: requestID)
+        return (answer["resource_providers"]?.array ?? []).map { item in
+            (item["uuid"]?.string ?? "", item["name"]?.string ?? "", item["parent_provider_uuid"]?.string)
+        }
     }
 
     /// Makes traits of one's own known.
@@ -64,12 +65,20 @@ extension PlacementClient {
     }
 
     /// Makes a provider's inventory exactly this, each class with the members of Placement's own that are given.
+    /// - Parameter keepsReserved: whether what an operator reserved stays, as far as there is as much.
     package func replaceInventory(
-        _ provider: String, _ wanted: [String: JSONObject], requestID: String
+        _ provider: String, _ wanted: [String: JSONObject], keepsReserved: Bool = false, requestID: String
     ) async throws(Fault) {
         let path = "/resource_providers/\(provider)/inventories"
         let current = try await client.call("GET", path, requestID: requestID)
         let known = current["inventories"]?.object ?? JSONObject()
+        var wanted = wanted
+        for (name, members) in wanted where keepsReserved {
+            guard let reserved = known[name]?["reserved"]?.integer, reserved <= members["total"]?.integer ?? 0 else {
+                continue
+            }
+            wanted[name]?["reserved"] = .integer(Int64(reserved))
+        }
         let isSame =
             Set(known.keys) == Set(wanted.keys)
             && wanted.allSatisfy { name, members in

@@ -74,7 +74,7 @@ package struct HostPartition: Options {
         spec.traits = item["traits"]?.string.map { PCINames.traits($0) }
         func flag(_ name: String) -> Bool? {
             guard let text = item[name].map({ $0.string ?? $0.text() }) else { return nil }
-            let value = PCIOptions.bool(text)
+            let value = Format<Bool>.truth(text)
             if value == nil {
                 read.refuse(
                     "Invalid [pci]device_spec config: Cannot parse tag '\(name)': Unrecognized value '\(text)', "

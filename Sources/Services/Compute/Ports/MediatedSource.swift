@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Kernel
 
 /// A card of a host that guests get parts of, each a mediated device of one type.
 package struct MediatedSource: Sendable, Hashable, Codable {
@@ -25,8 +24,6 @@ package struct MediatedSource: Sendable, Hashable, Codable {
 
     /// The UUIDs of its parts: the same at any time, and no other card's of the host.
     package func part(_ number: Int) -> String {
-        let digest = Digest.hex(.sha256, "apus mediated device \(address) \(type) \(number)")
-        func slice(_ from: Int, _ count: Int) -> String { String(digest.dropFirst(from).prefix(count)) }
-        return "\(slice(0, 8))-\(slice(8, 4))-5\(slice(13, 3))-8\(slice(17, 3))-\(slice(20, 12))"
+        NamedID.of("apus mediated device \(address) \(type) \(number)")
     }
 }

@@ -86,21 +86,12 @@ package struct PCIOptions: Options {
         alias.resourceClass = item["resource_class"]?.string.map { PCINames.resourceClass($0) }
         alias.traits = Set(PCINames.traits(item["traits"]?.string ?? ""))
         if let text = item["live_migratable"]?.plain {
-            alias.isLiveMigratable = PCIOptions.bool(text)
+            alias.isLiveMigratable = Format<Bool>.truth(text)
             if alias.isLiveMigratable == nil {
                 read.refuse("alias '\(name)' has live_migratable '\(text)', which is neither yes nor no.")
             }
         }
         return alias
-    }
-
-    /// Yes and no as operators write them; nil of anything else.
-    package static func bool(_ text: String) -> Bool? {
-        switch text.lowercased() {
-        case "yes", "true", "on", "1", "y", "t": true
-        case "no", "false", "off", "0", "n", "f": false
-        default: nil
-        }
     }
 
     /// What upstream refuses of names that stand for too much or too little.

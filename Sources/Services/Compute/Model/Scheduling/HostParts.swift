@@ -97,11 +97,7 @@ struct HostParts: Sendable {
     /// Whether a provider below the host's is a part as we make them; others' are theirs.
     func isOurs(_ id: String, _ name: String) -> Bool { id == HostParts.id(of: name, below: host.id) }
 
-    static func id(of name: String, below host: String) -> String {
-        let digest = Digest.hex(.sha256, "apus part \(name) of \(host)")
-        func slice(_ from: Int, _ count: Int) -> String { String(digest.dropFirst(from).prefix(count)) }
-        return "\(slice(0, 8))-\(slice(8, 4))-5\(slice(13, 3))-8\(slice(17, 3))-\(slice(20, 12))"
-    }
+    static func id(of name: String, below host: String) -> String { NamedID.of("apus part \(name) of \(host)") }
 }
 
 // MARK: - Amounts and devices
