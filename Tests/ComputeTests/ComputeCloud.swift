@@ -67,25 +67,30 @@ struct ComputeCloud {
     }
 
     /// Runs the queued operations until none is left, or until something else is true.
-    func work(until isDone: (@Sendable () async throws -> Bool)? = nil) async throws {
+    func work(until isDone: (() async throws -> Bool)? = nil) async throws {
+        let queue = room.queue
+        try await working { try await until(isDone ?? { try await queue.unfinished() == 0 }) }
+    }
+
+    /// Has one process work off the queue while something is done.
+    func working(_ body: () async throws -> Void) async throws {
         let worker = Worker(
             room.queue, name: "test", kinds: ComputeKinds.all(room), log: room.log, isExclusive: true)
-        let queue = room.queue
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await worker.run() }
-            let watch = Stopwatch()
-            while true {
-                guard watch.elapsed < .seconds(120) else {
-                    throw Fault.internalError("operations do not end: \(try await queue.unfinished()) are left")
-                }
-                if let isDone {
-                    if try await isDone() { break }
-                } else if try await queue.unfinished() == 0 {
-                    break
-                }
-                await Task.yield()
-            }
+            try await body()
             group.cancelAll()
+        }
+    }
+
+    /// Returns when something has come true. What never does fails in the end, long after the slowest machine.
+    func until(_ isDone: () async throws -> Bool) async throws {
+        let watch = Stopwatch()
+        while try await !isDone() {
+            guard watch.elapsed < .seconds(600) else {
+                throw Fault.internalError("operations do not end: \(try await room.queue.unfinished()) are left")
+            }
+            await Task.yield()
         }
     }
 

@@ -60,7 +60,7 @@ package actor FakeHypervisor: Hypervisor {
     private var trouble: Trouble
     private var isUnreachable = false
     var isReporting = false
-    var isStubborn = false
+    var stubborn: Set<String> = []
     /// A port that cannot be plugged in, and whether guests stay.
     var refusedPort: String?
     var refusesJourneys = false

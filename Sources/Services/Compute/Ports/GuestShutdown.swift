@@ -10,7 +10,7 @@ package protocol GuestShutdown: Sendable {
 
 extension FakeHypervisor: GuestShutdown {
     package func askToShutDown(_ server: String) async throws(Fault) -> Bool {
-        guard !isStubborn else {
+        guard !stubborn.contains(server) else {
             try reachable()
             return try ours(server).state != .running
         }
@@ -20,8 +20,8 @@ extension FakeHypervisor: GuestShutdown {
         return true
     }
 
-    /// As a host whose guests do not hear that they shall shut down.
-    package func setStubborn(_ isStubborn: Bool) { self.isStubborn = isStubborn }
+    /// The guests that do not hear that they shall shut down.
+    package func setStubborn(_ guests: Set<String>) { stubborn = guests }
 
     /// The guest is down now: of itself, or as it was asked to.
     package func shutDown(_ server: String) throws(Fault) {
