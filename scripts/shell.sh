@@ -22,6 +22,32 @@ as_root() {
     [ "$EUID" = 0 ] || fail "$1 needs root" "run: sudo $2"
 }
 
+# pip_venv FOLDER LIST...: what the lists name of the Python package index, in a virtual environment that is made anew
+# when they have changed; false when it could not be had
+pip_venv() {
+    local folder=$1 wanted list arguments=() python=python3
+    shift
+    wanted=$(cat "$@" | sha256sum)
+    [ "$(cat "$folder/.wanted" 2> /dev/null)" = "$wanted" ] && "$folder/bin/python" -c '' 2> /dev/null && return
+    for list; do arguments+=(-r "$list"); done
+    # Modules that come with the system's Python want that one.
+    [ -x /usr/bin/python3 ] && python=/usr/bin/python3
+    say "installing what ${*#"$top/"} names in ${folder#"$top/"}"
+    rm -rf "$folder"
+    mkdir -p "${folder%/*}"
+    "$python" -m venv "$folder" && "$folder/bin/pip" install -q --disable-pip-version-check "${arguments[@]}" &&
+        echo "$wanted" > "$folder/.wanted"
+}
+
+# free_ports COUNT: ports of the loopback address that nobody has
+free_ports() {
+    /usr/bin/env python3 - "$1" << 'PYTHON'
+import socket, sys
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
+print(*(each.getsockname()[1] for each in held))
+PYTHON
+}
+
 swift_remedy="install Swift 6.3 for Debian 12, see https://www.swift.org/install/linux/, and put its usr/bin on PATH"
 
 [ ! -d /opt/swift/usr/bin ] || PATH=$PATH:/opt/swift/usr/bin

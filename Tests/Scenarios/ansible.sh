@@ -5,18 +5,7 @@
 . "$(dirname "$0")/harness.sh"
 scenario ansible
 
-strangers=$top/.cache/ansible
-wanted=$(sha256sum < "$top/Tests/Scenarios/ansible.txt")
-if [ "$(cat "$strangers/.wanted" 2> /dev/null)" != "$wanted" ]; then
-    echo "  installing Ansible from the Python package index"
-    rm -rf "$strangers"
-    mkdir -p "${strangers%/*}"
-    python=python3
-    [ -x /usr/bin/python3 ] && python=/usr/bin/python3
-    "$python" -m venv "$strangers" && "$strangers/bin/pip" install -q --disable-pip-version-check \
-        -r "$top/Tests/Scenarios/ansible.txt" || skip "Ansible could not be installed from PyPI"
-    echo "$wanted" > "$strangers/.wanted"
-fi
+need_strangers ansible
 
 limit=300
 start_cloud "$dir/cloud" "$(free_offset)" --hosts 2 || finish

@@ -6,18 +6,7 @@
 scenario federation-strangers
 
 command -v xmlsec1 > /dev/null || skip "pysaml2 needs xmlsec1: scripts/setup clients"
-strangers=$top/.cache/strangers
-wanted=$(sha256sum < "$top/Tests/Scenarios/federation-strangers.txt")
-if [ "$(cat "$strangers/.wanted" 2> /dev/null)" != "$wanted" ]; then
-    echo "  installing the identity providers from the Python package index"
-    rm -rf "$strangers"
-    mkdir -p "${strangers%/*}"
-    python=python3
-    [ -x /usr/bin/python3 ] && python=/usr/bin/python3
-    "$python" -m venv "$strangers" && "$strangers/bin/pip" install -q --disable-pip-version-check \
-        -r "$top/Tests/Scenarios/federation-strangers.txt" || skip "the providers could not be installed from PyPI"
-    echo "$wanted" > "$strangers/.wanted"
-fi
+need_strangers federation-strangers
 
 offset=$(free_offset)
 issuer=http://127.0.0.1:$((7000 + offset)) corp=http://127.0.0.1:$((7001 + offset))

@@ -52,6 +52,13 @@ skip() {
     exit 0
 }
 
+# need_strangers NAME: what NAME.txt lists of the Python package index, for this scenario alone, is in $strangers
+need_strangers() {
+    strangers=$top/.cache/$1
+    pip_venv "$strangers" "$top/Tests/Scenarios/$1.txt" ||
+        skip "what $1.txt lists could not be installed: is the Python package index reachable?"
+}
+
 # finish: the counts; status 0 only when nothing failed and something passed
 finish() {
     echo "$name: $passed passed, $failed failed"
