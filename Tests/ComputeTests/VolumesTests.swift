@@ -152,6 +152,32 @@ struct VolumesTests {
         #expect(await cloud.show(id)["status"]?.string == "ACTIVE")
     }
 
+    @Test("A server has as many disks as max_disk_devices_to_attach says, or more than the alphabet has letters")
+    func many() async throws {
+        let storage = FakeBlockStorage()
+        let volumes = (1...28).map { "aaaaaaaa-0000-4000-8000-0000000001\($0 < 10 ? "0" : "")\($0)" }
+        for volume in volumes { storage.add(volume) }
+        var options = ComputeOptions()
+        options.storage.disksMax = 28
+        let cloud = try await ComputeCloud(options: options, storage: storage)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        var names: [String] = []
+        for volume in volumes.dropLast() {
+            let made = await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(volume))
+            names.append(made["volumeAttachment"]["device"]?.string ?? "")
+        }
+        #expect(names.first == "/dev/vdb" && names.suffix(2) == ["/dev/vdaa", "/dev/vdab"])
+        let refused = await cloud.call("POST", "/servers/\(id)/os-volume_attachments", Self.body(volumes[27]))
+        #expect(refused.status == 403)
+        #expect(
+            refused.message == "The maximum allowed number of disk devices (28) to attach to a single instance has "
+                + "been exceeded.")
+        try await cloud.work()
+        #expect(storage.attachments.count == 27)
+        #expect(storage.volume(volumes[27])?["status"] == "available")
+    }
+
     @Test("A volume is reserved when the call is answered; who comes later, or is refused, holds nothing of it")
     func reserved() async throws {
         let (cloud, storage) = try await Self.cloud()

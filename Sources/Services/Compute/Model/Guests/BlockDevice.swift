@@ -118,12 +118,16 @@ struct DeviceNames {
         prefix = bus == "scsi" || bus == "sata" || bus == "usb" ? "sd" : bus == "ide" ? "hd" : "vd"
     }
 
+    /// How many disks there are.
+    var count: Int { used.count }
+
     func isTaken(_ name: String) -> Bool { used.contains(DeviceNames.short(name)) }
 
     mutating func next() -> String? {
-        for letter in UInt8(ascii: "a")...UInt8(ascii: "z") {
-            let name = prefix + String(UnicodeScalar(letter))
-            if used.insert(name).inserted { return "/dev/" + name }
+        // As Linux names them: `vdz` is followed by `vdaa`.
+        let letters = (UInt8(ascii: "a")...UInt8(ascii: "z")).map { String(UnicodeScalar($0)) }
+        for suffix in letters + letters.flatMap({ first in letters.map { first + $0 } }) {
+            if used.insert(prefix + suffix).inserted { return "/dev/" + prefix + suffix }
         }
         return nil
     }

@@ -2,7 +2,7 @@
 package import Clients
 package import Kernel
 
-/// Where Block storage is and how it is asked: `[cinder]`.
+/// Where Block storage is and how it is asked: `[cinder]`; and how many disks servers may have.
 package struct BlockStorageOptions: Options {
     package static let section = "cinder"
 
@@ -11,6 +11,8 @@ package struct BlockStorageOptions: Options {
         service: "block-storage", types: ["volumev3", "block-storage", "block-store"], base: "/v3")
     /// Whether a server may have volumes of another availability zone than its own.
     package var crossesZones = true
+    /// How many disks a server may have; nil is any number.
+    package var disksMax: Int?
 
     package init() {}
 
@@ -46,5 +48,23 @@ package struct BlockStorageOptions: Options {
         crossesZones = read.bool(
             "cross_az_attach", default: crossesZones,
             help: "Whether servers may have volumes of other availability zones than their own.")
+        read.section("compute")
+        let most = read.int(
+            "max_disk_devices_to_attach", default: -1, in: -1...Int.max,
+            help: "How many disks a server may have when it is made or a volume is attached; -1 is any number.")
+        if most == 0 {
+            read.refuse("'0' is invalid for [compute]max_disk_devices_to_attach: no server could have a disk.")
+        }
+        disksMax = most < 0 ? nil : most
+    }
+}
+
+extension BlockStorageOptions {
+    /// Refuses more disks than servers may have.
+    func admit(disks: Int) throws(Fault) {
+        guard let disksMax, disks > disksMax else { return }
+        throw .forbidden(
+            "The maximum allowed number of disk devices (\(disksMax)) to attach to a single instance has been exceeded."
+        )
     }
 }

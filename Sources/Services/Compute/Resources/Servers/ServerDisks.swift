@@ -16,6 +16,7 @@ struct ServerDisks: Sendable {
     private var zones: [String] = []
 
     var isVolumeBacked: Bool { rootProperties != nil }
+    private var count: Int { devices.count + (isVolumeBacked ? 0 : 1) }
     /// Those that are there already.
     var volumes: [String] { devices.filter { $0.source == .volume }.compactMap(\.uuid) }
 
@@ -34,6 +35,7 @@ struct ServerDisks: Sendable {
         disks.devices = BlockDeviceDraft.merge(defined, draft.devices)
         guard !disks.devices.isEmpty else {
             guard draft.imageRef != nil else { throw noBootSequence }
+            try request.compute.options.storage.admit(disks: disks.count)
             return disks
         }
         let isRooted = defined.contains { $0.bootIndex == 0 }
@@ -50,6 +52,7 @@ struct ServerDisks: Sendable {
         // The image's own disk is there without being written down.
         disks.devices.removeAll { $0.source == .image && $0.destination == .local }
         try disks.addFlavorDisks(flavor)
+        try request.compute.options.storage.admit(disks: disks.count)
         try disks.checkLocal(flavor, isImageRooted: !disks.isVolumeBacked)
         return disks
     }

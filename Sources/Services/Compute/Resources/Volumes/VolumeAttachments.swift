@@ -133,7 +133,7 @@ extension VolumeAttachments {
         _ wish: Wish, _ volume: BlockStorageClient.Volume, _ held: VolumeReservation, as id: String,
         _ server: Server, _ request: Request
     ) async throws(Fault) {
-        let now = request.now
+        let (now, options) = (request.now, request.compute.options.storage)
         try await server.begin("attach_volume", request) { server, transaction throws(Fault) in
             try server.requireNoTask("attach_volume")
             let devices = try BlockDevice.of(server.id, transaction)
@@ -142,9 +142,9 @@ extension VolumeAttachments {
             if let device = wish.device, names.isTaken(device) {
                 throw .conflict("The supplied device path (\(device)) is in use.")
             }
-            guard devices.count < 26, let name = wish.device ?? names.next() else {
-                throw .forbidden(
-                    "The maximum allowed number of disk devices (26) to attach to a single instance has been exceeded.")
+            try options.admit(disks: names.count + 1)
+            guard let name = wish.device ?? names.next() else {
+                throw .forbidden("No name is left for another disk of instance \(server.id).")
             }
             try transaction.insert(
                 BlockDevice(
