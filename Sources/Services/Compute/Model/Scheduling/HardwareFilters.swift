@@ -8,7 +8,7 @@ extension HostFilter {
         "The host has free devices of the aliases that the flavor names, and cards for ports.",
         watches: .host
     ) { state, context in
-        for request in context.need?.requests ?? [] {
+        for request in state.need?.requests ?? [] {
             let parts = state.hardware.mediated.count
             if request.isMediated {
                 if parts < request.count { return "\(request.count) parts of cards asked, \(parts) free" }
@@ -21,7 +21,7 @@ extension HostFilter {
             }
             return "no free card of '\(card.physicalNetwork ?? "no physical network")' for \(request.alias)"
         }
-        guard let requests = context.need?.requests, !requests.isEmpty else { return nil }
+        guard let requests = state.need?.requests, !requests.isEmpty else { return nil }
         if requests.contains(where: { $0.isCounted || $0.isMediated }) {
             return state.way == nil ? "too few devices of those parts that Placement offers" : nil
         }
@@ -31,7 +31,7 @@ extension HostFilter {
     static let hardwareFilters = [
         HostFilter("NUMATopologyFilter", "The host has the NUMA cells that flavor or image ask for.", watches: .host) {
             state, context in
-            guard let numa = context.need?.numa else { return nil }
+            guard let numa = state.need?.numa else { return nil }
             guard let cells = state.hardware.cells else { return "the host reports no NUMA topology" }
             if numa.isPinned, numa.threadPolicy == .require, cells.allSatisfy({ $0.facts.siblings.isEmpty }) {
                 return "the host's processor has no hyperthreads"

@@ -21,10 +21,10 @@ struct HostState: Sendable {
     let ways: [PlacementClient.Way]
     /// What is left of cells and devices.
     private(set) var hardware: HardwareLeft
-    /// What Placement counts of it apart.
-    private let parts: HostParts
+    /// What Placement counts of it apart, as far as the ways take of that.
+    private let parts: HostParts?
     /// What each server that is to be placed needs of cells and devices.
-    private let need: HardwareBooks.Need?
+    let need: HardwareBooks.Need?
 
     var name: String { host.name }
 
@@ -41,7 +41,7 @@ struct HostState: Sendable {
         self.supplies = supplies
         self.ways = ways
         self.hardware = hardware ?? HardwareLeft(host.resources)
-        self.parts = parts ?? HostParts(host, PCIOptions())
+        self.parts = parts
         self.need = need
         servers = load.servers
         ioOps = load.ioOps
@@ -70,7 +70,7 @@ struct HostState: Sendable {
 
     /// Whether those parts of the host that a way names have the devices that are asked for.
     private func hasDevices(for way: PlacementClient.Way) -> Bool {
-        let limits = parts.limits(way)
+        let limits = parts?.limits(way) ?? [:]
         guard !limits.isEmpty || need?.requests.contains(where: { $0.isCounted || $0.isMediated }) ?? false else {
             return true
         }
@@ -88,7 +88,7 @@ struct HostState: Sendable {
 
     /// Counts one more server that takes this way, and its part of cells and devices.
     mutating func take(_ way: PlacementClient.Way) {
-        let limits = parts.limits(way)
+        let limits = parts?.limits(way) ?? [:]
         if need != nil || !limits.isEmpty,
             let holding = hardware.fit(need?.numa, need?.requests ?? [], within: limits)
         {

@@ -23,7 +23,9 @@ struct Scheduler {
     func choose(_ task: SchedulingTask) async throws(Fault) -> Decision {
         let hosts = try await room.database.all(ComputeHost.self, "deleted_at IS NULL ORDER BY name")
         let aggregates = try await room.database.all(Aggregate.self, "1 = 1 ORDER BY id")
-        var context = try await context(task, aggregates)
+        let need = try HardwareBooks.Need(
+            task.flavor, image: task.imageProperties, cards: task.cards, room.options.pci)
+        var context = try await context(task, aggregates, need?.requests ?? [])
         var decision = Decision(task: task, resources: context.resources.amounts, at: room.clock.now())
         decision.considered = hosts.count
         var states: [HostState]
@@ -32,7 +34,7 @@ struct Scheduler {
         } else {
             let limit = max(room.options.scheduler.candidatesMax, task.subjects.count)
             let candidates = try await candidates(context.resources, limit, &decision)
-            states = try await self.states(hosts, aggregates, candidates, context.need)
+            states = try await self.states(hosts, aggregates, candidates, need)
             let roomy = Set(states.map(\.host.id))
             let lacking = hosts.filter { !roomy.contains($0.id) }
             if candidates.count < limit {
@@ -66,7 +68,9 @@ struct Scheduler {
         if task.request.isForced == true { return [] }
         var filters = HostFilter.always + room.options.scheduler.filters.filter { $0.name != "AvailabilityZoneFilter" }
         // Who needs devices is never sent where there are none, whichever filters the operator asks.
-        if context.need?.requests.isEmpty == false, !filters.contains(where: { $0.name == HostFilter.devices.name }) {
+        if states.first?.need?.requests.isEmpty == false,
+            !filters.contains(where: { $0.name == HostFilter.devices.name })
+        {
             filters.append(HostFilter.devices)
         }
         if case .rebuild = task.purpose { filters = filters.filter(\.runsOnRebuild) }
@@ -118,7 +122,9 @@ struct Scheduler {
 // MARK: - Facts
 
 extension Scheduler {
-    private func context(_ task: SchedulingTask, _ aggregates: [Aggregate]) async throws(Fault) -> SchedulingContext {
+    private func context(
+        _ task: SchedulingTask, _ aggregates: [Aggregate], _ devices: [PCIRequest]
+    ) async throws(Fault) -> SchedulingContext {
         let options = room.options.scheduler
         var resources = ResourceRequest(
             task.flavor, image: task.imageProperties, isVolumeBacked: task.isVolumeBacked)
@@ -129,12 +135,9 @@ extension Scheduler {
         if task.purpose == .boot || task.purpose == .move {
             resources.add(try await room.resources(ofPorts: task.ports, requestID: requestID))
         }
-        let need = try HardwareBooks.Need(
-            task.flavor, image: task.imageProperties, cards: task.cards, room.options.pci)
-        resources.add(need?.requests ?? [])
+        resources.add(devices)
         var context = SchedulingContext(
             task: task, options: options, resources: resources, serviceDownTime: room.options.serviceDownTime)
-        context.need = need
         context.group = try await ServerGroup.state(
             task.groupID, of: task.subjects[0].id, besides: task.subjects.map(\.id), room.database)
         for hint in ["same_host", "different_host"] {
@@ -188,11 +191,14 @@ extension Scheduler {
             var hardware = HardwareLeft(host.resources, holdings: holdings[host.name] ?? [])
             hardware.cpuRatio = options.cpuRatio ?? options.initialCPURatio
             hardware.memoryRatio = options.memoryRatio ?? options.initialMemoryRatio
+            let ways = candidates?.ways[host.id] ?? []
+            // Who takes of the host alone takes of none of its parts.
+            let takesParts = ways.contains { $0.keys.contains { $0 != host.id } }
             return HostState(
                 host, isUp: host.isUp(at: now, within: limit), aggregates: byHost[host.name] ?? [],
                 load: loads[host.name] ?? HostLoad(), imageProperties: properties[host.name] ?? [:],
-                supplies: candidates?.supplies[host.id] ?? [:], ways: candidates?.ways[host.id] ?? [],
-                hardware: hardware, parts: HostParts(host, options.pci), need: need)
+                supplies: candidates?.supplies[host.id] ?? [:], ways: ways, hardware: hardware,
+                parts: takesParts ? HostParts(host, options.pci) : nil, need: need)
         }
     }
 

@@ -76,8 +76,6 @@ struct SchedulingContext: Sendable {
     var hintHosts: [String: Set<String>] = [:]
     /// Aggregates that name the project, when those bind; nil when they do not.
     var tenantAggregates: Set<Int>?
-    /// Cells and devices of a host that each server needs.
-    var need: HardwareBooks.Need?
 
     func hint(_ name: String) -> JSON? { task.request.hints[name].flatMap { $0.isNull ? nil : $0 } }
 
