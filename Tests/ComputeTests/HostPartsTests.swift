@@ -229,6 +229,15 @@ struct HostPartsTests {
         #expect(try await Auditor(cloud.room).audit() == [])
     }
 
+    @Test("Who asks for more devices than a host has is told how many there are of them all")
+    func lacking() async throws {
+        let cloud = try await ComputeCloud(options: Self.options(), each: Self.devices())
+        await Self.flavor(cloud, "three", ["pci_passthrough:alias": "gpu:3"])
+        let id = try await cloud.server(["flavorRef": "three", "networks": "none"], at: "2.37")
+        let message = await cloud.show(id)["fault"]?["message"]?.string ?? ""
+        #expect(message.contains("CUSTOM_PCI_10DE_1DB4 3 asked, at most 2 free"), "\(message)")
+    }
+
     @Test("A move holds devices on both hosts until it is settled; reverted, it holds what it had")
     func moved() async throws {
         let cloud = try await ComputeCloud(hosts: 2, options: Self.options(), each: Self.devices())

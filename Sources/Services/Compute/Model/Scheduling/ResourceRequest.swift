@@ -83,6 +83,13 @@ struct ResourceRequest: Sendable {
         }
     }
 
+    /// The classes that named groups ask for, each of a provider of its own.
+    var spread: Set<String> {
+        groups.reduce(into: []) { names, group in
+            if !group.key.isEmpty { names.formUnion(group.value.resources.keys) }
+        }
+    }
+
     var requiredTraits: Set<String> { groups.values.reduce(into: rootRequired) { $0.formUnion($1.required) } }
     var forbiddenTraits: Set<String> { groups.values.reduce(into: []) { $0.formUnion($1.forbidden) } }
 

@@ -38,18 +38,21 @@ struct Shortage {
         }
     }
 
-    /// Free amounts and traits by host, of all hosts that have any of what is asked.
+    /// Free amounts and traits by host, of all hosts that have any of what is asked: what one provider has free, or
+    /// what all have of that which named groups may have of several.
     private func supplies() async throws(Fault) -> ([String: [String: Int]], [String: Set<String>]) {
         var free: [String: [String: Int]] = [:]
         var traits: [String: Set<String>] = [:]
+        let spread = resources.spread
         for name in resources.amounts.keys.sorted() {
             let having = try await room.placement.candidates([("resources", "\(name):1")], requestID: requestID)
             for (root, providers) in having.supplies {
-                for classes in providers.values {
-                    for (name, supply) in classes {
-                        free[root, default: [:]][name] = max(free[root]?[name] ?? 0, supply.free)
-                    }
+                var here: [String: Int] = [:]
+                for (name, supply) in providers.values.flatMap(\.self) {
+                    let before = here[name] ?? 0
+                    here[name] = spread.contains(name) ? before + supply.free : max(before, supply.free)
                 }
+                free[root, default: [:]].merge(here) { max($0, $1) }
             }
             traits.merge(having.traits) { $0.union($1) }
         }
