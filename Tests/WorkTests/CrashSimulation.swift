@@ -107,7 +107,7 @@ struct CrashSimulation {
 
     /// One life of the system: a process works until it dies, and another one takes over.
     private static func play(_ simulated: Simulated, _ world: MadeThings, fails: Bool) async throws {
-        let database = try Database.temporary()
+        let database = try simulated.database()
         try await database.migrate(OperationRecord.migrations)
         let queue = OperationQueue(database: database, clock: simulated.clock, ids: simulated.ids)
         _ = try await database.transaction { transaction throws(Fault) in

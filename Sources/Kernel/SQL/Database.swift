@@ -48,6 +48,9 @@ package final class Database: Sendable {
         await withUnsafeContinuation { caller in writer.stop { caller.resume() } }
     }
 
+    /// Whether somebody waits for something to be written; for simulations, in which no time goes by meanwhile.
+    package var isWriting: Bool { writer.isBusy }
+
     /// What is wrong with the stored data; nothing when it is sound. Reads everything: for `doctor`, not for requests.
     package func integrityCheck() async throws(Fault) -> [String] { try await engine.integrityCheck() }
 

@@ -18,6 +18,8 @@ final class Writer: @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
     private var waiting: [any Unit] = []
+    /// How many have not been told yet what became of theirs.
+    private var unanswered = 0
     private var isIdle = false
     private var isStopping = false
     private var isEnded = false
@@ -61,7 +63,10 @@ final class Writer: @unchecked Sendable {
             } else if waiting.count >= Writer.waitingMax {
                 .unavailable("Too much is waiting to be written to the database. Try again shortly.", retryAfter: 2)
             } else { nil }
-        if refusal == nil { waiting.append(unit) }
+        if refusal == nil {
+            waiting.append(unit)
+            unanswered += 1
+        }
         let mustWake = isIdle
         isIdle = false
         pthread_mutex_unlock(lock)
@@ -80,10 +85,22 @@ final class Writer: @unchecked Sendable {
         if isLate { ended?() }
     }
 
+    /// Whether somebody waits for it: until it has told them.
+    var isBusy: Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return unanswered > 0 || isStopping && !isEnded
+    }
+
     // MARK: The thread
 
     private func loop() {
-        while let group = next() { commit(group[...]) }
+        while let group = next() {
+            commit(group[...])
+            pthread_mutex_lock(lock)
+            unanswered -= group.count
+            pthread_mutex_unlock(lock)
+        }
         // The readers first: the last to close folds the log into the file, which only a writer may.
         onEnd()
         connection.close()

@@ -96,11 +96,13 @@ package final class SimulatedClock: WallClock {
 }
 
 /// Runs all tasks of a simulation on one thread, the next one chosen by the seed: one seed, one interleaving.
-/// Database writers have threads of their own; a simulation waits for them before it moves time.
+/// Database writers have threads of their own; a simulation waits a moment for them before it moves time, and as long
+/// as it takes for those that it was told to heed.
 package final class SeededExecutor: TaskExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
         var generator: SeededGenerator
+        var outside: [@Sendable () -> Bool] = []
     }
 
     private let state: Mutex<State>
@@ -112,6 +114,9 @@ package final class SeededExecutor: TaskExecutor {
         state.withLock { $0.jobs.append(job) }
     }
 
+    /// Time stands still while something is done outside that jobs wait for.
+    package func heed(_ isBusy: @escaping @Sendable () -> Bool) { state.withLock { $0.outside.append(isBusy) } }
+
     /// Runs jobs until `isDone`, moving the clock whenever nothing else can happen. False when it hung: nobody can run
     /// and nobody sleeps.
     package func run(_ clock: SimulatedClock, until isDone: () -> Bool) -> Bool {
@@ -119,6 +124,11 @@ package final class SeededExecutor: TaskExecutor {
         while !isDone() {
             if step() {
                 idle = 0
+                continue
+            }
+            if state.withLock({ $0.outside }).contains(where: { $0() }) {
+                idle = 0
+                usleep(50)
                 continue
             }
             // A job may be on its way back from a database thread: give it a moment before time moves.

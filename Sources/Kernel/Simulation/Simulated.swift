@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Kernel
+package import Kernel
 internal import Synchronization
 
 /// A simulated run: a seed, its clock, its ids, and one thread on which everything happens.
@@ -13,6 +13,13 @@ package struct Simulated: Sendable {
         self.seed = seed
         ids = SeededIdentifiers(seed: seed &* 31 &+ 7)
         executor = SeededExecutor(seed: seed)
+    }
+
+    /// A private database, for whose answers time waits, however slow the machine is.
+    package func database() throws(Fault) -> Database {
+        let database = try Database.temporary()
+        executor.heed { [weak database] in database?.isWriting ?? false }
+        return database
     }
 
     /// What a run came to.
