@@ -36,7 +36,8 @@ package final class OperationQueue: Sendable {
         }
         let record = OperationRecord(
             id: ids.uuid(), position: position(now), kind: Work.kind, subject: operation.subject, payload: payload,
-            state: .queued, step: 0, stepName: "", attempt: 0, progress: 0, note: "", fault: "", faultStatus: 0,
+            state: .queued, step: 0, stepName: "", undoing: "", attempt: 0, progress: 0, note: "", fault: "",
+            faultStatus: 0,
             cancelRequested: false, owner: "", fence: 0, leaseUntil: Timestamp(microseconds: 0),
             deadline: now + operation.deadline, waitingSince: .never, requestID: requestID, createdAt: now,
             updatedAt: now)
@@ -62,16 +63,19 @@ package final class OperationQueue: Sendable {
     }
 
     private func cancel(_ which: SQL, _ transaction: Transaction) throws(Fault) {
-        let running = try transaction.all(OperationRecord.self, which)
-        guard !running.isEmpty else { return }
-        _ = try transaction.update(OperationRecord.self, set: "cancel_requested = 1", where: which)
-        for record in running where record.state == .parked {
+        let unfinished = try transaction.all(OperationRecord.self, which)
+        guard !unfinished.isEmpty else { return }
+        // One that is parked while it is undone has failed already, and stays so; it only need not wait any longer.
+        _ = try transaction.update(
+            OperationRecord.self, set: "cancel_requested = 1",
+            where: which + " AND id NOT IN (SELECT operation_id FROM work_parked WHERE resumes = 'undoing')")
+        for record in unfinished where record.state == .parked {
             _ = try transaction.update(ParkedOperation.self, set: "wake_at = 0", where: "operation_id = \(record.id)")
         }
         transaction.afterCommit { [weak self] in
             self?.wake.signal()
             self?.cancellations.withLock { wakes in
-                for record in running { wakes[record.id]?.signal() }
+                for record in unfinished { wakes[record.id]?.signal() }
             }
         }
     }

@@ -18,6 +18,8 @@ package struct OperationRecord: Record {
     /// The step being done or undone; it was recorded before it began.
     package var step: Int
     package var stepName: String
+    /// The step that is undone next, while it is undone; `stepName` stays the one that failed.
+    package var undoing: String
     package var attempt: Int
     package var progress: Double
     package var note: String
@@ -57,7 +59,11 @@ package struct OperationRecord: Record {
             kind VARCHAR(64) NOT NULL, step VARCHAR(64) NOT NULL, what VARCHAR(16) NOT NULL, message TEXT NOT NULL,
             request_id VARCHAR(64) NOT NULL);
         CREATE INDEX work_events_subject ON work_events (subject, at);
-        """, ParkedOperation.migration,
+        """, ParkedOperation.migration, ParkedOperation.withoutSubject,
+        """
+        2026-11-30 work operations say what is undone next
+        ALTER TABLE work_operations ADD COLUMN undoing VARCHAR(64) NOT NULL DEFAULT ''
+        """,
     ]
 }
 

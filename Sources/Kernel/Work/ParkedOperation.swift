@@ -12,7 +12,6 @@ struct ParkedOperation: Record {
     static let late = Timestamp(microseconds: .max)
 
     let operationID: String
-    let subject: String
     let kind: String
     let position: Int64
     /// What wakes it.
@@ -31,5 +30,11 @@ struct ParkedOperation: Record {
             resumes VARCHAR(16) NOT NULL);
         CREATE INDEX work_parked_wake ON work_parked (wake_at);
         CREATE INDEX work_parked_topic ON work_parked (topic, position);
+        """
+
+    /// The table is younger than any release: no program of before writes that column.
+    static let withoutSubject: Migration = """
+        2026-11-30 work operations that are parked are known by their id
+        ALTER TABLE work_parked DROP COLUMN subject
         """
 }

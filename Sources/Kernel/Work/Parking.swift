@@ -50,7 +50,7 @@ extension Run {
                 let isCancelled = current.cancelRequested && old.state == .running
                 try transaction.insert(
                     ParkedOperation(
-                        operationID: old.id, subject: old.subject, kind: old.kind, position: old.position,
+                        operationID: old.id, kind: old.kind, position: old.position,
                         topic: topic, wakeAt: isCancelled ? Timestamp(microseconds: 0) : wakeAt, resumes: old.state),
                     or: .internalError("the operation \(old.id) is parked already"))
                 return true

@@ -50,6 +50,8 @@ struct Run {
         if record.state == .running {
             realign(operation)
             await forward(operation)
+        } else if record.state == .undoing {
+            realignUndoing(operation)
         }
         if record.state == .undoing { await backward(operation) }
     }
@@ -61,6 +63,17 @@ struct Run {
             let at = operation.steps.firstIndex(where: { $0.name == record.stepName })
         else { return }
         record.step = at
+    }
+
+    /// The same for one that is being undone. What a step did that is no more cannot be undone any more; the rest is
+    /// undone from the step that failed, some of it once more.
+    private mutating func realignUndoing(_ operation: OpenOperation) {
+        func at(_ name: String) -> Int? { operation.steps.firstIndex { $0.name == name } }
+        guard !record.undoing.isEmpty else { return }
+        let isThere =
+            operation.steps.indices.contains(record.step) && operation.steps[record.step].name == record.undoing
+        guard !isThere, let step = at(record.undoing) ?? at(record.stepName) else { return }
+        record.step = step
     }
 
     private func payload() throws(Fault) -> JSON {
@@ -166,6 +179,7 @@ struct Run {
     mutating func turn(_ step: OpenStep, _ fault: Fault) async {
         log.warning("step failed; undoing", ["step": step.name, "error": fault.description])
         record.state = .undoing
+        record.undoing = step.name
         record.attempt = 0
         record.waitingSince = .never
         record.fault = fault.message
@@ -179,9 +193,11 @@ struct Run {
     private mutating func backward(_ operation: OpenOperation) async {
         let failedStep = record.stepName
         while record.step >= 0 {
-            let step = operation.steps[min(record.step, operation.steps.count - 1)]
+            record.step = min(record.step, operation.steps.count - 1)
+            let step = operation.steps[record.step]
             if let undo = step.undo, await !settle(step.name, undo) { return }
             record.step -= 1
+            record.undoing = record.step < 0 ? "" : operation.steps[record.step].name
             record.attempt = 0
             guard await save("undone", step.name) else { return }
         }
@@ -275,7 +291,7 @@ struct Run {
                     OperationRecord.self,
                     set: """
                         state = \(old.state), step = \(old.step), step_name = \(old.stepName),
-                        attempt = \(old.attempt), waiting_since = \(old.waitingSince),
+                        undoing = \(old.undoing), attempt = \(old.attempt), waiting_since = \(old.waitingSince),
                         fault = \(old.fault), fault_status = \(old.faultStatus),
                         note = \(old.note), updated_at = \(now)
                         """,
