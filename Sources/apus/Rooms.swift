@@ -329,7 +329,7 @@ struct Rooms: Sendable {
                 await Worker(
                     queue, name: "apus", kinds: ComputeKinds.all(compute) + ImageKinds.all(image), log: log,
                     isExclusive: true
-                ).run()
+                ).run(metrics)
             }
         }
     }

@@ -10,6 +10,7 @@ final class Weather: Sendable {
         var isFine = false
         var looks: [String: Int] = [:]
         var done: [String] = []
+        var meanwhile: (@Sendable () async -> Void)?
     }
     private let state = Mutex(State())
     var isFine: Bool {
@@ -23,6 +24,15 @@ final class Weather: Sendable {
         }
     }
     func looks(_ subject: String) -> Int { state.withLock { $0.looks[subject] ?? 0 } }
+    /// What happens once, while one looks.
+    func meanwhile(_ deed: @escaping @Sendable () async -> Void) { state.withLock { $0.meanwhile = deed } }
+    func goOn() async {
+        let deed = state.withLock { state in
+            defer { state.meanwhile = nil }
+            return state.meanwhile
+        }
+        await deed?()
+    }
     func write(_ line: String) { state.withLock { $0.done.append(line) } }
     var done: [String] { state.withLock { $0.done } }
 }
@@ -41,6 +51,7 @@ struct Picnic: Operation {
             },
             .waiting("wait", for: "weather") { weather, patience async throws(Fault) in
                 if weather.look(subject) { return .over }
+                await weather.goOn()
                 guard patience.waited < .seconds(limit) else { throw .badRequest("It rains.") }
                 return .on(min(.seconds(pause), .seconds(limit) - patience.waited))
             },
@@ -113,7 +124,7 @@ struct ParkingTests {
             group.addTask { await worker.run() }
             let watch = Stopwatch()
             while try await !isDone() {
-                guard watch.elapsed < .seconds(60) else {
+                guard watch.elapsed < .seconds(600) else {
                     throw Fault.internalError("it does not come: \(weather.done), \(try await queue.parked()) parked")
                 }
                 await Task.yield()
@@ -147,49 +158,69 @@ struct ParkingTests {
         #expect(weather.looks("p") == 2)
     }
 
-    @Test("A word that comes while a step looks is not lost")
-    func early() async throws {
-        try await ask([Picnic(subject: "p")])
-        let queue = queue
-        try await work {
-            // Told again and again, most often before the row is there.
-            if weather.looks("p") == 1 { weather.isFine = true }
-            if weather.isFine, weather.looks("p") == 1 { await queue.tell("weather") }
-            return try await queue.unfinished() == 0
-        }
-        #expect(weather.done.last == "eat p")
-    }
-
-    @Test("The clock wakes who is told nothing, and a wait ends in the words of its look")
-    func clock() throws {
-        let simulated = Simulated(seed: 7)
+    /// Has a process work off what is asked, in simulated time.
+    private static func simulate(
+        seed: UInt64, _ works: [any Operation], width: Int = 64, _ weather: Weather = Weather(),
+        metrics: Metrics? = nil, lookingEvery pause: Duration = .seconds(1),
+        _ check: @escaping @Sendable (Simulated, OperationQueue, Weather) async throws -> Void,
+        meanwhile deed: @escaping @Sendable (Simulated, OperationQueue, Weather) async -> Void = { _, _, _ in }
+    ) throws {
+        let simulated = Simulated(seed: seed)
         let outcome = simulated.run {
-            let database = try Database.temporary()
+            let database = try simulated.database()
             try await database.migrate(OperationRecord.migrations)
             let queue = OperationQueue(database: database, clock: simulated.clock, ids: simulated.ids)
-            let weather = Weather()
-            _ = try await database.transaction { transaction throws(Fault) in
-                try queue.enqueue(Picnic(subject: "p"), requestID: "req-1", in: transaction)
+            try await database.transaction { transaction throws(Fault) in
+                for work in works { try queue.enqueue(work, requestID: "req-1", in: transaction) }
             }
             let worker = Worker(
-                queue, name: "w", kinds: [.of(Picnic.self) { _ in weather }], log: .silent, isExclusive: true)
+                queue, name: "w", kinds: [.of(Picnic.self) { _ in weather }, .of(Stubborn.self) { _ in weather }],
+                log: .silent, isExclusive: true, width: width)
+            await deed(simulated, queue, weather)
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await worker.run() }
+                group.addTask { await worker.run(metrics) }
                 group.addTask {
                     while (try? await queue.unfinished()) ?? 1 > 0 {
-                        guard (try? await simulated.clock.sleep(.seconds(1))) != nil else { return }
+                        guard (try? await simulated.clock.sleep(pause)) != nil else { return }
+                        await deed(simulated, queue, weather)
                     }
                 }
                 await group.next()
                 group.cancelAll()
             }
+            try await check(simulated, queue, weather)
+            await database.close()
+        }
+        #expect(outcome == .done)
+    }
+
+    @Test("A word that comes while a step looks is not lost", arguments: [7, 8, 9] as [UInt64])
+    func early(seed: UInt64) throws {
+        let weather = Weather()
+        try Self.simulate(seed: seed, [Picnic(subject: "p", limit: 86_400, pause: 600)], weather) {
+            simulated, queue, weather in
+            #expect(weather.done == ["pack p", "eat p"])
+            #expect(weather.looks("p") == 2)
+            let record = try #require(try await queue.operations(on: "p").first)
+            #expect(record.updatedAt - record.createdAt < .seconds(600), "nobody told it, the time was over")
+        } meanwhile: { _, queue, weather in
+            guard weather.looks("p") == 0 else { return }
+            // Nobody says it again.
+            weather.meanwhile {
+                weather.isFine = true
+                await queue.tell("weather")
+            }
+        }
+    }
+
+    @Test("The clock wakes who is told nothing, and a wait ends in the words of its look")
+    func clock() throws {
+        try Self.simulate(seed: 7, [Picnic(subject: "p")], lookingEvery: .seconds(60)) { _, queue, weather in
             #expect(weather.looks("p") == 7)
             #expect(weather.done == ["pack p", "unpack p"])
             let record = try #require(try await queue.operations(on: "p").first)
             #expect(record.state == .failed && record.fault == "It rains.")
-            await database.close()
         }
-        #expect(outcome == .done)
     }
 
     @Test("Who waits keeps the order of the operations on its subject")
@@ -246,43 +277,36 @@ struct ParkingTests {
         #expect(Set(weather.done.filter { $0.hasPrefix("set out") }).count == 6)
     }
 
+    private static func text(_ metrics: Metrics) -> String { String(decoding: metrics.exposition(), as: UTF8.self) }
+
+    @Test("How many wait is told to whoever watches the cloud")
+    func metrics() throws {
+        let metrics = Metrics()
+        try Self.simulate(seed: 3, (0..<3).map { Picnic(subject: "p\($0)") }, metrics: metrics) { _, _, weather in
+            #expect(weather.done.contains("3 wait"))
+            #expect(Self.text(metrics).contains("apus_operations{state=\"queued\"} 0\n"))
+        } meanwhile: { _, _, weather in
+            guard Self.text(metrics).contains("apus_operations{state=\"parked\"} 3\n"), !weather.isFine else {
+                return
+            }
+            weather.write("3 wait")
+            weather.isFine = true
+        }
+    }
+
     @Test("Who tries again after a long pause holds no place meanwhile")
     func retries() throws {
-        let simulated = Simulated(seed: 11)
-        let outcome = simulated.run {
-            let database = try Database.temporary()
-            try await database.migrate(OperationRecord.migrations)
-            let queue = OperationQueue(database: database, clock: simulated.clock, ids: simulated.ids)
-            let weather = Weather()
-            weather.isFine = true
-            _ = try await database.transaction { transaction throws(Fault) in
-                try queue.enqueue(Stubborn(subject: "a", failures: 12), requestID: "req-1", in: transaction)
-                try queue.enqueue(Stubborn(subject: "b", failures: 12), requestID: "req-1", in: transaction)
-                try queue.enqueue(Picnic(subject: "p"), requestID: "req-1", in: transaction)
-            }
-            let worker = Worker(
-                queue, name: "w",
-                kinds: [.of(Picnic.self) { _ in weather }, .of(Stubborn.self) { _ in weather }],
-                log: .silent, isExclusive: true, width: 1)
-            let began = simulated.clock.now()
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await worker.run() }
-                group.addTask {
-                    while (try? await queue.unfinished()) ?? 1 > 0 {
-                        if weather.done.last == "eat p" {
-                            weather.write("\((simulated.clock.now() - began).components.seconds)")
-                        }
-                        guard (try? await simulated.clock.sleep(.milliseconds(100))) != nil else { return }
-                    }
-                }
-                await group.next()
-                group.cancelAll()
-            }
+        let (weather, works) = (Weather(), ["a", "b"].map { Stubborn(subject: $0, failures: 12) })
+        weather.isFine = true
+        try Self.simulate(seed: 11, works + [Picnic(subject: "p")], width: 1, weather) { simulated, queue, weather in
             let eaten = try #require(weather.done.last.flatMap { Int($0) })
-            #expect(eaten < 10 && simulated.clock.now() - began > .seconds(60), "after \(eaten) s")
-            #expect(try await queue.operations(on: "a").map(\.state) == [.done])
-            await database.close()
+            let record = try #require(try await queue.operations(on: "a").first)
+            #expect(record.state == .done)
+            #expect(eaten < 10 && record.updatedAt - record.createdAt > .seconds(60), "after \(eaten) s")
+        } meanwhile: { simulated, queue, weather in
+            guard weather.done.last == "eat p" else { return }
+            let asked = try? await queue.operations(on: "p").first?.createdAt
+            weather.write("\((simulated.clock.now() - (asked ?? simulated.clock.now())).components.seconds)")
         }
-        #expect(outcome == .done)
     }
 }

@@ -17,7 +17,7 @@ extension Worker {
     func claim() async -> ([OperationRecord], nextWake: Timestamp?) {
         let busy = running.withLock { $0 }
         let long = busy.values.count { $0 }
-        let (short, rest) = (width - (busy.count - long), widthLong - long)
+        let (short, rest) = (width - (busy.count - long), width - long)
         guard short > 0 || rest > 0 else { return ([], nil) }
         let now = queue.clock.now()
         let (name, until, names) = (name, now + lease, kinds.keys.sorted())

@@ -11,7 +11,6 @@ package final class Worker: Sendable {
     let log: Log
     let kinds: [String: OperationKind]
     let width: Int
-    let widthLong: Int
     private let isExclusive: Bool
     let lease = Duration.seconds(60)
     /// The operations that have a place, and whether it is one of those for long steps.
@@ -29,16 +28,17 @@ package final class Worker: Sendable {
         self.name = name
         self.log = log
         self.kinds = Dictionary(uniqueKeysWithValues: kinds.map { ($0.kind, $0) })
-        (self.width, widthLong) = (width, width)
+        self.width = width
         self.isExclusive = isExclusive
     }
 
     /// Runs until cancelled. Operations then stop between steps, as at a crash, and the next run resumes them.
-    package func run() async {
+    package func run(_ metrics: Metrics? = nil) async {
         if isExclusive { await takeOver() }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.renewLeases() }
             group.addTask { await self.prune() }
+            if let metrics { group.addTask { await self.count(WorkGauges(metrics)) } }
             while !Task.isCancelled {
                 let (claimed, nextWake) = await claim()
                 for record in claimed {
@@ -97,7 +97,7 @@ package final class Worker: Sendable {
     func place(_ id: String, isLong: Bool) -> Bool {
         let (isGiven, isOther) = running.withLock { running in
             guard running[id] != isLong else { return (true, false) }
-            guard !isLong || running.values.count(where: { $0 }) < widthLong else { return (false, false) }
+            guard !isLong || running.values.count(where: { $0 }) < width else { return (false, false) }
             running[id] = isLong
             return (true, true)
         }
