@@ -11,12 +11,14 @@ package struct HAProxyBalancers: LoadBalancerProvider {
     package var abilities: ProviderAbilities { .haproxy }
     private let settings: HAProxySettings
     private let pool: BlockingPool
+    private let clock: any WallClock
     /// Balancers as they were put last: datagrams are sent around members that were found down since.
     private let latest = LatestSpecs()
 
-    package init(_ settings: HAProxySettings, pool: BlockingPool) {
+    package init(_ settings: HAProxySettings, pool: BlockingPool, clock: any WallClock = MachineClock()) {
         self.settings = settings
         self.pool = pool
+        self.clock = clock
     }
 
     package func put(_ balancer: BalancerSpec) async throws(Fault) {
@@ -124,7 +126,9 @@ package struct HAProxyBalancers: LoadBalancerProvider {
         for _ in 0..<100 {
             let answer = try await ask("show info;show stat", files.socket)
             if answer.contains("\nPid: \(running.pid)\n") { return HAProxyStatistics(answer) }
-            try await pool.run { () throws(Fault) in _ = usleep(20_000) }
+            guard (try? await clock.sleep(.milliseconds(20))) != nil else {
+                throw .unavailable("Asking HAProxy at \(files.socket) was cancelled.")
+            }
         }
         throw .unavailable("HAProxy's process \(running.pid) does not answer at \(files.socket); an older one does.")
     }
