@@ -15,9 +15,14 @@ struct Auditor: Sendable {
     /// Tells of a call that has ended: the log now, the bus by a row, unless its transaction has written that.
     func tell(_ event: AuditEvent, _ call: EndedCall) async {
         guard isWanted(event) else { return }
-        let own = try? await call.request.database.first(CatalogService.self, Auditor.ownService)
         let told = call.notes.note
-        let message = told ?? compose(event, call.request, call, observer: own?.id)
+        let message: JSON
+        if let told {
+            message = told
+        } else {
+            let own = try? await call.request.database.first(CatalogService.self, Auditor.ownService)
+            message = compose(event, call.request, call, observer: own?.id)
+        }
         await notifications.send(message)
         guard options.drivers.isSent, told == nil else { return }
         let now = call.request.now
