@@ -17,7 +17,7 @@ struct SecretKeysTests {
     init() async throws {
         cloud = try await ComputeCloud(hosts: 0)
         folder = try FileSystem.makeTemporaryDirectory("apus-secret-keys")
-        file = try SealingKeyFile(folder + "/secrets", chance: ids)
+        file = try SealingKeyFile(folder + "/secrets", chance: ids, makes: true)
         store = SealedSecrets(cloud.room.database, keys: file, clock: MachineClock(), chance: ids)
     }
 
@@ -81,6 +81,66 @@ struct SecretKeysTests {
         try await expectAll(made, store)
     }
 
+    @Test("A key that is rotated and dropped while secrets are sealed anew seals nothing more")
+    func overtaken() async throws {
+        defer { FileSystem.remove(folder) }
+        let made = try await keep(150)
+        try file.rotate()
+        // Between two portions the newest key is another, and between another two those before it are gone.
+        let (store, file) = (store, file)
+        let (done, lost) = try await store.sealAnew { done, _ in
+            if done == 100, (try? file.all().count) == 2 { try? file.rotate() }
+        }
+        #expect(done == 100 + 150 && lost == 0)
+        #expect(try await store.drop(from: file) == 2)
+        try await expectAll(made, store)
+        // Of those who have read what the newest is, none seals with it when it is dropped before they do.
+        let stale = OvertakenKeys(try file.all(), then: { () throws(Fault) in try file.rotate() }, file)
+        let late = SealedSecrets(cloud.room.database, keys: stale, clock: MachineClock(), chance: ids)
+        #expect(try await late.sealAnew().done == 150)
+        #expect(try await store.census() == [try file.all()[0].id: 150])
+        #expect(try await store.drop(from: file) == 1)
+        try await expectAll(made, store)
+    }
+
+    @Test("Where nothing is left to seal anew nobody looks for a minute, unless keys were rotated")
+    func rest() async throws {
+        defer { FileSystem.remove(folder) }
+        let made = try await keep(3)
+        let clock = AdvancedClock()
+        let sealer = SecretSealer(store, clock: clock, log: .silent)
+        var (hopeless, rest): (String?, SecretSealer.Rest?)
+        try await sealer.look(&hopeless, &rest)
+        try file.rotate()
+        try await sealer.look(&hopeless, &rest)
+        let newest = try file.all()[0].id
+        #expect(try await store.census() == [newest: 3])
+        // Another machine had not seen it yet.
+        let database = cloud.room.database
+        _ = try await database.update(SealedSecret.self, set: "key_id = ''", where: "id = \(made[0])")
+        try await sealer.look(&hopeless, &rest)
+        #expect(try await store.census() == ["": 1, newest: 2])
+        clock.advance(by: .seconds(61))
+        try await sealer.look(&hopeless, &rest)
+        #expect(try await store.census() == [newest: 3])
+        try await expectAll(made, store)
+    }
+
+    @Test("Processes that start at once make one key; who only asks makes none")
+    func made() async throws {
+        defer { FileSystem.remove(folder) }
+        let (path, ids) = (folder + "/fresh", ids)
+        #expect(throws: Fault.self) { try SealingKeyFile(path, chance: ids) }
+        #expect(!FileSystem.exists(path))
+        let seen = try await withThrowingTaskGroup(of: [String].self) { group in
+            for _ in 0..<16 {
+                group.addTask { try SealingKeyFile(path, chance: ids, makes: true).all().map(\.id) }
+            }
+            return try await group.reduce(into: Set<[String]>()) { $0.insert($1) }
+        }
+        #expect(seen.count == 1)
+    }
+
     @Test("Secrets of before keys had names are known by trying, and named")
     func unnamed() async throws {
         defer { FileSystem.remove(folder) }
@@ -99,7 +159,7 @@ struct SecretKeysTests {
         defer { FileSystem.remove(folder) }
         _ = try await keep(1)
         let name = folder + "/other"
-        let other = try SealingKeyFile(name, chance: ids)
+        let other = try SealingKeyFile(name, chance: ids, makes: true)
         let without = SealedSecrets(cloud.room.database, keys: other, clock: MachineClock(), chance: ids)
         try other.rotate()
         let (done, lost) = try await without.sealAnew()
@@ -121,5 +181,27 @@ struct SecretKeysTests {
         #expect(try file.all().count == 2)
         try FileSystem.write(FileSystem.text(folder + "/secrets") ?? "", to: folder + "/secrets", mode: 0o644)
         #expect(throws: Fault.self) { try file.all() }
+    }
+}
+
+/// Keys of which somebody has the newest in hand when something happens to the file.
+private final class OvertakenKeys: SealingKeys {
+    private let first: [SealingKey]
+    private let happens: @Sendable () throws(Fault) -> Void
+    private let file: SealingKeyFile
+    private let isOver = Mutex(false)
+
+    init(_ first: [SealingKey], then happens: @escaping @Sendable () throws(Fault) -> Void, _ file: SealingKeyFile) {
+        (self.first, self.happens, self.file) = (first, happens, file)
+    }
+
+    func all() throws(Fault) -> [SealingKey] {
+        let isFirst = isOver.withLock { isOver in
+            defer { isOver = true }
+            return !isOver
+        }
+        guard isFirst else { return try file.all() }
+        try happens()
+        return first
     }
 }

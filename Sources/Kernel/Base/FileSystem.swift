@@ -27,27 +27,53 @@ package enum FileSystem {
     package static func text(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
 
     /// Replaces the file in one step: a reader sees the old text or the new one, never a part.
-    package static func write(_ text: String, to path: String, mode: UInt32 = 0o600) throws(Fault) {
-        try write(Array(text.utf8), to: path, mode: mode)
+    /// - Parameter isDurable: whether it is on the disk when this returns, whatever happens to the machine then.
+    package static func write(
+        _ text: String, to path: String, mode: UInt32 = 0o600, isDurable: Bool = false
+    ) throws(Fault) {
+        try write(Array(text.utf8), to: path, mode: mode, isDurable: isDurable)
     }
 
-    package static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o600) throws(Fault) {
+    package static func write(
+        _ bytes: [UInt8], to path: String, mode: UInt32 = 0o600, isDurable: Bool = false
+    ) throws(Fault) {
         let draft = "\(path).new"
         let file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         guard file >= 0 else { throw SystemError.fault("Cannot write \(draft)") }
+        // The draft may be one that a dead process left, for others to read.
+        guard fchmod(file, mode) == 0, put(bytes, into: file), !isDurable || fsync(file) == 0 else {
+            let fault = SystemError.fault("Cannot write \(draft)")
+            close(file)
+            throw fault
+        }
+        close(file)
+        guard rename(draft, path) == 0 else { throw SystemError.fault("Cannot replace \(path)") }
+        if isDurable { try sync(folder: folder(of: path)) }
+    }
+
+    private static func put(_ bytes: [UInt8], into file: Int32) -> Bool {
         var done = 0
         while done < bytes.count {
             let put = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + done, bytes.count - done) }
             if put < 0 && errno == EINTR { continue }
-            guard put > 0 else {
-                let fault = SystemError.fault("Cannot write \(draft)")
-                close(file)
-                throw fault
-            }
+            guard put > 0 else { return false }
             done += put
         }
-        close(file)
-        guard rename(draft, path) == 0 else { throw SystemError.fault("Cannot replace \(path)") }
+        return true
+    }
+
+    /// Returns when what was made, renamed and removed in a folder is on the disk.
+    package static func sync(folder: String) throws(Fault) {
+        let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard file >= 0 else { throw SystemError.fault("Cannot open \(folder)") }
+        defer { close(file) }
+        guard fsync(file) == 0 else { throw SystemError.fault("Cannot write \(folder)") }
+    }
+
+    /// The folder that a path is in.
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// Makes the folder and those above it.

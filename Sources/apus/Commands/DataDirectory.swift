@@ -30,7 +30,7 @@ final class DataDirectory: Sendable {
     /// What secrets in the database are sealed with, made at the first start. Every machine of a cloud needs the same;
     /// without it what is sealed is lost.
     func sealingKeys(_ ids: any Identifiers) throws(Fault) -> SealingKeyFile {
-        let file = try SealingKeyFile("\(path)/keys/secrets", chance: ids)
+        let file = try SealingKeyFile("\(path)/keys/secrets", chance: ids, makes: true)
         _ = try file.all()
         return file
     }

@@ -30,11 +30,18 @@ package final class SealingKeyFile: SealingKeys {
     private let chance: any Identifiers
     private let read = Mutex(Read())
 
-    /// Makes the file with one key when there is none.
-    package init(_ path: String, chance: any Identifiers) throws(Fault) {
+    /// - Parameter makes: whether it is made, with one key, where there is none; otherwise that is 404.
+    package init(_ path: String, chance: any Identifiers, makes: Bool = false) throws(Fault) {
         self.path = path
         self.chance = chance
-        if !FileSystem.exists(path) { try alone { () throws(Fault) in try write([SealingKey.random(chance)]) } }
+        if makes {
+            try alone { () throws(Fault) in
+                // Asked with the lock in hand: two processes that start at once have one key.
+                if !FileSystem.exists(path) { try write([SealingKey.random(chance)]) }
+            }
+        } else if !FileSystem.exists(path) {
+            throw .notFound("there are no keys that secrets are sealed with: \(path) is missing")
+        }
     }
 
     package func all() throws(Fault) -> [SealingKey] {
@@ -100,19 +107,7 @@ package final class SealingKeyFile: SealingKeys {
         try deed()
     }
 
-    /// On the disk before it has its name.
     private func write(_ keys: [SealingKey]) throws(Fault) {
-        let draft = path + ".new"
-        let file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw SystemError.fault("Cannot write \(draft)") }
-        let text = Array((keys.map(\.text).joined(separator: "\n") + "\n").utf8)
-        let isWritten =
-            fchmod(file, 0o600) == 0 && Glibc.write(file, text, text.count) == text.count && fsync(file) == 0
-        close(file)
-        guard isWritten, rename(draft, path) == 0 else { throw SystemError.fault("Cannot replace \(path)") }
-        let folder = open(path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }, O_RDONLY | O_DIRECTORY)
-        guard folder >= 0 else { throw SystemError.fault("Cannot open the folder of \(path)") }
-        defer { close(folder) }
-        guard fsync(folder) == 0 else { throw SystemError.fault("Cannot write the folder of \(path)") }
+        try FileSystem.write(keys.map(\.text).joined(separator: "\n") + "\n", to: path, mode: 0o600, isDurable: true)
     }
 }

@@ -62,7 +62,7 @@ package struct FernetRepository: Sendable {
         for number in found.sorted().prefix(max(0, excess)) where unlink("\(directory)/\(number)") != 0 {
             throw failure("remove", "\(directory)/\(number)")
         }
-        try sync()
+        try FileSystem.sync(folder: directory)
     }
 
     /// Changes whenever a key file does; a server that shares the directory loads again when it differs.
@@ -123,13 +123,6 @@ package struct FernetRepository: Sendable {
         guard rename("\(directory)/\(from)", "\(directory)/\(to)") == 0 else {
             throw failure("rename", "\(directory)/\(from)")
         }
-    }
-
-    private func sync() throws(Fault) {
-        let file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard file >= 0 else { throw failure("open", directory) }
-        defer { close(file) }
-        guard fsync(file) == 0 else { throw failure("write", directory) }
     }
 
     private func failure(_ verb: String, _ path: String) -> Fault {

@@ -13,12 +13,28 @@ package struct SecretSealer: Sendable {
 
     /// Runs until cancelled. What no key opens is told of once per process, and looked at again when keys change.
     package func run() async {
-        var hopeless: String?
+        var (hopeless, rest): (String?, Rest?)
         await clock.every(.seconds(5)) {
-            do throws(Fault) { try await look(&hopeless) } catch {
+            do throws(Fault) { try await look(&hopeless, &rest) } catch {
                 log.warning("secrets cannot be sealed anew; those sealed before stay", ["error": error.message])
             }
         }
+    }
+
+    /// The keys with which nothing was left to do, and until when that is believed: another machine may have sealed
+    /// something before it saw that they were rotated.
+    struct Rest {
+        let keys: String
+        let until: Timestamp
+    }
+
+    /// One look, unless nothing was left a moment ago and the keys are the same.
+    func look(_ hopeless: inout String?, _ rest: inout Rest?) async throws(Fault) {
+        let (keys, now) = (try secrets.keys.all().map(\.id).joined(), clock.now())
+        if let rest, rest.keys == keys, now < rest.until { return }
+        rest = nil
+        try await look(&hopeless)
+        rest = Rest(keys: keys, until: now + .seconds(60))
     }
 
     /// One look.

@@ -37,7 +37,7 @@ extension DiskKey: Resource {
             image_id VARCHAR(36) NOT NULL PRIMARY KEY, secret_id VARCHAR(36) NOT NULL,
             project_id VARCHAR(64) NOT NULL, created_at BIGINT NOT NULL);
         CREATE INDEX compute_image_keys_secret ON compute_image_keys (secret_id)
-        """, SealedSecret.migration,
+        """, SealedSecret.migration, SealedSecret.index,
     ]
 }
 

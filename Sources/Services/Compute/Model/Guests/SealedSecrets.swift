@@ -16,6 +16,11 @@ struct SealedSecret: Record {
         2026-11-30 compute secrets name their key
         ALTER TABLE compute_secrets ADD COLUMN key_id VARCHAR(16) NOT NULL DEFAULT ''
         """
+
+    static let index: Migration = """
+        2026-11-30 compute secrets are counted by key
+        CREATE INDEX compute_secrets_key ON compute_secrets (key_id)
+        """
 }
 
 /// The key manager of a cloud that has no other: secrets in the cloud's own database, each sealed with a key that every
@@ -76,28 +81,48 @@ extension SealedSecrets {
     package func sealAnew(
         _ told: @Sendable (_ done: Int, _ all: Int) async -> Void = { _, _ in }
     ) async throws(Fault) -> (done: Int, lost: Int) {
-        let (keys, chance) = (keys, chance)
-        let newest = try keys.all()[0]
+        var done = 0
+        while true {
+            let (some, lost) = try await sealAnew(with: try keys.all()[0], told)
+            done += some
+            if let lost { return (done, lost) }
+        }
+    }
+
+    /// - Returns: no number of those that could not be sealed when another key is the newest meanwhile.
+    private func sealAnew(
+        with newest: SealingKey, _ told: @Sendable (_ done: Int, _ all: Int) async -> Void
+    ) async throws(Fault) -> (done: Int, lost: Int?) {
         let all = try await database.count(SealedSecret.self, "key_id <> \(newest.id)")
         var (last, done, lost) = ("", 0, 0)
         while true {
-            let after = last
-            let portion = try await database.transaction { transaction throws(Fault) in
-                let rows = try transaction.all(
-                    SealedSecret.self, "key_id <> \(newest.id) AND id > \(after) ORDER BY id LIMIT 100")
-                var opened = 0
-                for row in rows {
-                    guard let secret = row.open(try keys.all()) else { continue }
-                    let sealed = Hex.encode(try newest.seal(secret, for: row.id, chance))
-                    opened += try transaction.update(
-                        SealedSecret.self, set: "sealed = \(sealed), key_id = \(newest.id)", where: "id = \(row.id)")
-                }
-                return (last: rows.last?.id, opened: opened, lost: rows.count - opened)
-            }
+            guard let portion = try await portion(after: last, newest) else { return (done, nil) }
             (done, lost) = (done + portion.opened, lost + portion.lost)
             guard let next = portion.last else { return (done, lost) }
             last = next
             await told(done + lost, all)
+        }
+    }
+
+    /// - Returns: nil, and nothing is changed, when another key is the newest.
+    private func portion(
+        after last: String, _ newest: SealingKey
+    ) async throws(Fault) -> (last: String?, opened: Int, lost: Int)? {
+        let (keys, chance) = (keys, chance)
+        return try await database.transaction { transaction throws(Fault) in
+            // Read here, as in `keep`: a key that was dropped before must seal nothing any more.
+            let known = try keys.all()
+            guard known[0].id == newest.id else { return nil }
+            let rows = try transaction.all(
+                SealedSecret.self, "key_id <> \(newest.id) AND id > \(last) ORDER BY id LIMIT 100")
+            var opened = 0
+            for row in rows {
+                guard let secret = row.open(known) else { continue }
+                let sealed = Hex.encode(try newest.seal(secret, for: row.id, chance))
+                opened += try transaction.update(
+                    SealedSecret.self, set: "sealed = \(sealed), key_id = \(newest.id)", where: "id = \(row.id)")
+            }
+            return (last: rows.last?.id, opened: opened, lost: rows.count - opened)
         }
     }
 
