@@ -79,10 +79,8 @@ extension HostFilter {
         guard context.options.isolatesAggregates else { return nil }
         let wanted = context.resources.requiredTraits
         for aggregate in state.aggregates {
-            for (key, value) in aggregate.metadata
-            where key.hasPrefix("trait:") && value == "required" && !wanted.contains(String(key.dropFirst(6))) {
-                return "the host is kept for servers that require \(key.dropFirst(6))"
-            }
+            let kept = ResourceRequest.traits(requiredBy: aggregate.metadata).subtracting(wanted)
+            if let trait = kept.min() { return "the host is kept for servers that require \(trait)" }
         }
         return nil
     }

@@ -24,9 +24,7 @@ struct ResourceRequest: Sendable {
 
     init(_ flavor: FlavorSnapshot, image: [String: String], isVolumeBacked: Bool = false) {
         for (key, value) in flavor.extraSpecs { read(key, value) }
-        for (key, value) in image where key.hasPrefix("trait:") && value == "required" {
-            groups["", default: Group()].required.insert(String(key.dropFirst("trait:".count)))
-        }
+        for trait in ResourceRequest.traits(requiredBy: image) { require(trait) }
         pin(flavor, image)
         let merged = amounts
         if merged["VCPU"] == nil, merged["PCPU"] == nil { add("VCPU", flavor.vcpus) }
@@ -144,6 +142,14 @@ extension ResourceRequest {
 
     private mutating func add(_ name: String, _ amount: Int, _ suffix: String = "") {
         groups[suffix, default: Group()].resources[name, default: 0] += amount
+    }
+
+    /// What an image, or an aggregate, says of itself: `trait:X=required`.
+    static func traits(requiredBy properties: [String: String]) -> Set<String> {
+        Set(
+            properties.compactMap { key, value in
+                key.hasPrefix("trait:") && value == "required" ? String(key.dropFirst("trait:".count)) : nil
+            })
     }
 
     private mutating func require(_ trait: String) { groups["", default: Group()].required.insert(trait) }

@@ -38,12 +38,9 @@ struct RebuildServer: Operation {
 
     /// Placement is not asked for room again, but what the image requires of a host, the server's own must have.
     private func suitTraits(_ server: Server, _ site: ComputeSite) async throws(Fault) {
-        let wanted = server.imageProperties.filter { $0.key.hasPrefix("trait:") && $0.value == "required" }
-        let traits = Set(wanted.keys.map { String($0.dropFirst("trait:".count)) })
+        let traits = ResourceRequest.traits(requiredBy: server.imageProperties)
         guard !traits.isEmpty else { return }
-        let forbidden = server.flavor.extraSpecs.filter { $0.key.hasPrefix("trait") && $0.value == "forbidden" }
-        guard traits.isDisjoint(with: forbidden.keys.compactMap { $0.split(separator: ":").last.map(String.init) })
-        else {
+        guard traits.isDisjoint(with: ResourceRequest(server.flavor, image: [:]).forbiddenTraits) else {
             throw Fault(
                 500,
                 "No valid host was found. Image traits are part of forbidden traits in flavor associated with the "
