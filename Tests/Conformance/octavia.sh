@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the runs of octavia-tempest-plugin share: its environment, and what they say about our providers.
 # shellcheck shell=bash
-here=$top/Tests/Conformance
+. "${BASH_SOURCE[0]%/*}/tempest.sh"
 
 # need_plugin: its environment is a Python of its own, for Tempest runs whatever plugin it finds
 need_plugin() {
@@ -29,20 +29,3 @@ declare -A told_of=(
     [ovn]="--set load_balancer.provider=ovn --set loadbalancer-feature-enabled.l7_protocol_enabled=false
         --set loadbalancer-feature-enabled.pool_algorithms_enabled=false"
 )
-
-# counted LOG: adds what the last line of run-tempest's output says
-counted() {
-    local counts
-    counts=$(tail -n 1 "$1")
-    passed=$((passed + $(grep -o '^[0-9]* passed' <<< "$counts" | tr -dc 0-9 || echo 0)))
-    failed=$((failed + $(grep -o '[0-9]* failed' <<< "$counts" | tr -dc 0-9 || echo 1)))
-    skipped=$((skipped + $(grep -o '[0-9]* skipped' <<< "$counts" | tr -dc 0-9 || echo 0)))
-}
-
-# reasoned RESULTS KNOWN: every skip has a reason in the file
-reasoned() {
-    awk -F '\t' '$2 == "skip" {print $1}' "$1" | sed -E 's/^setUpClass \((.*)\)$/\1/; s/\[.*//' | sort -u |
-        while read -r test; do grep -q -F "$test"$'\t' "$2" || echo "$test"; done > "$dir/unknown"
-    answer=$(cat "$dir/unknown")
-    if [ -n "$answer" ]; then miss "every skip has a reason" "$answer"; else pass "every skip has a reason"; fi
-}

@@ -3,52 +3,27 @@
 # RabbitMQ of its own, beside a cloud of ours: what the scenarios with real volumes share. Root only.
 # shellcheck shell=bash
 
-storage_venv=$top/.cache/real-cinder
-rabbit=/usr/lib/rabbitmq/bin/rabbitmq-server
-scraps=() groups=()
+. "$(dirname "${BASH_SOURCE[0]}")/services.sh"
 
-# install_storage: the services from the index, once; the scenario is left out where they cannot be had
+# install_storage: the services from the index, once, in $strangers; left out where they or what they want cannot be had
 install_storage() {
-    local list=$top/Tests/Scenarios/real-cinder.txt wanted python=python3 module
+    local module place
     [ "$EUID" = 0 ] || skip "Ceph and real volumes need root"
-    [ -x /usr/bin/ceph-osd ] || skip "there is no Ceph here (scripts/setup stores)"
-    id postgres > /dev/null 2>&1 && command -v psql > /dev/null || skip "there is no PostgreSQL here"
-    [ -x "$rabbit" ] || skip "there is no RabbitMQ here"
-    wanted=$(sha256sum < "$list")
-    [ "$(cat "$storage_venv/.wanted" 2> /dev/null)" = "$wanted" ] && return
-    echo "  installing Cinder and Barbican from the Python package index"
-    rm -rf "$storage_venv"
+    [ -x /usr/bin/ceph-osd ] || skip "there is no Ceph here (scripts/setup volumes)"
+    postgres_tools > /dev/null && command -v psql > /dev/null ||
+        skip "there is no PostgreSQL here (scripts/setup volumes)"
+    [ -x "$rabbit" ] || skip "there is no RabbitMQ here (scripts/setup volumes)"
+    need_strangers real-cinder
     # The modules that speak to Ceph come with the system's Python.
-    [ -x /usr/bin/python3 ] && python=/usr/bin/python3
-    "$python" -m venv "$storage_venv" && "$storage_venv/bin/pip" install -q --disable-pip-version-check -r "$list" ||
-        skip "the real services could not be installed from PyPI"
+    place=$("$strangers/bin/python" -c 'import site; print(site.getsitepackages()[0])')
     for module in /usr/lib/python3/dist-packages/{rados,rbd}.*.so; do
-        [ -e "$module" ] || skip "there is no Python module for Ceph here (python3-rados, python3-rbd)"
-        ln -s "$module" "$("$storage_venv/bin/python" -c 'import site; print(site.getsitepackages()[0])')/"
+        [ -e "$module" ] || skip "there is no Python module for Ceph here (scripts/setup volumes)"
+        ln -sf "$module" "$place/"
     done
-    echo "$wanted" > "$storage_venv/.wanted"
 }
 
-# beside NAME COMMAND...: a process that lives as long as the scenario; its log is NAME.log
-beside() {
-    setsid "${@:2}" > "$store/$1.log" 2>&1 < /dev/null &
-    groups+=("$!")
-}
-
-# storage_down: everything of it, workers whose parents are gone included
-storage_down() {
-    local group
-    for group in ${groups[@]+"${groups[@]}"}; do kill -TERM -- "-$group" 2> /dev/null; done
-    for group in ${groups[@]+"${groups[@]}"}; do
-        wait_until 5 group_gone "$group" || kill -KILL -- "-$group" 2> /dev/null
-    done
-    [ -z "${scraps[*]:-}" ] || rm -rf "${scraps[@]}"
-}
-group_gone() { ! kill -0 -- "-$1"; }
-
-free_port() {
-    /usr/bin/env python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+# postgres_tools: the folder of its newest server
+postgres_tools() { compgen -G '/usr/lib/postgresql/*/bin/postgres' | sort -V | sed -n '$s,/postgres$,,p' | grep .; }
 
 # ceph_up ADDRESS: Ceph, with the pools of two back ends and Cinder's own user
 ceph_up() {
@@ -65,30 +40,13 @@ ceph_up() {
     pass "Ceph is up"
 }
 
-rabbit_up() {
-    local dist mapper
-    rabbit_port=$(free_port) dist=$(free_port) mapper=$(free_port)
-    mkdir -p "$store/rabbit/mnesia" "$store/rabbit/log"
-    beside epmd epmd -address 127.0.0.1 -port "$mapper"
-    local settings=(
-        HOME="$store/rabbit" RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_CONFIG_FILE="$store/rabbit/none"
-        RABBITMQ_MNESIA_BASE="$store/rabbit/mnesia" RABBITMQ_LOG_BASE="$store/rabbit/log"
-        RABBITMQ_NODENAME="apus$rabbit_port@localhost" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
-        RABBITMQ_NODE_PORT="$rabbit_port" RABBITMQ_DIST_PORT="$dist" ERL_EPMD_ADDRESS=127.0.0.1
-        ERL_EPMD_PORT="$mapper" RABBITMQ_PID_FILE="$store/rabbit/pid" RABBITMQ_ENABLED_PLUGINS_FILE="$store/rabbit/plugins"
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +S 1")
-    beside rabbit env "${settings[@]}" "$rabbit"
-    eventually "RabbitMQ is up" grep -q "started TCP listener" "$store/rabbit/log/apus$rabbit_port@localhost.log"
-}
-
 # database_up: PostgreSQL, as the user that its package has made for it
 database_up() {
     local tools folder
-    tools=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
-    folder=$(mktemp -d /tmp/apus-postgres.XXXXXX)
-    scraps+=("$folder")
-    chown postgres: "$folder"
-    database_port=$(free_port)
+    tools=$(postgres_tools)
+    folder=$store/postgres
+    install -d -o postgres "$folder" && chmod a+x "$dir"
+    database_port=$(free_ports 1)
     (cd / && setpriv --reuid postgres --regid postgres --clear-groups "$tools/initdb" -D "$folder/data" -A trust \
         --no-sync -U cinder) > "$store/initdb.log" 2>&1
     cd / || return
@@ -98,20 +56,6 @@ database_up() {
     cd "$top" || return
     database=(-h 127.0.0.1 -p "$database_port" -U cinder -d postgres -q)
     eventually "PostgreSQL is up" psql "${database[@]}" -c 'SELECT 1'
-}
-
-# authtoken USER: keystonemiddleware's section
-authtoken() {
-    printf '[keystone_authtoken]\nwww_authenticate_uri = %s\n' "$identity"
-    printf 'service_token_roles = service\nservice_token_roles_required = true\n'
-    credentials "$1"
-}
-
-# account USER: a service's own, as install guides say
-account() {
-    check "a user for $1" openstack user create --domain default --password secret "$1" -f json
-    check "$1 may act for itself" openstack role add --project service --user "$1" admin
-    check "$1 is a service" openstack role add --project service --user "$1" service
 }
 
 # endpoints TYPE NAME URL
@@ -131,7 +75,7 @@ barbican_up() {
     account barbican
     endpoints key-manager barbican "http://127.0.0.1:$barbican_port"
     mkdir -p "$store/barbican/.barbican"
-    cp "$storage_venv/etc/barbican/barbican-api-paste.ini" "$store/barbican/"
+    cp "$strangers/etc/barbican/barbican-api-paste.ini" "$store/barbican/"
     cat > "$store/barbican/.barbican/barbican.conf" << CONFIGURATION
 [DEFAULT]
 host_href = http://127.0.0.1:$barbican_port
@@ -147,9 +91,9 @@ kek = $(head -c 32 /dev/urandom | base64)
 enable = false
 $(authtoken barbican)
 CONFIGURATION
-    check "Barbican makes its tables" env HOME="$store/barbican" "$storage_venv/bin/barbican-manage" db upgrade
+    check "Barbican makes its tables" env HOME="$store/barbican" "$strangers/bin/barbican-manage" db upgrade
     # What it seals it cannot read back from PostgreSQL; SQLite wants one at a time.
-    HOME=$store/barbican beside barbican "$storage_venv/bin/gunicorn" --workers 1 --threads 1 \
+    HOME=$store/barbican beside barbican "$strangers/bin/gunicorn" --workers 1 --threads 1 \
         --bind "127.0.0.1:$barbican_port" --paste "$store/barbican/barbican-api-paste.ini"
     eventually "Barbican answers" curl -s -o "$store/answer" "http://127.0.0.1:$barbican_port/"
 }
@@ -172,11 +116,11 @@ CONFIGURATION
 configure_cinder() {
     local etc=$store/cinder
     mkdir -p "$etc/state" "$etc/lock" "$etc/images" "$etc/coordination"
-    cp "$storage_venv/etc/cinder/"* "$etc/" 2> /dev/null
+    cp "$strangers/etc/cinder/"* "$etc/" 2> /dev/null
     cat > "$etc/cinder.conf" << CONFIGURATION
 [DEFAULT]
 debug = ${STORAGE_DEBUG:-false}
-transport_url = rabbit://guest:guest@127.0.0.1:$rabbit_port/
+transport_url = $bus
 auth_strategy = keystone
 host = storage
 my_ip = 127.0.0.1
@@ -209,11 +153,11 @@ fixed_key = $(printf '0%.0s' {1..64})
 auth_endpoint = $identity
 barbican_endpoint = http://127.0.0.1:${barbican_port:-9311}
 [cinder_sys_admin]
-helper_command = $storage_venv/bin/privsep-helper --config-file $etc/cinder.conf
+helper_command = $strangers/bin/privsep-helper --config-file $etc/cinder.conf
 [vol_privileged]
-helper_command = $storage_venv/bin/privsep-helper --config-file $etc/cinder.conf
+helper_command = $strangers/bin/privsep-helper --config-file $etc/cinder.conf
 [privsep_osbrick]
-helper_command = $storage_venv/bin/privsep-helper --config-file $etc/cinder.conf
+helper_command = $strangers/bin/privsep-helper --config-file $etc/cinder.conf
 $(backend ceph volumes)
 $(backend other others)
 [nova]
@@ -237,9 +181,9 @@ cinder_up() {
     configure_cinder
     local conf=$store/cinder/cinder.conf each
     check "Cinder has a database" psql "${database[@]}" -c 'CREATE DATABASE cinder'
-    check "Cinder makes its tables" "$storage_venv/bin/cinder-manage" --config-file "$conf" db sync
+    check "Cinder makes its tables" "$strangers/bin/cinder-manage" --config-file "$conf" db sync
     for each in api scheduler volume; do
-        PATH=$storage_venv/bin:$PATH beside "cinder-$each" "$storage_venv/bin/cinder-$each" --config-file "$conf"
+        PATH=$strangers/bin:$PATH beside "cinder-$each" "$strangers/bin/cinder-$each" --config-file "$conf"
     done
     eventually "Cinder answers" curl -sf -o "$store/answer" "http://127.0.0.1:$cinder_port/"
     local both='([.[] | select(.Binary == "cinder-volume" and .State == "up")] | length) == 2'

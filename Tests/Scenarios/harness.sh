@@ -6,6 +6,8 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/shell.sh"
 
 passed=0 failed=0 skipped=0 answer=
+# What a scenario does when its clouds have ended and its folder is still there.
+afterwards=()
 limit=${SCENARIO_LIMIT:-60}
 PATH=$venv/bin:$PATH
 for variable in $(compgen -e OS_); do unset "$variable"; done
@@ -23,11 +25,12 @@ scenario() {
 }
 
 cleanup() {
-    local pid
+    local pid each
     for pid in ${clouds[@]+"${clouds[@]}"}; do
         kill "$pid" 2> /dev/null && timeout 20 tail --pid="$pid" -f /dev/null
         kill -9 "$pid" 2> /dev/null
     done
+    for each in ${afterwards[@]+"${afterwards[@]}"}; do "$each"; done
     [ -z "${SCENARIO_COUNT:-}" ] || echo "$passed $failed $skipped" > "$SCENARIO_COUNT"
     if [ "$failed" = 0 ]; then rm -rf "$dir"; else echo "  logs: $dir"; fi
 }
@@ -126,25 +129,11 @@ eventually() {
     if wait_until "$limit" "${@:2}"; then pass "$1"; else miss "$1" "not within $limit s: ${*:2}"; fi
 }
 
-# credentials USER: how a service of upstream's logs in at our Identity, which is at $identity
-credentials() {
-    cat << CONFIGURATION
-auth_url = $identity
-auth_type = password
-username = $1
-password = secret
-project_name = service
-user_domain_id = default
-project_domain_id = default
-region_name = RegionOne
-CONFIGURATION
-}
-
 # free_offset: a port offset whose ports nobody listens on, all of them below those that the kernel gives to clients
 free_offset() {
     local offset port
     for offset in $(shuf -i 110-224); do
-        for port in 5000 6080 8774 8778 8800 9292 9696 9876; do
+        for port in 5000 6080 8774 8776 8778 8800 9292 9311 9696 9876; do
             (exec 3<> "/dev/tcp/127.0.0.1/$((port + offset * 100))") 2> /dev/null && continue 2
         done
         echo $((offset * 100))

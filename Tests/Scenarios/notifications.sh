@@ -2,35 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a stranger hears of a cloud: oslo.messaging's own listener on a real RabbitMQ, also after the broker was away.
 . "$(dirname "$0")/harness.sh"
+. "$(dirname "$0")/services.sh"
 scenario notifications
 
-server=/usr/lib/rabbitmq/bin/rabbitmq-server
-[ -x "$server" ] || skip "RabbitMQ is not there: apt-get install rabbitmq-server"
-"$venv/bin/python" -c 'import oslo_messaging' 2> /dev/null || skip "oslo.messaging is not there: scripts/setup clients"
+[ -x "$rabbit" ] || skip "there is no RabbitMQ here (scripts/setup build)"
+"$venv/bin/python" -c 'import oslo_messaging' 2> /dev/null || skip "oslo.messaging is not there (scripts/setup clients)"
 
 offset=$(free_offset)
-port=$((3567 + offset)) distribution=$((3568 + offset)) mapper=$((3569 + offset))
-url=rabbit://guest:guest@127.0.0.1:$port/
-mkdir -p "$dir/mnesia" "$dir/rabbit-log"
-# A broker that finds no port mapper starts one that outlives it.
-epmd -address 127.0.0.1 -port "$mapper" < /dev/null > "$dir/epmd.log" 2>&1 &
-clouds+=("$!")
-
-start_broker() {
-    setsid env -i PATH="$PATH" LANG=C.UTF-8 HOME="$dir" RABBITMQ_CONF_ENV_FILE=/dev/null \
-        RABBITMQ_CONFIG_FILE="$dir/none" RABBITMQ_MNESIA_BASE="$dir/mnesia" RABBITMQ_LOG_BASE="$dir/rabbit-log" \
-        RABBITMQ_NODENAME="apus$port@localhost" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$port" \
-        RABBITMQ_DIST_PORT="$distribution" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$mapper" \
-        RABBITMQ_PID_FILE="$dir/rabbit.pid" RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +S 1" "$server" < /dev/null >> "$dir/rabbit.log" 2>&1 &
-    broker=$!
-    clouds+=("$broker")
-    eventually "the broker answers" bash -c "exec 3<> /dev/tcp/127.0.0.1/$port"
-}
+store=$dir
 
 # listen EXCHANGE TOPIC: a listener; what it hears is in $dir/TOPIC.heard
 listen() {
-    "$venv/bin/python" "$top/Tests/Scenarios/notification-listener.py" "$url" "$1" "$2" \
+    "$venv/bin/python" "$top/Tests/Scenarios/notification-listener.py" "$bus" "$1" "$2" \
         < /dev/null >> "$dir/$2.heard" 2>> "$dir/listener.log" &
     listener=$!
     clouds+=("$listener")
@@ -46,14 +29,14 @@ hears() {
     fi
 }
 
-start_broker
+broker_up
 mkdir -p "$dir/cloud"
 cat > "$dir/cloud/apus.conf" << CONFIGURATION
 [notifications]
 notification_format = versioned
 [oslo_messaging_notifications]
 driver = log,messagingv2
-transport_url = $url
+transport_url = $bus
 CONFIGURATION
 start_cloud "$dir/cloud" "$offset" --hosts 2 || finish
 use_cloud "$dir/cloud"
@@ -76,25 +59,35 @@ hears "in upstream's words" versioned_notifications \
      (.publisher | startswith("nova-compute:")) and (.metadata.message_id | length == 36) and
      (.context.request_id | startswith("req-")) and (.context.project_id | length > 0)'
 
-kill -9 "$broker"
-wait_until 20 sh -c "! kill -0 $broker"
-for child in $(pgrep -s "$broker"); do kill -9 "$child" 2> /dev/null; done
+for process in $(pgrep -s "$broker"); do kill -9 "$process" 2> /dev/null; done
+wait_until 20 sh -c "! kill -0 -- -$broker"
 check "without the broker the API answers as ever" openstack server stop web
 check "again" openstack server set --name net web
 eventually "and the server stops" sh -c "openstack server show net -f value -c status | grep -q SHUTOFF"
 check "and Identity" openstack project create wreck -f json
+# said TIMES WHAT: whether the log has it so often, in all lives of the cloud
+said() { [ "$(grep -c -F "\"message\":\"$2 wait for the bus\"" "$dir/cloud/log/apus.log")" = "$1" ]; }
+for what in "notifications" "notifications of Identity"; do
+    eventually "the log says that $what wait" said 1 "$what"
+done
 kill -9 "$cloud"
 wait "$cloud" 2> /dev/null
 pass "kill -9 of the cloud, whose notifications nobody has taken"
 start_cloud "$dir/cloud" "$offset" --hosts 2 || finish
-eventually "the log says that notifications wait" grep -rq 'notifications wait for the bus' "$dir/cloud.out" \
-    "$dir/cloud/log"
-answer=$(cat "$dir/cloud.out" "$dir"/cloud/log/*.log 2> /dev/null | grep -c '"notifications wait for the bus')
-expect "once in each life" '. <= 2'
-start_broker
+for what in "notifications" "notifications of Identity"; do
+    eventually "and in its next life that $what do" said 2 "$what"
+done
+broker_up
 hears "what happened meanwhile is heard when it is back" versioned_notifications '.event == "instance.power_off.end"'
 hears "and of Identity" notifications '.event == "identity.project.created" and
     .payload.initiator.username == "admin" and (.payload.resource_info | length > 0)'
+for what in "notifications" "notifications of Identity"; do
+    if said 2 "$what"; then
+        pass "it said so once in each life of $what"
+    else
+        miss "it said so once in each life of $what" "$(grep -F "$what wait for the bus" "$dir/cloud/log/apus.log")"
+    fi
+done
 answer=$(jq -s '[.[] | select(.event == "identity.project.created")] | length' "$dir/notifications.heard")
 expect "both projects, the one that was made before the kill included" '. >= 2'
 answer=$(jq -cs '[.[].event | select(startswith("instance.power_off"))]' "$dir/versioned_notifications.heard")

@@ -20,14 +20,10 @@ bridge_to_hosts() {
 }
 ip -o addr | grep -q -F 198.51.100.1 && skip "198.51.100.0/30 is in use on this machine"
 holds "hosts reach the storage network" bridge_to_hosts
-leave_storage() {
-    storage_down
-    leave
-    ip link delete "$cable" 2> /dev/null
-}
-trap leave_storage EXIT
+cable_gone() { ip link delete "$cable" 2> /dev/null; }
+afterwards+=(cable_gone)
 
-rabbit_up
+broker_up
 database_up
 ceph_up 198.51.100.1
 barbican_up

@@ -3,20 +3,11 @@
 # Real upstream services take our Identity for theirs: Placement 16 and Glance 33 from PyPI, unmodified, behind
 # keystonemiddleware, once without a token cache and once with memcached, serve the stock client out of our catalog.
 . "$(dirname "$0")/harness.sh"
+. "$(dirname "$0")/services.sh"
 scenario real-services
 
-services=$top/.cache/real-services
-wanted=$(sha256sum < "$top/Tests/Scenarios/real-services.txt")
-if [ "$(cat "$services/.wanted" 2> /dev/null)" != "$wanted" ]; then
-    echo "  installing Placement and Glance from the Python package index"
-    rm -rf "$services"
-    mkdir -p "${services%/*}"
-    python=python3
-    [ -x /usr/bin/python3 ] && python=/usr/bin/python3
-    "$python" -m venv "$services" && "$services/bin/pip" install -q --disable-pip-version-check \
-        -r "$top/Tests/Scenarios/real-services.txt" || skip "the real services could not be installed from PyPI"
-    echo "$wanted" > "$services/.wanted"
-fi
+need_strangers real-services
+store=$dir
 
 offset=$(free_offset)
 start_cloud "$dir/cloud" "$offset" --hosts 1 || finish
@@ -26,27 +17,11 @@ placement_port=$((8778 + offset + 10)) image_port=$((9292 + offset + 10)) cache_
 
 # The accounts that an operator makes for these services, as their install guides say.
 check "the project of services" openstack project create service --domain default --or-show -f json
-for user in placement-real glance-real; do
-    check "a user for $user" openstack user create --domain default --password secret "$user" -f json
-    check "$user may act for itself" openstack role add --project service --user "$user" admin
-    check "$user is a service" openstack role add --project service --user "$user" service
-done
+account placement-real
+account glance-real
 check "somebody without rights" openstack user create --domain default --password secret somebody -f json
 check "a project of hers" openstack project create theirs --domain default -f json
 check "she is a member there" openstack role add --project theirs --user somebody member
-
-# authtoken USER CACHE: keystonemiddleware's section
-authtoken() {
-    cat << CONFIGURATION
-[keystone_authtoken]
-www_authenticate_uri = $identity
-$(credentials "$1")
-service_token_roles = service
-service_token_roles_required = true
-${2:+memcached_servers = $2}
-token_cache_time = $([ -n "$2" ] && echo 300 || echo -1)
-CONFIGURATION
-}
 
 configure() {
     local cache=$1
@@ -62,7 +37,7 @@ configure() {
         printf '[os_glance_staging_store]\nfilesystem_store_datadir = %s/glance/staging\n' "$dir"
         printf '[os_glance_tasks_store]\nfilesystem_store_datadir = %s/glance/tasks\n' "$dir"
         printf '[database]\nconnection = sqlite:///%s/glance.sqlite\n' "$dir/glance"
-        printf '[paste_deploy]\nflavor = keystone\nconfig_file = %s/etc/glance/glance-api-paste.ini\n' "$services"
+        printf '[paste_deploy]\nflavor = keystone\nconfig_file = %s/etc/glance/glance-api-paste.ini\n' "$strangers"
         printf '[oslo_policy]\nenforce_scope = true\nenforce_new_defaults = true\n'
         authtoken glance-real "$cache"
     } > "$dir/glance/glance-api.conf"
@@ -70,30 +45,17 @@ configure() {
 
 # serve NAME PORT APPLICATION: the WSGI application of a service on a port; its process goes with the scenario
 serve() {
-    # shellcheck disable=SC2094
-    setsid "$services/bin/gunicorn" --workers 1 --threads 4 --bind "127.0.0.1:$2" "$3" \
-        > "$dir/$1.log" 2>&1 < /dev/null &
-    clouds+=("$!")
-    real+=("$!")
+    beside "$1" "$strangers/bin/gunicorn" --workers 1 --threads 4 --bind "127.0.0.1:$2" "$3"
     eventually "the real $1 answers" curl -sf -o "$dir/answer" "http://127.0.0.1:$2/"
 }
 
 answers() { [ "$(curl -s -o "$dir/answer" -w '%{http_code}' "${@:2}")" = "$1" ]; }
 
 serve_both() {
-    real=()
     export OS_PLACEMENT_CONFIG_DIR=$dir/placement OS_GLANCE_CONFIG_DIR=$dir/glance OS_GLANCE_CONFIG_FILES=glance-api.conf
     serve placement "$placement_port" placement.wsgi.api:application
     serve glance "$image_port" glance.wsgi.api:application
     unset OS_PLACEMENT_CONFIG_DIR OS_GLANCE_CONFIG_DIR OS_GLANCE_CONFIG_FILES
-}
-
-stop_both() {
-    local pid
-    for pid in "${real[@]}"; do
-        kill "$pid" 2> /dev/null
-        timeout 20 tail --pid="$pid" -f /dev/null
-    done
 }
 
 # stock_client HOW: what a stranger does with the two, through our catalog
@@ -140,8 +102,8 @@ for id in $(value '.[].ID'); do
 done
 
 configure ""
-check "Placement makes its tables" "$services/bin/placement-manage" --config-file "$dir/placement/placement.conf" db sync
-check "Glance makes its tables" "$services/bin/glance-manage" --config-file "$dir/glance/glance-api.conf" db_sync
+check "Placement makes its tables" "$strangers/bin/placement-manage" --config-file "$dir/placement/placement.conf" db sync
+check "Glance makes its tables" "$strangers/bin/glance-manage" --config-file "$dir/glance/glance-api.conf" db_sync
 serve_both
 stock_client "without a cache" one
 if answers 401 -H "X-Auth-Token: $token" "http://127.0.0.1:$image_port/v2/images"; then
@@ -154,7 +116,7 @@ if answers 401 -H "X-Auth-Token: nonsense" "http://127.0.0.1:$placement_port/res
 else
     miss "without a cache: a made-up token is refused" "$(cat "$dir/answer")"
 fi
-stop_both
+services_down
 
 if command -v memcached > /dev/null; then
     memcached -u "$(id -un)" -l 127.0.0.1 -p "$cache_port" -m 16 > "$dir/memcached.log" 2>&1 &
@@ -166,7 +128,7 @@ if command -v memcached > /dev/null; then
     printf 'stats\r\nquit\r\n' >&3
     answer=$(timeout 5 cat <&3 | tr -d '\r' | awk '$2 == "get_hits" {print $3}')
     expect "with a cache: tokens came out of it" '. > 0'
-    stop_both
+    services_down
 else
     skipped=1
     echo "  skip  there is no memcached here"
