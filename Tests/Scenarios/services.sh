@@ -50,6 +50,7 @@ broker_up() {
         mkdir -p "$store/rabbit/mnesia" "$store/rabbit/log"
         # A broker that finds no port mapper starts one that outlives it.
         beside epmd epmd -address 127.0.0.1 -port "$broker_mapper"
+        wait_until "$limit" listens "$broker_mapper"
     fi
     local settings=(
         PATH="$PATH" LANG=C.UTF-8 HOME="$store/rabbit"
@@ -61,8 +62,9 @@ broker_up() {
         RABBITMQ_ENABLED_PLUGINS_FILE="$store/rabbit/plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +S 1")
     beside rabbit env -i "${settings[@]}" "$rabbit"
     broker=${groups[-1]}
-    eventually "RabbitMQ answers" bash -c "exec 3<> /dev/tcp/127.0.0.1/$broker_port"
+    eventually "RabbitMQ answers" listens "$broker_port"
 }
+listens() { (exec 3<> "/dev/tcp/127.0.0.1/$1"); }
 
 # account USER: a service's own, as install guides say
 account() {
