@@ -3,7 +3,7 @@ import Base
 import Glibc
 import Testing
 
-@Suite("Subprocess", .timeLimit(.minutes(1)))
+@Suite("Subprocess", .timeLimit(.minutes(10)))
 struct SubprocessTests {
     private func blocking(
         _ argv: [String], input: [UInt8]? = nil, timeout: Duration = .seconds(20),

@@ -208,7 +208,7 @@ struct HostsTests {
         #expect(try await host.guests().count == 2)
     }
 
-    @Test("What a hypervisor tells is written at once", .timeLimit(.minutes(1)))
+    @Test("What a hypervisor tells is written at once", .timeLimit(.minutes(10)))
     func events() async throws {
         let cloud = try await ComputeCloud()
         await cloud.flavor()

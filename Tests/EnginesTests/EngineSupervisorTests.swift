@@ -6,7 +6,7 @@ import Testing
 
 @testable import Engines
 
-@Suite("Engine supervisor", .timeLimit(.minutes(1)))
+@Suite("Engine supervisor", .timeLimit(.minutes(10)))
 struct EngineSupervisorTests {
     private let pool = BlockingPool(name: "supervisor", threads: 4, queue: 32)
 

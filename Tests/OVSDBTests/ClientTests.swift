@@ -3,7 +3,7 @@ import Base
 import OVSDB
 import Testing
 
-@Suite(.enabled(if: TestServer.isInstalled, "ovsdb-server or OVN's schema is not installed"), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: TestServer.isInstalled, "ovsdb-server or OVN's schema is not installed"), .timeLimit(.minutes(10)))
 struct ClientTests {
     static let monitors = [
         OVSDBMonitor("Logical_Switch"), OVSDBMonitor("Logical_Switch_Port"), OVSDBMonitor("NB_Global"),
