@@ -72,7 +72,7 @@ enum GuestLifeConformance: String, CaseIterable, Sendable {
         #expect(try await copy.read(copy.size, 10).isEmpty)
         for _ in 1...2 { try await hypervisor.dropSnapshot(name) }
         await #expect(throws: Fault.self) { _ = try await hypervisor.readSnapshot(name) }
-        try await hypervisor.power(spec.server, .stop(grace: .zero))
+        try await hypervisor.power(spec.server, .stop)
         try await hypervisor.takeSnapshot(name, of: spec.server, freeze: .none)
         #expect(try await hypervisor.readSnapshot(name).size > 0)
         try await hypervisor.dropSnapshot(name)
@@ -80,7 +80,7 @@ enum GuestLifeConformance: String, CaseIterable, Sendable {
 
     private static func crashDump(_ hypervisor: Able, _ spec: GuestSpec) async throws {
         try await hypervisor.triggerCrashDump(spec.server)
-        try await hypervisor.power(spec.server, .stop(grace: .zero))
+        try await hypervisor.power(spec.server, .stop)
         await #expect(throws: Fault.self) { try await hypervisor.triggerCrashDump(spec.server) }
     }
 }

@@ -35,7 +35,7 @@ enum GuestMigrationConformance: String, CaseIterable, Sendable {
     }
 
     private func handOver(_ here: Host, _ there: Host, _ spec: GuestSpec) async throws {
-        try await here.power(spec.server, .stop(grace: .zero))
+        try await here.power(spec.server, .stop)
         let disks = try await here.disks(of: spec.server)
         #expect(!disks.isEmpty)
         try await twice { try await there.receive(spec, disks: disks) }
@@ -46,7 +46,7 @@ enum GuestMigrationConformance: String, CaseIterable, Sendable {
     }
 
     private func grow(_ here: Host, _ there: Host, _ spec: GuestSpec) async throws {
-        try await here.power(spec.server, .stop(grace: .zero))
+        try await here.power(spec.server, .stop)
         try await there.receive(spec, disks: try await here.disks(of: spec.server))
         var bigger = spec
         bigger.vcpus += 1
@@ -58,7 +58,7 @@ enum GuestMigrationConformance: String, CaseIterable, Sendable {
     }
 
     private func takeBack(_ host: Host, _ spec: GuestSpec) async throws {
-        try await host.power(spec.server, .stop(grace: .zero))
+        try await host.power(spec.server, .stop)
         try await twice { try await host.keepDisks(of: spec.server) }
         var bigger = spec
         bigger.rootDiskGiB += 1

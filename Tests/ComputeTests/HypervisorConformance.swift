@@ -90,15 +90,15 @@ private struct Check: Sendable {
         try await change(.suspend, to: .suspended)
         #expect(try await hypervisor.guests()[server] == .suspended)
         try await change(.resume, to: .running)
-        try await change(.stop(grace: .zero), to: .shutdown)
+        try await change(.stop, to: .shutdown)
         try await change(.start, to: .running)
         try await change(.rebootHard, to: .running)
     }
 
     func refusals() async throws {
         try await boot()
-        try await hypervisor.power(server, .stop(grace: .zero))
-        for change: PowerChange in [.pause, .unpause, .suspend, .resume, .rebootSoft(grace: .zero)] {
+        try await hypervisor.power(server, .stop)
+        for change: PowerChange in [.pause, .unpause, .suspend, .resume, .rebootSoft] {
             await expectStatus(409, "\(change)") { try await hypervisor.power(server, change) }
         }
         await expectStatus(409, "display") { _ = try await hypervisor.display(of: server) }
@@ -107,23 +107,27 @@ private struct Check: Sendable {
 
     func bootStopped() async throws {
         try await boot()
-        try await hypervisor.power(server, .stop(grace: .zero))
+        try await hypervisor.power(server, .stop)
         try await boot()
         #expect(try await hypervisor.state(of: server) == .running)
     }
 
     func softStop() async throws {
         try await boot()
-        try await change(.stop(grace: .milliseconds(300)), to: .shutdown)
+        let polite = try #require(hypervisor as? any GuestShutdown)
+        for _ in 1...2 { _ = try await polite.askToShutDown(server) }
+        try await change(.stop, to: .shutdown)
+        #expect(try await polite.askToShutDown(server), "it is down")
+        #expect(try await hypervisor.state(of: server) == .shutdown)
     }
 
     func hardReboot() async throws {
         try await boot()
-        try await hypervisor.power(server, .stop(grace: .zero))
+        try await hypervisor.power(server, .stop)
         try await change(.rebootHard, to: .running)
         try await hypervisor.power(server, .pause)
         try await change(.rebootHard, to: .running)
-        try await hypervisor.power(server, .rebootSoft(grace: .milliseconds(300)))
+        try await hypervisor.power(server, .rebootSoft)
         #expect(try await hypervisor.state(of: server) == .running)
     }
 
@@ -152,7 +156,7 @@ private struct Check: Sendable {
         try await boot()
         let port = RandomIdentifiers().uuid()
         let nic = GuestNIC(portID: port, mac: "fa:16:3e:00:00:98", mtu: 1442, addresses: ["10.0.0.8"])
-        try await hypervisor.power(server, .stop(grace: .zero))
+        try await hypervisor.power(server, .stop)
         for _ in 1...2 { try await hypervisor.plug(nic, into: server) }
         for _ in 1...2 { try await hypervisor.unplug(port: port, from: server) }
         try await hypervisor.power(server, .start)
@@ -165,7 +169,7 @@ private struct Check: Sendable {
         try await boot()
         try await hypervisor.power(server, .pause)
         try await hypervisor.power(server, .unpause)
-        try await hypervisor.power(server, .stop(grace: .zero))
+        try await hypervisor.power(server, .stop)
         try await hypervisor.destroy(server)
         var expected: [GuestEvent.Kind] = [.started, .paused, .unpaused, .stopped, .destroyed]
         // Steps in between are the driver's own affair; should one of these never come, the time limit tells.
@@ -198,7 +202,7 @@ private struct Check: Sendable {
         bigger.rootDiskGiB += 1
         let target = bigger
         await expectStatus(409, "resizing a running guest") { try await resizing.resize(target) }
-        try await hypervisor.power(server, .stop(grace: .zero))
+        try await hypervisor.power(server, .stop)
         for _ in 1...2 { try await resizing.resize(target) }
         await expectStatus(400, "a smaller disk") { try await resizing.resize(spec) }
         let before = try await hypervisor.resources()

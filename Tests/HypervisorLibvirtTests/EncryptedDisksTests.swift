@@ -91,7 +91,7 @@ struct EncryptedDisksTests {
                 #expect(try !Self.isWritten(Base64.encode(Array(words.utf8)), below: host.directory))
                 #expect(try Subprocess.runBlocking(["pgrep", "-f", words], timeout: .seconds(20)).status == 1)
             }
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             let folder = "\(host.data)/instances/\(spec.server)"
             #expect(
                 FileSystem.list(folder).filter { $0.hasPrefix("disk") }.sorted() == [
@@ -117,7 +117,7 @@ struct EncryptedDisksTests {
             let hypervisor = host.hypervisor(secrets: secrets)
             let spec = await Self.guest(host, 1, secrets)
             try await hypervisor.boot(spec, image: nil)
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             await host.stopDaemon()
             try await host.startDaemon()
             #expect(try !host.virsh("secret-list").contains("apus-disk"), "it never wrote them down")
@@ -127,7 +127,7 @@ struct EncryptedDisksTests {
             try await hypervisor.power(spec.server, .suspend)
             try await hypervisor.power(spec.server, .resume)
             #expect(try await hypervisor.state(of: spec.server) == .running)
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
 
             let root = try #require(spec.diskKeys["root"])
             let right = try await secrets.secret(root)
@@ -152,11 +152,11 @@ struct EncryptedDisksTests {
             let hypervisor = host.hypervisor(secrets: secrets) { $0.forcesRawImages = true }
             let spec = await Self.guest(host, 1, secrets)
             try await hypervisor.boot(spec, image: nil)
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             let root = try await Self.words(secrets, try #require(spec.diskKeys["root"]))
             try Self.mark(host, "\(host.data)/instances/\(spec.server)/disk", root)
             var copies: [(file: String, key: String)] = []
-            for change in [PowerChange.stop(grace: .zero), .start] {
+            for change in [PowerChange.stop, .start] {
                 try await hypervisor.power(spec.server, change)
                 let (name, key) = (RandomIdentifiers().uuid(), await Self.key(secrets))
                 await #expect(throws: Fault.self) {
@@ -175,7 +175,7 @@ struct EncryptedDisksTests {
             for (number, copy) in copies.enumerated() {
                 let other = await Self.guest(host, number + 2, secrets)
                 try await hypervisor.boot(other, image: Self.image(copy.file, key: copy.key))
-                try await hypervisor.power(other.server, .stop(grace: .zero))
+                try await hypervisor.power(other.server, .stop)
                 let disk = "\(host.data)/instances/\(other.server)/disk"
                 let words = try await Self.words(secrets, try #require(other.diskKeys["root"]))
                 #expect(try Self.beginning(disk, words)?.hasPrefix("MARKER") == true)
@@ -200,7 +200,7 @@ struct EncryptedDisksTests {
             let (server, folder) = (spec.server, "\(host.data)/instances/\(spec.server)")
             let root = try await Self.words(secrets, try #require(spec.diskKeys["root"]))
             try await hypervisor.boot(spec, image: nil)
-            try await hypervisor.power(server, .stop(grace: .zero))
+            try await hypervisor.power(server, .stop)
             try Self.mark(host, folder + "/disk", root)
             try await hypervisor.keepDisks(of: server)
             var bigger = spec
@@ -212,7 +212,7 @@ struct EncryptedDisksTests {
             }
             #expect(try Self.beginning(folder + "/disk", root)?.hasPrefix("MARKER") == true)
             try await hypervisor.power(server, .start)
-            try await hypervisor.power(server, .stop(grace: .zero))
+            try await hypervisor.power(server, .stop)
             try await hypervisor.restoreDisks(spec)
             #expect(try Subprocess.check(["qemu-img", "info", folder + "/disk"]).contains("virtual size: 1 GiB"))
 
@@ -226,7 +226,7 @@ struct EncryptedDisksTests {
             #expect(try await hypervisor.state(of: server) == .running)
 
             try await hypervisor.rebuild(spec, image: nil, keepsEphemeral: true)
-            try await hypervisor.power(server, .stop(grace: .zero))
+            try await hypervisor.power(server, .stop)
             #expect(try Self.beginning(folder + "/disk", root)?.hasPrefix("MARKER") == false)
             try await hypervisor.destroy(server)
             #expect(!FileSystem.exists(folder))
@@ -246,7 +246,7 @@ struct EncryptedDisksTests {
                     let server = spec.server
                     let root = try await Self.words(secrets, try #require(spec.diskKeys["root"]))
                     try await here.boot(spec, image: nil)
-                    try await here.power(server, .stop(grace: .zero))
+                    try await here.power(server, .stop)
                     try Self.mark(first, "\(first.data)/instances/\(server)/disk", root)
                     if runs { try await here.power(server, .start) }
                     let disks = try await here.disks(of: server)
@@ -256,7 +256,7 @@ struct EncryptedDisksTests {
                         try await there.arrive(spec, as: .running)
                         #expect(try await there.state(of: server) == .running)
                         try await there.power(server, .rebootHard)
-                        try await there.power(server, .stop(grace: .zero))
+                        try await there.power(server, .stop)
                     } else {
                         try await there.receive(spec, disks: disks)
                     }

@@ -21,7 +21,7 @@ struct LibvirtMigrationTests {
                 var spec = first.spec(1)
                 spec.swapMiB = 8
                 try await here.boot(spec, image: image)
-                try await here.power(spec.server, .stop(grace: .zero))
+                try await here.power(spec.server, .stop)
                 try mark(first, spec.server, "here it was")
                 let disks = try await here.disks(of: spec.server)
                 #expect(disks.map(\.name) == ["disk", "disk.swap", "disk.config"])
@@ -50,7 +50,7 @@ struct LibvirtMigrationTests {
             let hypervisor = host.hypervisor()
             let spec = host.spec(1)
             try await hypervisor.boot(spec, image: nil)
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             try mark(host, spec.server, "before")
             for _ in 1...2 { try await hypervisor.keepDisks(of: spec.server) }
             var bigger = spec
@@ -58,7 +58,7 @@ struct LibvirtMigrationTests {
             for _ in 1...2 { try await hypervisor.resize(bigger) }
             try mark(host, spec.server, "after!")
             try await hypervisor.power(spec.server, .start)
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             for _ in 1...2 { try await hypervisor.restoreDisks(spec) }
             let folder = "\(host.data)/instances/\(spec.server)"
             #expect(try read(folder + "/disk").contains("before"))

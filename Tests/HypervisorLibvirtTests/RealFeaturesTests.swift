@@ -49,7 +49,7 @@ struct RealFeaturesTests {
             let (hypervisor, spec) = (host.hypervisor(), host.spec(1))
             try await hypervisor.boot(spec, image: nil)
             // There is no such device: only a guest that is down takes it.
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             for (at, kind) in [GuestNIC.Kind.direct, .macvtap, .whole].enumerated() {
                 var nic = GuestNIC(portID: RandomIdentifiers().uuid(), mac: "fa:16:3e:00:04:0\(at)", mtu: 1500)
                 (nic.kind, nic.vlan) = (kind, kind == .direct ? 7 : nil)
@@ -148,7 +148,7 @@ struct RealFeaturesTests {
             #expect(try host.virsh("dumpxml", spec.server).contains("<tpm model='tpm-crb'>"))
             let state = host.directory + "/varlib/swtpm/" + spec.server
             #expect(FileSystem.exists(state))
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             #expect(FileSystem.exists(state), "it stays while the guest is only down")
             try await hypervisor.power(spec.server, .start)
             try await hypervisor.destroy(spec.server)

@@ -28,6 +28,17 @@ struct RealGuestTests {
         throw Fault.timeout("The guest never said '\(words)': \(String(decoding: heard, as: UTF8.self))")
     }
 
+    /// Asks a guest to shut down until it has: one that is just starting hears nothing.
+    static func shutDown(_ server: String, on hypervisor: LibvirtHypervisor) async throws {
+        let watch = Stopwatch()
+        while try await !hypervisor.askToShutDown(server) {
+            guard watch.elapsed < .seconds(120) else { throw Fault.timeout("The guest did not shut down.") }
+            for _ in 1...20 where try await hypervisor.state(of: server) == .running {
+                try await Task.sleep(for: .milliseconds(250))
+            }
+        }
+    }
+
     @Test("A guest reads its config drive, gets and loses a card, changes a password, reboots and shuts down")
     func life() async throws {
         let path = try #require(Environment.variable("APUS_TEST_GUEST"))
@@ -63,9 +74,10 @@ struct RealGuestTests {
             #expect(!facts.contains("backing file") && facts.contains("virtual size: 1 GiB"))
             #expect(try await hypervisor.state(of: server) == .running)
 
-            try await hypervisor.power(server, .rebootSoft(grace: .seconds(60)))
+            try await Self.shutDown(server, on: hypervisor)
+            try await hypervisor.power(server, .start)
             try await Self.hear("guest: ready after", from: ready, on: hypervisor, server)
-            try await hypervisor.power(server, .stop(grace: .seconds(60)))
+            try await Self.shutDown(server, on: hypervisor)
             #expect(try await hypervisor.state(of: server) == .shutdown)
             try await hypervisor.snapshot(server, to: host.directory + "/cold.qcow2")
             #expect(FileSystem.exists(host.directory + "/cold.qcow2"))
@@ -97,7 +109,7 @@ struct RealGuestTests {
             let (image, key) = (RandomIdentifiers().uuid(), await EncryptedDisksTests.key(secrets))
             try await hypervisor.takeSnapshot(image, of: spec.server, freeze: .none, key: key)
             #expect(try !EncryptedDisksTests.isWritten("MARKER-42", below: host.data))
-            try await hypervisor.power(spec.server, .stop(grace: .seconds(60)))
+            try await Self.shutDown(spec.server, on: hypervisor)
             #expect(try !EncryptedDisksTests.isWritten("MARKER-42", below: host.data))
             // The other way round: with the key it is there.
             let words = try await EncryptedDisksTests.words(secrets, key)

@@ -73,7 +73,7 @@ struct VolumeFilesTests {
             }
             #expect(refused?.status == 409)
             // A guest that is down.
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             try Self.make("v.4", over: "v.3", in: folder)
             try await hypervisor.snapshot(volume: Self.volume, of: spec.server, to: "v.4", freeze: .none)
             #expect(try Self.current(host, spec.server, isKept: true) == "v.4")
@@ -113,13 +113,13 @@ struct VolumeFilesTests {
             let size = try host.virsh("domblkinfo", spec.server, target)
             #expect(size.contains("\(16 << 20)"), "the guest sees what is encrypted, not the header: \(size)")
             // A daemon that was started anew has forgotten it, and is told again.
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             _ = try? host.virsh("secret-undefine", Self.volume)
             try await hypervisor.power(spec.server, .start)
             #expect(try await hypervisor.state(of: spec.server) == .running)
             #expect(try !EncryptedDisksTests.isWritten(words, below: host.directory))
             #expect(try !EncryptedDisksTests.isWritten(Base64.encode(Array(words.utf8)), below: host.directory))
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             try await hypervisor.detach(volume: Self.volume, from: spec.server)
             #expect(try !host.virsh("secret-list").contains(Self.volume))
             try await hypervisor.destroy(spec.server)

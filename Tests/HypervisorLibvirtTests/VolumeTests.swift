@@ -161,7 +161,7 @@ struct LibvirtVolumeTests {
             #expect(grown.contains("32 MiB"))
 
             // Nothing runs in this guest that would let a disk go: it is given back while the guest is down.
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             for _ in 0..<2 { try await hypervisor.detach(volume: second.volumeID, from: spec.server) }
             try await hypervisor.power(spec.server, .start)
             try await hypervisor.attach(second, to: spec.server)
@@ -210,7 +210,7 @@ struct LibvirtVolumeTests {
             let hypervisor = host.hypervisor()
             let spec = host.spec(1)
             try await hypervisor.boot(spec, image: nil)
-            try await hypervisor.power(spec.server, .stop(grace: .zero))
+            try await hypervisor.power(spec.server, .stop)
             let volume = GuestVolume(
                 volumeID: "aaaaaaaa-0000-4000-8000-000000000001",
                 connection: .iscsi(

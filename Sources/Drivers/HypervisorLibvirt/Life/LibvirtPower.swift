@@ -7,26 +7,8 @@ package import Kernel
 
 extension LibvirtHypervisor {
     package func power(_ server: String, _ change: PowerChange) async throws(Fault) {
-        let grace: Duration? =
-            switch change {
-            case .stop(let grace), .rebootSoft(let grace): grace
-            default: nil
-            }
-        if let grace, grace > .zero {
-            // Outside of the turnstile: a guest that takes its time must not keep anybody from destroying it.
-            guard try await verdict(server, change) == .apply else { return }
-            try await askToShutDown(server, within: grace)
-        }
         try await turnstile.pass(server) { () async throws(Fault) in
-            // A soft reboot that waited finds the guest down, from where it is no less allowed.
-            let isDown = try await session.call { connection throws(Fault) in
-                try !Domain.ours(server, on: connection).isActive
-            }
-            if case .rebootSoft = change, grace != .zero, isDown {
-                try await start(server)
-            } else if try await verdict(server, change) == .apply {
-                try await apply(change, to: server)
-            }
+            if try await verdict(server, change) == .apply { try await apply(change, to: server) }
         }
     }
 
@@ -105,28 +87,6 @@ extension LibvirtHypervisor {
         } catch {
             guard triesLeft > 0, error.message.contains("swtpm") else { throw error }
             try await create(server, triesLeft: triesLeft - 1)
-        }
-    }
-
-    /// Asks a guest to shut down and waits until it is down or the time is over. It is asked again every ten seconds:
-    /// an operating system that is just starting hears nothing.
-    private func askToShutDown(_ server: String, within grace: Duration) async throws(Fault) {
-        let watch = Stopwatch()
-        var asked: Duration?
-        while watch.elapsed < grace {
-            let again = asked.map { watch.elapsed - $0 >= .seconds(10) } ?? true
-            let isDone = try await session.call { connection throws(Fault) in
-                let domain = try Domain.ours(server, on: connection)
-                if again { return try domain.askToShutDown() }
-                guard domain.isActive else { return true }
-                return try domain.state() != .running
-            }
-            if isDone { return }
-            if again { asked = watch.elapsed }
-            let pause = min(.milliseconds(250), grace - watch.elapsed)
-            do { try await clock.sleep(max(pause, .milliseconds(1))) } catch {
-                throw .unavailable("Stopping \(server) was cancelled.")
-            }
         }
     }
 }

@@ -49,7 +49,7 @@ package struct HostKeeper: Sendable {
                 ["server": server.id, "host": host, "action": options.deletedGuest.rawValue])
             switch options.deletedGuest {
             case .noop, .log: break
-            case .shutdown: try await driver.power(server.id, .stop(grace: .zero))
+            case .shutdown: try await driver.power(server.id, .stop)
             case .reap: try await driver.destroy(server.id)
             }
         }

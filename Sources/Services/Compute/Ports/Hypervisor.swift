@@ -53,10 +53,10 @@ package protocol NetworkPlug: Sendable {
 /// A power state's change, named as the server action that asks for it.
 package enum PowerChange: Sendable, Hashable, Codable {
     case start
-    /// Asks the guest to shut down; after `grace` it is switched off. Zero switches off at once.
-    case stop(grace: Duration)
-    /// Asks the guest to reboot; one that is not down after `grace` is reset.
-    case rebootSoft(grace: Duration)
+    /// Switches off at once; who would have the guest shut itself down asks it before (`GuestShutdown`).
+    case stop
+    /// Of a guest that runs; it is not down although it was asked to be.
+    case rebootSoft
     case rebootHard
     case pause, unpause
     /// Memory to disk and off; `resume` (or `start`) restores it.

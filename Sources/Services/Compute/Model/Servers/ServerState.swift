@@ -137,8 +137,8 @@ enum PowerAction: String, Codable, Sendable {
     var change: PowerChange {
         switch self {
         case .start: .start
-        case .stop: .stop(grace: .zero)
-        case .rebootSoft: .rebootSoft(grace: .zero)
+        case .stop: .stop
+        case .rebootSoft: .rebootSoft
         case .rebootHard: .rebootHard
         case .pause: .pause
         case .unpause: .unpause

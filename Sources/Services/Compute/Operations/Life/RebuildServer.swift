@@ -76,7 +76,7 @@ struct RebuildServer: Operation {
 
     private func stop(_ site: ComputeSite) async throws(Fault) {
         let row = try await site.server(server)
-        try await site.hypervisor(of: row).power(server, .stop(grace: .zero))
+        try await site.hypervisor(of: row).power(server, .stop)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

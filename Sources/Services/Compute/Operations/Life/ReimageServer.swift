@@ -79,7 +79,7 @@ struct ReimageServer: Operation {
     }
 
     private func stopAgain(_ site: ComputeSite) async throws(Fault) {
-        try await site.hypervisor(of: try await site.server(server)).power(server, .stop(grace: .zero))
+        try await site.hypervisor(of: try await site.server(server)).power(server, .stop)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

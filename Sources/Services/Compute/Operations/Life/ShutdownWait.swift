@@ -23,7 +23,7 @@ struct ShutdownWait {
     }
 
     /// Looks, and does in the end what is asked of the guest: one that came down and is to be rebooted is started.
-    func stop(or change: PowerChange = .stop(grace: .zero)) async throws(Fault) -> Wait {
+    func stop(or change: PowerChange = .stop) async throws(Fault) -> Wait {
         let row = try await site.server(server)
         let host = try site.hypervisor(of: row)
         if let wait = try await look(host, row) { return wait }
@@ -43,7 +43,7 @@ struct ShutdownWait {
         let state = try await host.state(of: server)
         guard state == .running || state == .paused else { return .over }
         if state == .running, let wait = try await look(host, try await site.server(server)) { return wait }
-        try await host.power(server, .stop(grace: .zero))
+        try await host.power(server, .stop)
         return .over
     }
 }

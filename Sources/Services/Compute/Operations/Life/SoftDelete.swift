@@ -16,7 +16,7 @@ struct SoftDeleteServer: Operation {
         let row = try await site.server(server)
         let host = try site.hypervisor(of: row)
         guard let state = try await host.state(of: server), state == .running || state == .paused else { return }
-        try await host.power(server, .stop(grace: .zero))
+        try await host.power(server, .stop)
     }
 
     func succeeded(_ site: ComputeSite) async throws(Fault) {

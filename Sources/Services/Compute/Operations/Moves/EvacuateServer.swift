@@ -57,7 +57,7 @@ struct EvacuateServer: Operation {
         guard migration.status != .done else { return await volumes.releaseIfPossible(server.id) }
         guard let dest = migration.dest else { throw .conflict("The evacuation has no destination.") }
         let there = try site.room.hosts.find(dest)
-        if migration.newState == .stopped { try await there.power(server.id, .stop(grace: .zero)) }
+        if migration.newState == .stopped { try await there.power(server.id, .stop) }
         try await volumes.complete(server.id, at: dest)
         try await commit(migration, site)
         await volumes.releaseIfPossible(server.id)

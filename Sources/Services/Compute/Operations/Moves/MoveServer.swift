@@ -74,7 +74,7 @@ struct MoveServer: Operation {
         let state = try await here.state(of: server.id)
         if state == .running || state == .paused {
             // It was started again since, by whom it may be.
-            try await here.power(server.id, .stop(grace: .zero))
+            try await here.power(server.id, .stop)
         }
         if migration.staysOnHost {
             try await here.keepDisks(of: server.id)
@@ -221,7 +221,7 @@ extension ComputeSite {
     /// Switches a guest off and gives it the disks and the size that were kept for it.
     func restore(_ guest: GuestSpec, on host: any Hypervisor & GuestMigration) async throws(Fault) {
         let state = try await host.state(of: guest.server)
-        if state == .running || state == .paused { try await host.power(guest.server, .stop(grace: .zero)) }
+        if state == .running || state == .paused { try await host.power(guest.server, .stop) }
         try await host.restoreDisks(guest)
     }
 
