@@ -11,7 +11,7 @@ struct FakeHypervisorTests {
             vcpus: 2, memoryMiB: 512, rootDiskGiB: 10)
     }
 
-    @Test("The fake is a hypervisor", .timeLimit(.minutes(10)), arguments: HypervisorConformance.allCases)
+    @Test("The fake is a hypervisor", .timeLimit(.minutes(1)), arguments: HypervisorConformance.allCases)
     func conformance(_ part: HypervisorConformance) async throws {
         try await part.run(on: FakeHypervisor(), Self.spec(), image: nil)
     }
@@ -47,7 +47,7 @@ struct FakeHypervisorTests {
         }
     }
 
-    @Test("Trouble comes from its seed, and repeating the call mends it", .timeLimit(.minutes(10)))
+    @Test("Trouble comes from its seed, and repeating the call mends it")
     func trouble() async throws {
         var histories: [[Bool]] = []
         for _ in 1...2 {

@@ -81,8 +81,8 @@ struct PlugTests {
         let database = cloud.room.database
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cloud.work() }
-            while try await database.first(OperationRecord.self, "subject = \(id) AND step_name = 'plugging'") == nil {
-                await Task.yield()
+            try await cloud.until {
+                try await database.first(OperationRecord.self, "subject = \(id) AND step_name = 'plugging'") != nil
             }
             Self.comeUp(cloud)
             await Self.tell(cloud, id)
@@ -128,13 +128,13 @@ struct PlugTests {
         let database = cloud.room.database
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cloud.work() }
-            while try await database.first(OperationRecord.self, "subject = \(id) AND step_name = 'plugging'") == nil {
-                await Task.yield()
+            try await cloud.until {
+                try await database.first(OperationRecord.self, "subject = \(id) AND step_name = 'plugging'") != nil
             }
             // The step is written before it begins: the word is said until it was heard.
-            while try await cloud.room.queue.unfinished() > 0 {
+            try await cloud.until {
                 if !cloud.network.ports.isEmpty { await Self.tell(cloud, id, "failed") }
-                await Task.yield()
+                return try await cloud.room.queue.unfinished() == 0
             }
             try await group.waitForAll()
         }
