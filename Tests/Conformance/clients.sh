@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the runs of the clients' own functional tests share: their source distributions from PyPI, unmodified, against
-# clouds on fakes that are furnished as DevStack furnishes one. Each run is serial, as upstream's; clouds run at a time.
+# clouds on fakes that are furnished as DevStack furnishes one. A run is serial, as upstream's, unless it says how many
+# go at a time.
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/../Scenarios/harness.sh"
 here=$top/Tests/Conformance
@@ -8,18 +9,9 @@ strangers=$top/.cache/clients
 
 # need_client PACKAGE: its sources, at the version that clients.txt names, are in $sources
 need_client() {
-    local version wanted
-    wanted=$(cat "$top/scripts/requirements.txt" "$here/clients.txt" | sha256sum)
-    if [ "$(cat "$strangers/.wanted" 2> /dev/null)" != "$wanted" ]; then
-        say "installing the clients in ${strangers#"$top/"}"
-        rm -rf "$strangers"
-        mkdir -p "${strangers%/*}"
-        python=python3
-        [ -x /usr/bin/python3 ] && python=/usr/bin/python3
-        "$python" -m venv "$strangers" && "$strangers/bin/pip" install -q --disable-pip-version-check \
-            -r "$top/scripts/requirements.txt" -r "$here/clients.txt" || skip "the clients could not be installed"
-        echo "$wanted" > "$strangers/.wanted"
-    fi
+    local version
+    pip_venv "$strangers" "$top/scripts/requirements.txt" "$here/clients.txt" ||
+        skip "the clients could not be installed: is the Python package index reachable?"
     version=$(cat "$here/clients.txt" "$top/scripts/requirements.txt" | sed -n "s/^$1==//p" | head -n 1)
     sources=$strangers/${1//-/_}-$version
     [ -d "$sources" ] || {
@@ -35,7 +27,8 @@ furnish() {
     check "it is furnished as DevStack does" "$strangers/bin/python" "$here/devstack.py" "$1" "$dir/image.qcow2"
 }
 
-# suite NAME FOLDER REGEX: runs the tests of a folder of $sources against the cloud NAME, one after the other
+# suite NAME FOLDER REGEX [WORKERS]: runs the tests of a folder of $sources against the cloud NAME, so many classes at a
+# time
 suite() {
     (
         cd "$sources" || exit
@@ -43,7 +36,8 @@ suite() {
         export OS_CLIENT_CONFIG_FILE=$dir/$1/devstack/clouds.yaml HOME=$dir/$1/home PATH=$strangers/bin:$PATH
         export OS_TEST_TIMEOUT=300 OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
         mkdir -p "$HOME" "$dir/$1/run"
-        stestr --test-path "$2" --top-dir . --repo-url "$dir/$1/run" run --serial "$3" > "$dir/$1/output" 2>&1
+        stestr --test-path "$2" --top-dir . --group_regex '([^\.]+\.)+' --repo-url "$dir/$1/run" \
+            run --concurrency "${4:-1}" "$3" > "$dir/$1/output" 2>&1
         stestr --repo-url "$dir/$1/run" last --subunit | subunit2csv --no-passthrough > "$dir/$1/results"
     )
 }
@@ -56,6 +50,7 @@ judge() {
     for each in "$@"; do
         [ "$(wc -l < "$dir/$each/results")" -gt 1 ] || miss "the tests of $each run" "$(tail -n 5 "$dir/$each/output")"
         while IFS=, read -r test outcome _; do
+            test=$(sed -E 's/^(setUpClass|tearDownClass) \((.*)\)$/\2/' <<< "$test")
             # A class or a module stands for its tests.
             reason=$(awk -F '\t' -v test="$test" \
                 '!/^#/ && ($1 == test || index(test, $1 ".") == 1) {print $2; exit}' "$known")
@@ -70,7 +65,8 @@ judge() {
                 if [ -n "$reason" ]; then
                     skipped=$((skipped + 1))
                 else
-                    miss "$test" "$outcome; see $dir/$each/output"
+                    miss "$test" "$outcome: $(grep -a -A 60 "^$test" "$dir/$each/output" |
+                        grep -a -m 3 -E 'Error|Exception|[Ss]kip')"
                 fi ;;
             esac
         done < <(tail -n +2 "$dir/$each/results" | tr -d '\r')
