@@ -39,6 +39,14 @@ final class PrivateRabbit: Sendable {
         let child = try Subprocess.spawn(
             ["epmd", "-address", "127.0.0.1", "-port", "\(mapperPort)"], log: directory + "/epmd.log")
         mapper.withLock { $0 = child }
+        let watch = Stopwatch()
+        let ask = ["epmd", "-address", "127.0.0.1", "-port", "\(mapperPort)", "-names"]
+        while try Subprocess.runBlocking(ask, timeout: .seconds(10)).status != 0 {
+            guard child.isRunning, watch.elapsed < .seconds(30) else {
+                throw Fault.unavailable("epmd did not start: \(FileSystem.text(directory + "/epmd.log") ?? "")")
+            }
+            usleep(20_000)
+        }
     }
 
     private var environment: [String: String] {
