@@ -147,7 +147,7 @@ extension ManyHosts {
 }
 
 /// A connection that somebody holds open, with an echo at its other end.
-final class HeldConnection {
+final class HeldConnection: Sendable {
     private let file: Int32
 
     init(from space: NetworkNamespace, to address: String, port: UInt16) throws {
