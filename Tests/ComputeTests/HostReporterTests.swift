@@ -41,6 +41,23 @@ struct HostReporterTests {
         #expect(try await HostReporter(cloud.room).report(&memory).isEmpty)
     }
 
+    @Test("A new host that does not answer is named with the reason, keeps no other back, and is there once it answers")
+    func silent() async throws {
+        let cloud = try await ComputeCloud(hosts: 2)
+        let old = try #require(try await cloud.room.database.first(ComputeHost.self, "name = 'host-2'"))
+        try await cloud.room.placement.deleteTree(old.id, requestID: "req-1")
+        _ = try await cloud.room.database.delete(ComputeHost.self, "id = \(old.id)")
+        await cloud.hosts["host-2"]?.setUnreachable(true)
+        var memory = HostReporter.Memory()
+        let failures = try await HostReporter(cloud.room).report(&memory)
+        #expect(failures.mapValues(\.message) == ["host-2": "Hypervisor host-2 cannot be reached."])
+        #expect(memory.complaints.keys.sorted() == ["host-2"])
+        #expect(try await cloud.room.database.all(ComputeHost.self).map(\.name) == ["host-1"])
+        await cloud.hosts["host-2"]?.setUnreachable(false)
+        #expect(try await HostReporter(cloud.room).report(&memory).isEmpty)
+        #expect(try await cloud.room.database.count(ComputeHost.self) == 2)
+    }
+
     @Test("What a server has and Placement could not be told of is told with a later report")
     func again() async throws {
         let cloud = try await ComputeCloud(options: Parts.options(isInPlacement: false), each: Parts.devices())

@@ -63,7 +63,8 @@ package struct HostReporter: Sendable {
         var known = try await room.database.all(ComputeHost.self, "name", in: names, and: "deleted_at IS NULL")
         let listed = Set(known.map(\.name))
         let new = names.filter { !listed.contains($0) }
-        if !new.isEmpty { known += try await register(new) }
+        var silent: [String: Fault] = [:]
+        if !new.isEmpty { known += try await register(new, &silent) }
         var alive: [HostParts] = []
         for var host in known {
             // A host that does not answer is not reported, and so counts as down before long.
@@ -83,7 +84,7 @@ package struct HostReporter: Sendable {
             let last = memory.told[name]
             if last != now { changed.append(Change(parts: parts, told: now, last: last)) }
         }
-        let failures = await publish(changed, &memory)
+        let failures = await publish(changed, &memory).merging(silent) { told, _ in told }
         complain(failures, &memory)
         let now = room.clock.now()
         for start in stride(from: 0, to: alive.count, by: 1000) {
@@ -150,11 +151,15 @@ package struct HostReporter: Sendable {
         return byHost
     }
 
-    private func register(_ names: [String]) async throws(Fault) -> [ComputeHost] {
+    /// - Parameter silent: those that do not answer yet, and why; they are registered once they do.
+    private func register(_ names: [String], _ silent: inout [String: Fault]) async throws(Fault) -> [ComputeHost] {
         var hosts: [ComputeHost] = []
         for name in names {
-            // One that does not answer yet is registered once it does.
-            guard let facts = try? await room.hosts.find(name).resources() else { continue }
+            let facts: HostResources
+            do throws(Fault) { facts = try await room.hosts.find(name).resources() } catch {
+                silent[name] = error
+                continue
+            }
             let now = room.clock.now()
             hosts.append(
                 ComputeHost(
