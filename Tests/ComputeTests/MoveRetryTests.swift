@@ -56,6 +56,22 @@ struct MoveRetryTests {
         }
     }
 
+    @Test("A host that speaks of something cancelled is no user who wants the move to end")
+    func words() async throws {
+        let cloud = try await ComputeCloud(hosts: 3)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        let source = await ServerMovesTests.host(cloud, id)
+        let words = Fault.conflict("The operation was cancelled in its step 'pre_live_migration'.")
+        let others = cloud.hosts.keys.filter { $0 != source }.sorted()
+        for host in others { await cloud.hosts[host]?.refuseArrivals(true, saying: words) }
+        #expect(await cloud.act(id, Self.anywhere, at: "2.34", as: .admin()).status == 202)
+        try await cloud.work()
+        #expect(try await Self.last(cloud, id).status == .error)
+        #expect(try await Self.tried(cloud, id) == others)
+        try await ServerMovesTests.clean(cloud)
+    }
+
     @Test("A host that was named is the only one that is asked")
     func named() async throws {
         let cloud = try await ComputeCloud(hosts: 3)

@@ -37,7 +37,7 @@ package final class OperationQueue: Sendable {
         let record = OperationRecord(
             id: ids.uuid(), position: position(now), kind: Work.kind, subject: operation.subject, payload: payload,
             state: .queued, step: 0, stepName: "", undoing: "", attempt: 0, progress: 0, note: "", fault: "",
-            faultStatus: 0,
+            faultStatus: 0, faultCode: "",
             cancelRequested: false, owner: "", fence: 0, leaseUntil: Timestamp(microseconds: 0),
             deadline: now + operation.deadline, waitingSince: .never, requestID: requestID, createdAt: now,
             updatedAt: now)

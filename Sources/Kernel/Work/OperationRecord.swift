@@ -25,6 +25,8 @@ package struct OperationRecord: Record {
     package var note: String
     package var fault: String
     package var faultStatus: Int
+    /// The fault's machine name; `Fault.cancelled` has one.
+    package var faultCode: String
     package var cancelRequested: Bool
     package var owner: String
     /// Grows with every claim: a former owner that wakes up late writes nothing.
@@ -63,6 +65,13 @@ package struct OperationRecord: Record {
         """
         2026-11-30 work operations say what is undone next
         ALTER TABLE work_operations ADD COLUMN undoing VARCHAR(64) NOT NULL DEFAULT ''
+        """,
+        // A program of before told by the words what was cancelled: what it left half undone is known by them, once.
+        """
+        2026-11-30 work operations keep the code of their fault
+        ALTER TABLE work_operations ADD COLUMN fault_code VARCHAR(255) NOT NULL DEFAULT '';
+        UPDATE work_operations SET fault_code = 'OperationCancelled'
+            WHERE cancel_requested = 1 AND fault_status = 409 AND fault LIKE 'The operation was cancelled %'
         """,
     ]
 }

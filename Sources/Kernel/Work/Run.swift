@@ -101,7 +101,7 @@ struct Run {
             let step = operation.steps[record.step]
             guard await begin(step) else { return }
             if record.cancelRequested {
-                await turn(step, .conflict("The operation was cancelled before its step '\(step.name)'."))
+                await turn(step, .cancelled("The operation was cancelled before its step '\(step.name)'."))
                 return
             }
             if let topic = step.topic { worker.queue.listen(to: topic) }
@@ -118,7 +118,7 @@ struct Run {
                 record.attempt = 0
                 record.waitingSince = .never
             case .cancelled:
-                await turn(step, .conflict("The operation was cancelled in its step '\(step.name)'."))
+                await turn(step, .cancelled("The operation was cancelled in its step '\(step.name)'."))
                 return
             case .overBudget:
                 let fault = Fault.timeout("The step '\(step.name)' took longer than \(step.budget).")
@@ -184,6 +184,7 @@ struct Run {
         record.waitingSince = .never
         record.fault = fault.message
         record.faultStatus = fault.status
+        record.faultCode = fault.code
         _ = await save("failed", fault.message)
     }
 
@@ -201,7 +202,7 @@ struct Run {
             record.attempt = 0
             guard await save("undone", step.name) else { return }
         }
-        let fault = Fault(record.faultStatus, record.fault)
+        let fault = Fault(record.faultStatus, code: record.faultCode, record.fault)
         guard await settle("conclude", { () async throws(Fault) in try await operation.failed(fault, failedStep) })
         else { return }
         await close(record.cancelRequested ? .cancelled : .failed, fault)
@@ -293,7 +294,7 @@ struct Run {
                         state = \(old.state), step = \(old.step), step_name = \(old.stepName),
                         undoing = \(old.undoing), attempt = \(old.attempt), waiting_since = \(old.waitingSince),
                         fault = \(old.fault), fault_status = \(old.faultStatus),
-                        note = \(old.note), updated_at = \(now)
+                        fault_code = \(old.faultCode), note = \(old.note), updated_at = \(now)
                         """,
                     where: "id = \(old.id) AND fence = \(old.fence)")
                 guard count == 1 else { return nil }
@@ -318,6 +319,7 @@ struct Run {
         if let fault {
             record.fault = fault.message
             record.faultStatus = fault.status
+            record.faultCode = fault.code
         }
         _ = await save(state == .done ? "done" : state.rawValue, fault?.message ?? "")
     }

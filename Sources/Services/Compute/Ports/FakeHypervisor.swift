@@ -64,7 +64,7 @@ package actor FakeHypervisor: Hypervisor {
     /// A port that cannot be plugged in, and whether guests stay.
     var refusedPort: String?
     var refusesJourneys = false
-    var refusesArrivals = false
+    var arrivalRefusal: Fault?
     /// Images that were fetched beforehand.
     package private(set) var images: Set<String> = []
     /// The kernels, and ramdisks, that guests start from.

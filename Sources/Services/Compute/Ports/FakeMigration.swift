@@ -17,7 +17,10 @@ extension FakeHypervisor {
     package func refuseJourneys(_ isRefused: Bool) { refusesJourneys = isRefused }
 
     /// Guests that are to come are not let in, from now on.
-    package func refuseArrivals(_ isRefused: Bool) { refusesArrivals = isRefused }
+    package func refuseArrivals(_ isRefused: Bool, saying words: Fault? = nil) {
+        let usual = "Migration pre-check error: \(host.hostName) has not the guest's processor."
+        arrivalRefusal = isRefused ? words ?? .badRequest(usual) : nil
+    }
 
     /// A port cannot be plugged in from now on.
     package func refuse(_ port: String?) { refusedPort = port }
@@ -80,9 +83,7 @@ extension FakeHypervisor: GuestMigration {
 
 extension FakeHypervisor: GuestLiveMigration {
     package func expect(_ spec: GuestSpec, disks: [MovingDisk]) async throws(Fault) -> ArrivalPlace {
-        if refusesArrivals {
-            throw .badRequest("Migration pre-check error: \(host.hostName) has not the guest's processor.")
-        }
+        if let arrivalRefusal { throw arrivalRefusal }
         try await change { () throws(Fault) in try take(spec, disks, isExpected: true) }
         return ArrivalPlace(address: "fake://" + host.hostName)
     }

@@ -85,8 +85,8 @@ extension DeviceChoice {
 }
 
 /// Who sits where: guests of some kinds, at the devices of pools, of which several share a room that holds only so many
-/// guests. It is a flow from kinds through pools and rooms, and each guest that comes makes it greater by one where that
-/// can be at all: for one who takes a place or a room's last, others may go elsewhere, and others for them.
+/// guests. It is a flow from kinds through pools and rooms, which each guest that comes makes greater by one where that
+/// can be at all: for one who takes a pool's or a room's last place others may go elsewhere, and others for them.
 private struct Seating {
     /// What devices have in common that are one pool.
     struct Key: Hashable {

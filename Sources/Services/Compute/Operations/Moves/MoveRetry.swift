@@ -47,8 +47,3 @@ struct MoveRetry {
         return true
     }
 }
-
-extension Fault {
-    /// Whether somebody wanted the work to end.
-    var isCancellation: Bool { message.hasPrefix("The operation was cancelled") }
-}
