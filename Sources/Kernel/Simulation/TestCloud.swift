@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
+internal import Synchronization
 
 /// Services in process, on a private database, without a socket: what room tests call. Callers are made up by role;
 /// everything else is real: router, policy, versions, faults, SQL.
@@ -19,7 +20,7 @@ package final class TestCloud: Sendable {
         package let ids: any Identifiers
         package let log: Log
         package let metrics: Metrics
-        /// The cloud's front, once all rooms are open.
+        /// The cloud's front, once all rooms are open and as long as the cloud is there.
         package let front: @Sendable () -> Front?
     }
 
@@ -30,9 +31,9 @@ package final class TestCloud: Sendable {
     ) async throws {
         let database = try Database.temporary()
         let metrics = Metrics()
-        let holder = FrontHolder()
+        let knot = FrontKnot()
         let parts = Parts(
-            database: database, clock: clock, ids: ids, log: log, metrics: metrics, front: { holder.front })
+            database: database, clock: clock, ids: ids, log: log, metrics: metrics, front: { knot.front })
         try await database.migrate(OperationRecord.migrations)
         var open: [OpenService] = []
         for room in rooms {
@@ -47,7 +48,7 @@ package final class TestCloud: Sendable {
                         database: database, clock: clock, ids: ids, log: log, metrics: metrics, policy: policy)))
         }
         let front = Front(open, authority: NobodyKnows(), ids: ids, log: log, metrics: metrics)
-        holder.set(front)
+        knot.tie(front)
         self.front = front
         self.database = database
         self.clock = clock
@@ -113,6 +114,19 @@ package final class TestCloud: Sendable {
         }
         return Answer(status: response.status, headers: response.headers, bytes: bytes)
     }
+}
+
+/// The knot between the rooms, which call each other through the front, and the front, which is made of rooms. It holds
+/// nobody: a cloud goes with the test that made it, and its database, its threads and its files go with the cloud.
+private final class FrontKnot: Sendable {
+    private struct Tied: Sendable {
+        weak var front: Front?
+    }
+
+    private let tied = Mutex(Tied())
+
+    var front: Front? { tied.withLock { $0.front } }
+    func tie(_ front: Front) { tied.withLock { $0.front = front } }
 }
 
 /// Test requests carry their caller with them, so no token is ever good.
