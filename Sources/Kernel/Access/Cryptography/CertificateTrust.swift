@@ -39,12 +39,19 @@ package enum CertificateTrust {
 enum X509 {
     /// From PEM or DER; the caller's to free.
     static func read(_ bytes: [UInt8]) -> OpaquePointer? {
-        guard let input = BIO_new_mem_buf(bytes, Int32(bytes.count)) else { return nil }
-        defer { BIO_free(input) }
-        if let read = PEM_read_bio_X509(input, nil, nil, nil) { return read }
+        if let read = over(bytes, { PEM_read_bio_X509($0, nil, nil, nil) }) { return read }
         return bytes.withUnsafeBufferPointer { buffer in
             var start = buffer.baseAddress
             return d2i_X509(nil, &start, buffer.count)
+        }
+    }
+
+    /// What is read of bytes through OpenSSL's own reader, which holds their address: they stay until it is gone.
+    static func over(_ bytes: [UInt8], _ read: (OpaquePointer) -> OpaquePointer?) -> OpaquePointer? {
+        bytes.withUnsafeBytes { bytes in
+            guard let input = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else { return nil }
+            defer { BIO_free(input) }
+            return read(input)
         }
     }
 }

@@ -25,7 +25,7 @@ package final class Digest {
     package init(_ algorithm: Algorithm) {
         guard let context = EVP_MD_CTX_new(), let method = Digest.methods[algorithm],
             EVP_DigestInit_ex(context, method.pointer, nil) == 1
-        else { preconditionFailure("OpenSSL lacks \(algorithm.rawValue)") }
+        else { preconditionFailure("no \(algorithm.rawValue): \(OpenSSLError.text)") }
         self.context = context
     }
 

@@ -10,7 +10,7 @@ package enum HMAC {
             let made = COpenSSL.HMAC(
                 EVP_get_digestbyname(algorithm.rawValue), key, Int32(key.count), message, message.count,
                 out.baseAddress, &length)
-            precondition(made != nil, "OpenSSL lacks \(algorithm.rawValue)")
+            precondition(made != nil, "no HMAC of \(algorithm.rawValue): \(OpenSSLError.text)")
             filled = Int(length)
         }
     }

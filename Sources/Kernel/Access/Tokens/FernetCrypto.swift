@@ -24,19 +24,25 @@ final class FernetEngine: @unchecked Sendable {
     init() {
         guard let cipher = EVP_CIPHER_fetch(nil, "AES-128-CBC", nil), let cipherContext = EVP_CIPHER_CTX_new(),
             let mac = EVP_MAC_fetch(nil, "HMAC", nil), let macContext = EVP_MAC_CTX_new(mac)
-        else { preconditionFailure("OpenSSL lacks AES-128-CBC or HMAC, or memory is short") }
+        else { preconditionFailure("no AES-128-CBC or HMAC: \(OpenSSLError.text)") }
         self.cipher = cipher
         self.cipherContext = cipherContext
         self.mac = mac
         self.macContext = macContext
-        var name = Array("SHA256".utf8CString)
-        let isSet = name.withUnsafeMutableBufferPointer { name in
-            var parameters = [
-                OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end(),
-            ]
-            return EVP_MAC_CTX_set_params(macContext, &parameters)
+        // A parameter holds the addresses of its texts. A string that is handed to the function that makes it lives for
+        // that call alone; then OpenSSL would read freed memory, find no digest named, and take that for well.
+        let isSet = "digest".withCString { key in
+            "SHA256".withCString { name in
+                var parameters = [
+                    OSSL_PARAM_construct_utf8_string(key, UnsafeMutablePointer(mutating: name), 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return EVP_MAC_CTX_set_params(macContext, &parameters)
+            }
         }
-        precondition(isSet == 1, "OpenSSL lacks SHA-256")
+        // A first key, for only that says whether the digest has come.
+        let isReady = isSet == 1 && EVP_MAC_init(macContext, [UInt8](repeating: 0, count: 16), 16, nil) == 1
+        precondition(isReady, "no HMAC-SHA256: \(OpenSSLError.text)")
     }
 
     deinit {
@@ -53,7 +59,7 @@ final class FernetEngine: @unchecked Sendable {
                     && EVP_MAC_update(macContext, bytes.baseAddress, bytes.count) == 1
                     && EVP_MAC_final(macContext, out.baseAddress, &filled, 32) == 1
             }
-            precondition(done && filled == 32, "HMAC-SHA256 failed")
+            precondition(done && filled == 32, "HMAC-SHA256 failed: \(OpenSSLError.text)")
         }
     }
 
@@ -73,7 +79,7 @@ final class FernetEngine: @unchecked Sendable {
                 EVP_EncryptInit_ex2(cipherContext, cipher, key, vector, nil) == 1
                 && EVP_EncryptUpdate(cipherContext, out.baseAddress, &first, plain, Int32(plain.count)) == 1
                 && EVP_EncryptFinal_ex(cipherContext, out.baseAddress! + Int(first), &last) == 1
-            precondition(done, "AES-128-CBC failed")
+            precondition(done, "AES-128-CBC failed: \(OpenSSLError.text)")
             filled = Int(first + last)
         }
     }

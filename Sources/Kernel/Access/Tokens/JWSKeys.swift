@@ -178,10 +178,7 @@ extension JWSKeys {
     }
 
     private static func read(_ pem: String, _ body: (OpaquePointer) -> OpaquePointer?) -> PKey? {
-        let bytes = Array(pem.utf8)
-        guard let source = BIO_new_mem_buf(bytes, Int32(bytes.count)) else { return nil }
-        defer { BIO_free(source) }
-        return body(source).map { PKey($0) }
+        X509.over(Array(pem.utf8), body).map { PKey($0) }
     }
 
     private static func pem(_ body: (OpaquePointer) -> Int32) throws(Fault) -> String {
