@@ -38,6 +38,7 @@ struct VendorServicesTests {
     private static func cloud(_ change: (inout MetadataOptions) -> Void) async throws -> ComputeCloud {
         var options = ComputeOptions()
         options.metadata.vendorProviders = ["StaticJSON", "DynamicJSON"]
+        options.metadata.vendorTimeout = .seconds(120)
         change(&options.metadata)
         let cloud = try await ComputeCloud(options: options)
         await cloud.flavor()
