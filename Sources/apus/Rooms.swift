@@ -73,7 +73,7 @@ struct Rooms: Sendable {
             database: database, clock: clock, ids: ids, log: log, pool: ground.passwords,
             keyDirectory: ground.directory.path + "/keys/fernet", options: options[IdentityOptions.self],
             domainFiles: Rooms.domainFiles(options[IdentityOptions.self].domains),
-            directories: LDAPOpener(options[LDAPOptions.self], chance: ids, log: log),
+            directories: LDAPOpener(options[LDAPOptions.self], chance: ids, clock: clock, log: log),
             notifications: told,
             doors: try FederationFiles.doors(options[IdentityOptions.self].federation))
         placement = PlacementService(

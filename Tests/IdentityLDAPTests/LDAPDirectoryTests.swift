@@ -172,7 +172,8 @@ struct LDAPDirectoryTests {
             "ldap": ["url": .string("ldap://127.0.0.1:\(port)"), "pool_connection_timeout": 1]
         ])
         let directory = LDAPDirectory(
-            try LDAPOptions(configuration, of: "corp"), chance: RandomIdentifiers(), log: .silent)
+            try LDAPOptions(configuration, of: "corp"), chance: RandomIdentifiers(), clock: MachineClock(), log: .silent
+        )
         await #expect(throws: Fault.directoryIsDown) { try await directory.user("ann") }
         await #expect(throws: Fault.directoryIsDown, "at once: it was silent just now") {
             try await directory.user("bob")

@@ -154,7 +154,7 @@ final class PrivateSlapd: Sendable {
     }
 
     func open(_ changes: [String: JSON] = [:]) throws -> LDAPDirectory {
-        LDAPDirectory(try options(changes), chance: RandomIdentifiers(), log: .silent)
+        LDAPDirectory(try options(changes), chance: RandomIdentifiers(), clock: MachineClock(), log: .silent)
     }
 }
 

@@ -6,6 +6,8 @@ internal import Kernel
 struct LDAPFailure: Error, Sendable, CustomStringConvertible {
     let code: Int32
     let reason: String
+    /// Whether no server was reached, and that was known at once: soon another try costs little.
+    var isWorthAnother = false
 
     var description: String { reason }
 

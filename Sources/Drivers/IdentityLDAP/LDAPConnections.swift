@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Glibc
 internal import Kernel
 internal import Synchronization
 
@@ -82,32 +81,29 @@ final class LDAPConnections: Sendable {
         // Whoever asks right after a long silence need not wait through another one.
         let recent = state.withLock { $0.silence }
         if let recent, recent.since.elapsed < .seconds(5) { throw recent.failure }
-        let watch = Stopwatch()
         var last = LDAPFailure(code: -1, reason: "no server is named")
-        for attempt in 1...max(1, options.poolRetryMax) {
-            if attempt > 1 { usleep(UInt32(min(60, options.poolRetryDelay) * 1_000_000)) }
-            let first = state.withLock { $0.first }
-            for step in urls.indices {
-                let place = (first + step) % urls.count
-                do throws(LDAPFailure) {
-                    let connection = try LDAPConnection(urls[place], options)
-                    try login(connection)
-                    state.withLock { state in
-                        state.first = place
-                        state.silence = nil
-                    }
-                    return connection
-                } catch {
-                    guard error.isSilence else { throw error }
-                    log.warning(
-                        "a server of the directory does not answer", ["url": urls[place], "reason": error.reason])
-                    last = error
+        // Silence is what lasts as long as the patience with it; who is refused at once may be let in a moment later.
+        var isLong = false
+        let first = state.withLock { $0.first }
+        for step in urls.indices {
+            let (place, watch) = ((first + step) % urls.count, Stopwatch())
+            do throws(LDAPFailure) {
+                let connection = try LDAPConnection(urls[place], options)
+                try login(connection)
+                state.withLock { state in
+                    state.first = place
+                    state.silence = nil
                 }
+                return connection
+            } catch {
+                guard error.isSilence else { throw error }
+                log.warning("a server of the directory does not answer", ["url": urls[place], "reason": error.reason])
+                last = error
+                if error.isTimeout || watch.elapsed >= options.patience { isLong = true }
             }
-            // Another round would take as long.
-            if watch.elapsed > .seconds(1) { break }
         }
-        if watch.elapsed > .seconds(1) { state.withLock { [last] in $0.silence = (Stopwatch(), last) } }
+        if isLong { state.withLock { [last] in $0.silence = (Stopwatch(), last) } }
+        last.isWorthAnother = !isLong
         throw last
     }
 }

@@ -11,11 +11,13 @@ package final class LDAPDirectory: Directory {
     private let logins: LDAPConnections
     private let pool: BlockingPool
     private let loginPool: BlockingPool
+    private let clock: any WallClock
     private let log: Log
 
     /// - Parameter chance: what shuffles the servers where the options ask for that.
-    package init(_ options: LDAPOptions, chance: any Identifiers, log: Log) {
+    package init(_ options: LDAPOptions, chance: any Identifiers, clock: any WallClock, log: Log) {
         self.options = options
+        self.clock = clock
         self.log = log
         var urls = options.urls
         if options.randomizesURLs {
@@ -95,34 +97,51 @@ package final class LDAPDirectory: Directory {
     /// By logging in with it. An empty password is no login at all to LDAP, and would always be taken.
     package func accepts(_ password: String, of user: DirectoryUser) async throws(Fault) -> Bool {
         guard !password.isEmpty, !password.utf8.contains(0), !user.place.isEmpty else { return false }
-        let (logins, log) = (logins, log)
-        return try await loginPool.run { () throws(Fault) in
-            do throws(LDAPFailure) {
-                // A new connection has logged in by being opened; doing it twice would count a wrong password twice.
-                var isDone = false
-                try logins.use(login: { connection throws(LDAPFailure) in
-                    try connection.bind(user.place, password)
-                    isDone = true
-                }) { connection throws(LDAPFailure) in
-                    if !isDone { try connection.bind(user.place, password) }
-                }
-                return true
-            } catch {
-                if error.isSilence { throw LDAPDirectory.fault(error, log) }
-                if error.code != LDAP_INVALID_CREDENTIALS {
-                    log.warning("the directory refuses a login", ["user": user.place, "reason": error.reason])
-                }
-                return false
+        let logins = logins
+        let outcome = try await ask(loginPool) { () throws(LDAPFailure) in
+            // A new connection has logged in by being opened; doing it twice would count a wrong password twice.
+            var isDone = false
+            try logins.use(login: { connection throws(LDAPFailure) in
+                try connection.bind(user.place, password)
+                isDone = true
+            }) { connection throws(LDAPFailure) in
+                if !isDone { try connection.bind(user.place, password) }
             }
         }
+        guard case .failure(let failure) = outcome else { return true }
+        if failure.isSilence { throw LDAPDirectory.fault(failure, log) }
+        if failure.code != LDAP_INVALID_CREDENTIALS {
+            log.warning("the directory refuses a login", ["user": user.place, "reason": failure.reason])
+        }
+        return false
     }
 
     private func read<T: Sendable>(
         _ body: @Sendable @escaping (LDAPReader) throws(LDAPFailure) -> T
     ) async throws(Fault) -> T {
-        let (reader, log) = (reader, log)
-        return try await pool.run { () throws(Fault) in
-            do throws(LDAPFailure) { return try body(reader) } catch { throw LDAPDirectory.fault(error, log) }
+        let reader = reader
+        switch try await ask(pool, { () throws(LDAPFailure) in try body(reader) }) {
+        case .success(let value): return value
+        case .failure(let failure): throw LDAPDirectory.fault(failure, log)
+        }
+    }
+
+    /// Does something on a thread of the pool; when no server is reached again after a while, as often as the options
+    /// say. The threads serve others meanwhile.
+    private func ask<T: Sendable>(
+        _ pool: BlockingPool, _ deed: @Sendable @escaping () throws(LDAPFailure) -> T
+    ) async throws(Fault) -> Result<T, LDAPFailure> {
+        var tries = options.poolRetryMax
+        while true {
+            let outcome = try await pool.run { () throws(Fault) in
+                do throws(LDAPFailure) { return Result<T, LDAPFailure>.success(try deed()) } catch {
+                    return .failure(error)
+                }
+            }
+            tries -= 1
+            guard case .failure(let failure) = outcome, failure.isWorthAnother, tries > 0,
+                (try? await clock.sleep(.seconds(min(60, options.poolRetryDelay)))) != nil
+            else { return outcome }
         }
     }
 
@@ -151,16 +170,18 @@ package final class LDAPDirectory: Directory {
 package struct LDAPOpener: DirectoryOpener {
     private let standard: LDAPOptions
     private let chance: any Identifiers
+    private let clock: any WallClock
     private let log: Log
 
-    package init(_ standard: LDAPOptions, chance: any Identifiers, log: Log) {
+    package init(_ standard: LDAPOptions, chance: any Identifiers, clock: any WallClock, log: Log) {
         self.standard = standard
         self.chance = chance
+        self.clock = clock
         self.log = log
     }
 
     package func open(_ configuration: DomainConfiguration?, of domainID: String) throws(Fault) -> any Directory {
         let options = try configuration.map { own throws(Fault) in try LDAPOptions(own, of: domainID) } ?? standard
-        return LDAPDirectory(options, chance: chance, log: log.with(["domain_id": domainID]))
+        return LDAPDirectory(options, chance: chance, clock: clock, log: log.with(["domain_id": domainID]))
     }
 }

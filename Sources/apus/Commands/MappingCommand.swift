@@ -49,7 +49,8 @@ enum MappingCommand {
             database: database, clock: clock, ids: ids, log: log,
             pool: BlockingPool(name: "passwords", threads: 1, queue: 1), keyDirectory: settings.data + "/keys/fernet",
             options: options, domainFiles: Rooms.domainFiles(options.domains),
-            directories: LDAPOpener(settings.configuration[LDAPOptions.self], chance: ids, log: log))
+            directories: LDAPOpener(
+                settings.configuration[LDAPOptions.self], chance: ids, clock: clock, log: log))
         return (MappingUpkeep(identity), database)
     }
 }
