@@ -19,7 +19,7 @@ final class TestServer: Sendable {
         let database = "\(directory)/nb.db"
         if !FileSystem.exists(database) {
             let made = try Subprocess.runBlocking(
-                ["ovsdb-tool", "create", database, TestServer.schema], timeout: .seconds(10))
+                ["ovsdb-tool", "create", database, TestServer.schema], timeout: .seconds(120))
             guard made.status == 0 else { throw .internalError(made.complaint) }
         }
         process = try Subprocess.spawn(
