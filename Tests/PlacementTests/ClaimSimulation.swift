@@ -43,6 +43,7 @@ struct ClaimSimulation {
             }
             if life == 2 { await process.database.close() }
             let witness = try Database.sqlite(path: path, durable: false)
+            simulated.clock.heed(witness)
             #expect(try await Self.problems(witness) == [], "seed \(simulated.seed), life \(life)")
             await witness.close()
         }
@@ -136,6 +137,7 @@ struct PlacementProcess: Sendable {
 
     init(_ path: String, _ simulated: Simulated) async throws {
         let database = try Database.sqlite(path: path, durable: false, clock: simulated.clock)
+        simulated.clock.heed(database)
         try await database.migrate(PlacementService.index.migrations)
         let service = PlacementService(
             database: database, clock: simulated.clock, ids: simulated.ids, log: .silent)

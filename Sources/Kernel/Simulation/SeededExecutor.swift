@@ -31,7 +31,8 @@ package final class SeededIdentifiers: Identifiers {
     }
 }
 
-/// Time that stands still while anybody works and jumps to the next sleeper when nobody does.
+/// Time that stands still while anybody works and jumps to the next sleeper when nobody does. Database writers have
+/// threads of their own: who makes a database says so, and time waits for it as long as that takes.
 package final class SimulatedClock: WallClock {
     private struct Sleeper {
         let until: Timestamp
@@ -43,6 +44,7 @@ package final class SimulatedClock: WallClock {
         var now: Timestamp
         var ticket: UInt64 = 0
         var sleepers: [Sleeper] = []
+        var outside: [@Sendable () -> Bool] = []
     }
 
     private let state: Mutex<State>
@@ -77,6 +79,14 @@ package final class SimulatedClock: WallClock {
         if !slept { throw CancellationError() }
     }
 
+    /// Time stands still while a database writes.
+    package func heed(_ database: Database) {
+        state.withLock { $0.outside.append { [weak database] in database?.isWriting ?? false } }
+    }
+
+    /// Whether something is done outside that jobs wait for.
+    var isHeld: Bool { state.withLock { $0.outside }.contains { $0() } }
+
     /// Moves to the earliest sleeper's moment and wakes it. False when nobody sleeps.
     package func advance() -> Bool {
         let sleeper = state.withLock { state in
@@ -96,13 +106,11 @@ package final class SimulatedClock: WallClock {
 }
 
 /// Runs all tasks of a simulation on one thread, the next one chosen by the seed: one seed, one interleaving.
-/// Database writers have threads of their own; a simulation waits a moment for them before it moves time, and as long
-/// as it takes for those that it was told to heed.
+/// For what else has threads of its own a simulation waits a moment before it moves time.
 package final class SeededExecutor: TaskExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
         var generator: SeededGenerator
-        var outside: [@Sendable () -> Bool] = []
     }
 
     private let state: Mutex<State>
@@ -114,9 +122,6 @@ package final class SeededExecutor: TaskExecutor {
         state.withLock { $0.jobs.append(job) }
     }
 
-    /// Time stands still while something is done outside that jobs wait for.
-    package func heed(_ isBusy: @escaping @Sendable () -> Bool) { state.withLock { $0.outside.append(isBusy) } }
-
     /// Runs jobs until `isDone`, moving the clock whenever nothing else can happen. False when it hung: nobody can run
     /// and nobody sleeps.
     package func run(_ clock: SimulatedClock, until isDone: () -> Bool) -> Bool {
@@ -126,12 +131,12 @@ package final class SeededExecutor: TaskExecutor {
                 idle = 0
                 continue
             }
-            if state.withLock({ $0.outside }).contains(where: { $0() }) {
+            if clock.isHeld {
                 idle = 0
                 usleep(50)
                 continue
             }
-            // A job may be on its way back from a database thread: give it a moment before time moves.
+            // A job may be on its way back from a thread of a pool: give it a moment before time moves.
             idle += 1
             usleep(200)
             if idle < 10 { continue }

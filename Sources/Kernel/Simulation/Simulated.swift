@@ -18,7 +18,7 @@ package struct Simulated: Sendable {
     /// A private database, for whose answers time waits, however slow the machine is.
     package func database() throws(Fault) -> Database {
         let database = try Database.temporary()
-        executor.heed { [weak database] in database?.isWriting ?? false }
+        clock.heed(database)
         return database
     }
 

@@ -30,6 +30,7 @@ package final class TestCloud: Sendable {
         rooms: Room...
     ) async throws {
         let database = try Database.temporary()
+        (clock as? SimulatedClock)?.heed(database)
         let metrics = Metrics()
         let knot = FrontKnot()
         let parts = Parts(
