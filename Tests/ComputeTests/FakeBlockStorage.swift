@@ -20,6 +20,8 @@ final class FakeBlockStorage: Service {
         var failures: [String: Int] = [:]
         /// How many snapshots a project may have; -1 is any number.
         var snapshotsMax = -1
+        /// What the volumes were one after another, each change once.
+        var history: [String: [String]] = [:]
     }
 
     let state = Mutex(State())
@@ -54,7 +56,11 @@ final class FakeBlockStorage: Service {
 }
 
 extension FakeBlockStorage.State {
-    fileprivate mutating func set(_ volume: String, _ status: String) { volumes[volume]?["status"] = .string(status) }
+    fileprivate mutating func set(_ volume: String, _ status: String) {
+        guard volumes[volume] != nil else { return }
+        volumes[volume]?["status"] = .string(status)
+        if history[volume]?.last != status { history[volume, default: []].append(status) }
+    }
 
     fileprivate func hold(_ id: String) throws(Fault) -> JSONObject {
         guard let hold = attachments[id] else { throw .notFound("no attachment \(id)") }

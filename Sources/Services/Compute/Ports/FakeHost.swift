@@ -15,4 +15,7 @@ extension FakeHypervisor {
         host.diskAvailableGiB = max(0, host.diskGiB - host.diskUsedGiB)
         return host
     }
+
+    /// No guest is booted from now on; all else goes on.
+    package func refuseBoots(_ fault: Fault?) { bootRefusal = fault }
 }

@@ -65,6 +65,7 @@ package actor FakeHypervisor: Hypervisor {
     var refusedPort: String?
     var refusesJourneys = false
     var arrivalRefusal: Fault?
+    var bootRefusal: Fault?
     /// Images that were fetched beforehand.
     package private(set) var images: Set<String> = []
     /// The kernels, and ramdisks, that guests start from.
@@ -80,6 +81,7 @@ package actor FakeHypervisor: Hypervisor {
     package func boot(_ spec: GuestSpec, image: ImageSource?) async throws(Fault) {
         try await image?.prove?()
         if let image { imageKeys[image.id] = image.key }
+        if let bootRefusal { throw bootRefusal }
         try await change { () throws(Fault) in
             if let guest = guestsByID[spec.server] {
                 guard guest.isOurs else { throw Fault.guestNotOurs(spec.server) }

@@ -16,9 +16,9 @@ struct BootServer: Operation {
     var steps: [Step<ComputeSite>] {
         [
             Step("networking", do: bindPorts, undo: releasePorts),
+            // What becomes of the volumes is known when it is known whether the server goes on to another host.
             .waiting(
-                "block_device_mapping", for: ServerVolumes.topic(server), attempts: 1, undo: giveVolumesBack,
-                look: connectVolumes),
+                "block_device_mapping", for: ServerVolumes.topic(server), attempts: 1, look: connectVolumes),
             Step("spawning", attempts: 2, budget: .seconds(600), pace: .making(server), do: spawn, undo: destroy),
             .plugging(server, awaitPorts),
             Step("active", do: activate),
@@ -48,10 +48,6 @@ struct BootServer: Operation {
 
     private func connectVolumes(_ site: ComputeSite, _ patience: Patience) async throws(Fault) -> Wait {
         try await ServerVolumes(site).connect(try await site.server(server), patience)
-    }
-
-    private func giveVolumesBack(_ site: ComputeSite) async throws(Fault) {
-        try await ServerVolumes(site).giveBack(try await site.server(server))
     }
 
     // MARK: - The guest
@@ -108,6 +104,7 @@ struct BootServer: Operation {
         try await site.room.placement.release(server, requestID: site.requestID)
         guard let row, let host = row.host, row.taskState != .deleting, step == "spawning", BootServer.isHosts(fault)
         else {
+            if row != nil { try await ServerVolumes(site).giveBack(server) }
             return try await site.fail(server, fault, step: step, clearHost: true)
         }
         if try await retry(row, on: host, site) { return }
@@ -118,6 +115,7 @@ struct BootServer: Operation {
                 "Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for "
                     + "instance \(server). The last said: \(fault.message)")
         }
+        try await ServerVolumes(site).giveBack(server)
         try await site.fail(server, fault, step: step, clearHost: true)
     }
 
@@ -132,7 +130,9 @@ struct BootServer: Operation {
         scheduling.tried = tried
         let decision = try await site.database.first(DecisionRecord.self, "server_id = \(server)")
         let isHopeful = decision?.alternates.contains { !tried.contains($0) } ?? false
-        let mayTry = isHopeful && tried.count < site.room.options.scheduler.maxAttempts
+        var mayTry = isHopeful && tried.count < site.room.options.scheduler.maxAttempts
+        if mayTry { mayTry = try await leaveHost(site) }
+        let goesOn = mayTry
         let text: String
         do { text = try JSON.encode(scheduling).text() } catch {
             throw .internalError("what was asked of the scheduler could not be stored: \(error)")
@@ -141,7 +141,7 @@ struct BootServer: Operation {
         return try await site.database.transaction { transaction throws(Fault) in
             _ = try transaction.update(
                 ComputeHost.self, set: "failed_builds = failed_builds + 1", where: "name = \(host)")
-            guard mayTry else { return false }
+            guard goesOn else { return false }
             let count = try transaction.update(
                 Server.self,
                 set: """
@@ -157,6 +157,21 @@ struct BootServer: Operation {
             try queue.enqueue(
                 ScheduleServers(servers: [id], reservation: row.reservationID), requestID: requestID, in: transaction)
             return true
+        }
+    }
+
+    /// The volumes stay the server's while it goes on: nobody else gets them before the next host has them.
+    /// - Returns: false when Block storage will not have it so; then the server goes nowhere.
+    private func leaveHost(_ site: ComputeSite) async throws(Fault) -> Bool {
+        do throws(Fault) {
+            try await VolumeJourney(site).leave(server)
+            return true
+        } catch {
+            guard error.status < 500 else { throw error }
+            site.room.log.warning(
+                "a server goes to no other host: its volumes cannot be held for it meanwhile",
+                ["server": server, "error": error.message])
+            return false
         }
     }
 }

@@ -128,6 +128,8 @@ struct ScheduleServers: Operation {
         let fault = Fault(500, fault.message)
         for server in try await pending(site) {
             try await site.room.placement.release(server.id, requestID: site.requestID)
+            // One that another host refused before has volumes held for it.
+            try await ServerVolumes(site).giveBack(server.id)
             let decision = try await site.database.first(DecisionRecord.self, "server_id = \(server.id)")
             try await site.fail(
                 server.id, fault, step: "schedule", clearHost: true, details: decision?.details ?? "")

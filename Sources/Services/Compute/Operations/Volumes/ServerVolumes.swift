@@ -143,15 +143,18 @@ struct ServerVolumes {
 
     // MARK: - At the end
 
-    /// Lets go of all volumes after a boot that failed, and deletes those that were made for it.
-    func giveBack(_ server: Server) async throws(Fault) {
-        for var device in try await BlockDevice.of(server.id, site.database) where device.destination == .volume {
-            if let attachment = device.attachmentID { try await storage.release(attachment, requestID: requestID) }
-            if device.isOurs, let volume = device.volumeID {
-                try await storage.deleteVolume(volume, requestID: requestID)
-                (device.volumeID, device.isOurs) = (device.source == .volume ? device.volumeID : nil, false)
-            }
+    /// Lets go of all volumes after a boot that failed on the last host there was for it, and deletes those that were
+    /// made for it. What Block storage holds on to stays the server's until that is deleted.
+    func giveBack(_ server: String) async throws(Fault) {
+        for var device in try await BlockDevice.of(server, site.database) where device.destination == .volume {
+            guard try await orNote(device, { () async throws(Fault) in try await releaseAll(device) }) else { continue }
             (device.attachmentID, device.connection, device.state) = (nil, nil, .wanted)
+            if device.isOurs, let volume = device.volumeID {
+                let isGone = try await orNote(device) { () async throws(Fault) in
+                    try await storage.deleteVolume(volume, requestID: requestID)
+                }
+                if isGone { (device.volumeID, device.isOurs) = (nil, false) }
+            }
             try await save(device)
         }
     }
@@ -161,7 +164,9 @@ struct ServerVolumes {
     func release(_ server: Server) async throws(Fault) {
         for device in try await BlockDevice.of(server.id, site.database) {
             guard try await orNote(device, { () async throws(Fault) in try await releaseAll(device) }) else { continue }
-            if device.deletesWithServer, let volume = device.volumeID, device.destination == .volume {
+            // One that was made for a boot which failed, and would not go then, goes now.
+            let isLeftOver = device.isOurs && device.state == .wanted
+            if device.deletesWithServer || isLeftOver, let volume = device.volumeID, device.destination == .volume {
                 _ = try await orNote(device) { () async throws(Fault) in
                     try await storage.deleteVolume(volume, requestID: requestID)
                 }
@@ -170,7 +175,7 @@ struct ServerVolumes {
         }
     }
 
-    /// What a move under way has reserved goes as well.
+    /// What a move under way, or an interrupted run, has reserved goes as well.
     private func releaseAll(_ device: BlockDevice) async throws(Fault) {
         if let attachment = device.attachmentID { try await storage.release(attachment, requestID: requestID) }
         guard device.destination == .volume, let volume = device.volumeID else { return }

@@ -99,19 +99,33 @@ struct VolumeJourney {
     /// - Parameter only: the block device's id when it is about one of them.
     func disconnect(_ server: String, only: String? = nil) async throws(Fault) {
         for device in try await held(server) where device.connection != nil && (only ?? device.id) == device.id {
-            var device = device
-            guard let volume = device.volumeID, let old = device.attachmentID else { continue }
-            let known = try await storage.attachments(of: volume, by: server, requestID: requestID)
-            // The new hold comes first, so that nobody else gets the volume in between.
-            var new = known.first { $0.id != old }?.id
-            if new == nil { new = try await storage.reserve(volume, for: server, requestID: requestID).id }
-            (device.attachmentID, device.connection) = (new, nil)
+            guard let (new, old) = try await holdAnew(device) else { continue }
             do throws(Fault) { try await storage.release(old, requestID: requestID) } catch {
                 // Half way is nowhere: what is refused now is asked for again.
                 throw Fault(503, error.message)
             }
-            try await save(device)
+            try await save(new)
         }
+    }
+
+    /// The same for a server that goes on from a host which would not have it. What Block storage refuses, it refuses.
+    func leave(_ server: String) async throws(Fault) {
+        for device in try await held(server) where device.connection != nil {
+            guard let (new, old) = try await holdAnew(device) else { continue }
+            try await storage.release(old, requestID: requestID)
+            try await save(new)
+        }
+    }
+
+    /// A hold for no host, beside the one that is to go: it comes first, so that nobody else gets the volume.
+    private func holdAnew(_ device: BlockDevice) async throws(Fault) -> (BlockDevice, old: String)? {
+        guard let volume = device.volumeID, let old = device.attachmentID else { return nil }
+        let known = try await storage.attachments(of: volume, by: device.serverID, requestID: requestID)
+        var held = known.first { $0.id != old }?.id
+        if held == nil { held = try await storage.reserve(volume, for: device.serverID, requestID: requestID).id }
+        var new = device
+        (new.attachmentID, new.connection) = (held, nil)
+        return (new, old)
     }
 }
 
