@@ -18,6 +18,8 @@ final class FakeBlockStorage: Service {
         var connections: [String: JSON] = [:]
         /// The next call to this path fails with this status.
         var failures: [String: Int] = [:]
+        /// And every call to these.
+        var refusals: [String: Int] = [:]
         /// How many snapshots a project may have; -1 is any number.
         var snapshotsMax = -1
         /// What the volumes were one after another, each change once.
@@ -45,11 +47,16 @@ final class FakeBlockStorage: Service {
     /// The next call that begins so fails with a status.
     func fail(_ call: String, _ status: Int) { state.withLock { $0.failures[call] = status } }
 
+    /// All calls that begin so are refused until something else is said.
+    func refuse(_ call: String, _ status: Int?) { state.withLock { $0.refusals[call] = status } }
+
     fileprivate func run<Value>(
         _ call: String, _ deed: (inout State) throws(Fault) -> Value
     ) throws(Fault) -> Value {
         try state.withLock { state throws(Fault) in
-            if let status = state.failures.removeValue(forKey: call) { throw Fault(status, "storage is out of order") }
+            if let status = state.failures.removeValue(forKey: call) ?? state.refusals[call] {
+                throw Fault(status, "storage is out of order")
+            }
             return try deed(&state)
         }
     }

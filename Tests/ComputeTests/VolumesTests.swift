@@ -215,7 +215,7 @@ struct VolumesTests {
         let nobody = "bbbbbbbb-0000-4000-8000-000000000001"
         _ = try await cloud.room.storage.reserve(Self.two, for: nobody, requestID: "req-1")
         let old = cloud.room.clock.now() - .seconds(601)
-        let notes = [(Self.one, id, old), (Self.two, nobody, old), (Self.two, nobody, cloud.room.clock.now())]
+        let notes = [(Self.one, id, old), (Self.two, nobody, old), (Self.two, "other", cloud.room.clock.now())]
         let holds = notes.enumerated().map { at, note in
             VolumeHold(id: "h\(at)", serverID: note.1, volumeID: note.0, createdAt: note.2)
         }

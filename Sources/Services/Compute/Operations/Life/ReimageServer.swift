@@ -38,9 +38,12 @@ struct ReimageServer: Operation {
     }
 
     private func attach(_ site: ComputeSite) async throws(Fault) {
-        let row = try await site.server(server)
-        try await ServerVolumes(site).connect(try await root(site), row)
-        try await VolumeJourney(site).complete(server, at: nil)
+        let (row, root) = (try await site.server(server), try await root(site))
+        // A volume that did not get its image may be in error: then it stays reserved for the server.
+        try await site.unlessRefused(server) { () async throws(Fault) in
+            try await ServerVolumes(site).connect(root, row)
+            try await VolumeJourney(site).complete(server, at: nil)
+        }
         try await VolumeJourney(site).forget(server)
     }
 

@@ -101,7 +101,9 @@ struct UnshelveServer: Operation {
         let row = try await site.server(server)
         guard row.host != nil else { return }
         try await site.hypervisor(of: row).destroy(server)
-        try await VolumeJourney(site).disconnect(server)
+        try await site.unlessRefused(server) { () async throws(Fault) in
+            try await VolumeJourney(site).leave(server)
+        }
     }
 
     private func start(_ site: ComputeSite) async throws(Fault) {

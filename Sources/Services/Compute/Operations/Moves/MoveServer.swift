@@ -156,8 +156,15 @@ struct MoveServer: Operation {
 
     private func unfinish(_ site: ComputeSite) async throws(Fault) {
         let migration = try await site.migration(migration)
-        try await site.becomeOld(migration, .migrating)
-        if !migration.staysOnHost { try await VolumeJourney(site).complete(server, at: nil) }
+        do throws(Fault) { try await site.becomeOld(migration, .migrating) } catch {
+            guard error.status < 500 else { throw error }
+            try await site.becomeOld(migration, .migrating, leavesVolumes: true)
+        }
+        if !migration.staysOnHost {
+            try await site.unlessRefused(server) { () async throws(Fault) in
+                try await VolumeJourney(site).complete(server, at: nil)
+            }
+        }
         guard migration.rebinds else { return }
         try await ServerWiring(site.room, requestID: site.requestID).bind(
             try await site.server(server), to: migration.source)

@@ -35,12 +35,7 @@ struct AttachVolume: Operation {
     /// Nothing of the device is left.
     private func letGo(_ site: ComputeSite) async throws(Fault) {
         guard let device = try await site.database.first(BlockDevice.self, "id = \(device)") else { return }
-        let (storage, request) = (site.room.storage, site.requestID)
-        var held = device.attachmentID.map { [$0] } ?? []
-        if held.isEmpty, let volume = device.volumeID {
-            held = try await storage.attachments(of: volume, by: server, requestID: request).map(\.id)
-        }
-        for attachment in held { try await storage.release(attachment, requestID: request) }
+        if let volume = device.volumeID { try await site.drop(volume, of: server) }
         _ = try await site.database.delete(BlockDevice.self, "id = \(device.id)")
     }
 

@@ -35,7 +35,10 @@ struct DetachVolume: Operation {
 
     private func roll(_ site: ComputeSite) async throws(Fault) {
         guard var device = try await find(site), let volume = device.volumeID else { return }
-        if try await site.room.storage.volume(volume, requestID: site.requestID)?.status == "detaching" {
+        try await site.unlessRefused(server) { () async throws(Fault) in
+            guard try await site.room.storage.volume(volume, requestID: site.requestID)?.status == "detaching" else {
+                return
+            }
             try await site.room.storage.act("os-roll_detaching", on: volume, requestID: site.requestID)
         }
         device.state = .attached

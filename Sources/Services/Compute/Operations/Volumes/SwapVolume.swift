@@ -54,9 +54,7 @@ struct SwapVolume: Operation {
     }
 
     private func letGo(_ site: ComputeSite) async throws(Fault) {
-        for held in try await site.room.storage.attachments(of: new, by: server, requestID: site.requestID) {
-            try await site.room.storage.release(held.id, requestID: site.requestID)
-        }
+        try await site.drop(new, of: server)
     }
 
     private func swap(_ site: ComputeSite) async throws(Fault) {

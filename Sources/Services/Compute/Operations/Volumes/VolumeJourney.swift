@@ -82,7 +82,10 @@ struct VolumeJourney {
     func forget(_ server: String) async throws(Fault) {
         for device in try await held(server) {
             var device = device
-            try await letGo(&device)
+            do throws(Fault) { try await letGo(&device) } catch {
+                try await room.leave(device.volumeID ?? "", of: server, error)
+                continue
+            }
             try await save(device)
         }
     }

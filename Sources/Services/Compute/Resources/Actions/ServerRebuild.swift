@@ -87,7 +87,9 @@ enum ServerRebuild: Resource {
                     "Volume is smaller than the minimum size specified in image metadata. Volume size is "
                         + "\(volume.size << 30) bytes, minimum size is \(image.minDisk << 30) bytes.")
             }
-            guard volume.status == "in-use" else {
+            // After a rebuild that failed the root may be held for no host: then it is tried again.
+            let isHeld = device.isRoot && device.attachmentID != nil && device.connection == nil
+            guard volume.status == "in-use" || isHeld && volume.status == "reserved" else {
                 throw .badRequest(
                     "Invalid volume: volume '\(id)' status must be 'in-use'. Currently in '\(volume.status)' status")
             }

@@ -4,6 +4,7 @@ import Kernel
 
 /// A volume that a request reserves for a server, noted before Block storage is asked: when the process ends in
 /// between, `MoveKeeper` gives it back. The note goes with the transaction that says what the volume is reserved for.
+/// Also one that Block storage would not take back when what it was reserved for had failed.
 struct VolumeHold: Record {
     static let table = "compute_volume_holds"
 
@@ -80,22 +81,35 @@ extension MoveKeeper {
     /// Longer than any request takes.
     private static let forgotten = Duration.seconds(600)
 
-    /// Gives back volumes that were reserved by requests of which nothing came, because a process ended.
+    /// Gives back volumes that were reserved by requests of which nothing came, because a process ended, and those that
+    /// Block storage would not take back before. One that it holds on to keeps no other one.
     func giveForgottenVolumesBack() async throws(Fault) {
         let oldest = room.clock.now() - MoveKeeper.forgotten
-        let requestID = "req-" + room.ids.uuid()
-        for hold in try await room.database.all(VolumeHold.self, "created_at < \(oldest)") {
-            let (server, volume) = (hold.serverID, hold.volumeID)
-            let devices = try await BlockDevice.of(server, room.database)
-            let own = devices.flatMap { [$0.attachmentID, $0.otherAttachmentID] }
-            for held in try await room.storage.attachments(of: volume, by: server, requestID: requestID)
-            where !own.contains(held.id) {
+        for hold in try await room.database.all(VolumeHold.self, "created_at < \(oldest) ORDER BY created_at, id") {
+            do throws(Fault) { try await giveBack(hold, youngerThan: oldest) } catch {
                 room.log.warning(
-                    "a volume is given back that was reserved by a request of which nothing came",
-                    ["volume": volume, "server": server])
-                try await room.storage.release(held.id, requestID: requestID)
+                    "a volume that was reserved for nothing could not be given back",
+                    ["volume": hold.volumeID, "server": hold.serverID, "error": error.message])
             }
-            _ = try await room.database.delete(VolumeHold.self, "id = \(hold.id)")
         }
+    }
+
+    private func giveBack(_ hold: VolumeHold, youngerThan oldest: Timestamp) async throws(Fault) {
+        let (server, volume, requestID) = (hold.serverID, hold.volumeID, "req-" + room.ids.uuid())
+        // What is being reserved right now is nobody's yet, either.
+        let busy = try await room.database.count(
+            OperationRecord.self, "subject = \(server) AND " + OperationRecord.unfinished)
+        let asked = try await room.database.count(
+            VolumeHold.self, "server_id = \(server) AND volume_id = \(volume) AND created_at >= \(oldest)")
+        guard busy == 0, asked == 0 else { return }
+        let devices = try await BlockDevice.of(server, room.database)
+        let own = devices.flatMap { [$0.attachmentID, $0.otherAttachmentID] }
+        for held in try await room.storage.attachments(of: volume, by: server, requestID: requestID)
+        where !own.contains(held.id) {
+            room.log.warning(
+                "a volume is given back that was reserved for nothing", ["volume": volume, "server": server])
+            try await room.storage.release(held.id, requestID: requestID)
+        }
+        _ = try await room.database.delete(VolumeHold.self, "id = \(hold.id)")
     }
 }
