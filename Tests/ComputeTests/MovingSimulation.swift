@@ -133,6 +133,7 @@ struct MovingSimulation {
                 try await MoveKeeper(cloud.room).clean(name)
                 await force(cloud, name, false)
             }
+            await HostKeeper(cloud.room).sweep()
             try await MoveKeeper(cloud.room).releaseOldVolumes()
             try await live(cloud, "keeper", for: nil)
             // What a process that died did not tell Placement of, the next report does.
@@ -278,8 +279,7 @@ struct MovingSimulation {
                 let id = orphan.text("id") ?? ""
                 let servers = try await database.all(Server.self, "id = \(id)").map { "server \($0.vmState)" }
                 let moves = try await database.all(ServerMigration.self, "id = \(id) OR server_id = \(id)")
-                let told = moves.map { "\($0.kind) \($0.status)" }
-                Issue.record("seed \(seed): \(id) holds for nobody: \(servers) \(told)")
+                Issue.record("seed \(seed): \(id) holds for nobody: \(servers) \(moves.map { ($0.kind, $0.status) })")
             }
             let crowded = try await database.rows(
                 """
