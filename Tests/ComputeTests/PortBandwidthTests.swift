@@ -129,6 +129,43 @@ struct PortBandwidthTests {
         #expect(try await Auditor(cloud.room).audit().isEmpty)
     }
 
+    @Test(
+        "A server whose move fails has its bandwidth where it was, and the port is told of that part",
+        arguments: [false, true])
+    func fails(isEvacuation: Bool) async throws {
+        let storage = FakeBlockStorage()
+        storage.add(VolumeMovesTests.data)
+        let cloud = try await ComputeCloud(hosts: 2, storage: storage)
+        await cloud.flavor()
+        let parts = ["66666666-6666-4666-8666-666666666666", "77777777-7777-4777-8777-777777777777"]
+        for (place, part) in parts.enumerated() {
+            await offer(cloud, host: "host-\(place + 1)", part, kilobits: 1000)
+        }
+        plug(cloud, kilobits: 600)
+        let id = try await cloud.server(["networks": [["port": .string(Self.port)]]], at: "2.72")
+        let body: JSON = ["volumeAttachment": ["volumeId": .string(VolumeMovesTests.data)]]
+        #expect(await cloud.call("POST", "/servers/\(id)/os-volume_attachments", body).status == 200)
+        try await cloud.work()
+        let home = await ServerMovesTests.host(cloud, id)
+        if isEvacuation {
+            await cloud.hosts[home]?.setUnreachable(true)
+            for host in cloud.hosts.values { await host.refuseBoots(.conflict("The guest cannot be started (fake).")) }
+            let down: JSON = ["host": .string(home), "binary": "nova-compute", "forced_down": true]
+            _ = await cloud.call("PUT", "/os-services/force-down", down, at: "2.11", as: .admin())
+            #expect(await cloud.act(id, ["evacuate": [:]], at: "2.72", as: .admin()).status == 200)
+        } else {
+            // The last that is done before it is there.
+            storage.fail("complete", 400)
+            #expect(await cloud.act(id, ["migrate": nil], at: "2.72", as: .admin()).status == 202)
+        }
+        try await cloud.work()
+        #expect(await ServerMovesTests.host(cloud, id) == home)
+        let part = parts[home == "host-1" ? 0 : 1]
+        #expect(await held(cloud, id)[part]?["resources"]?[Self.class_] == 600)
+        #expect(profile(cloud)["allocation"]?[Self.group]?.string == part)
+        #expect(cloud.network.state.withLock { $0.ports[Self.port]?["binding:host_id"] } == .string(home))
+    }
+
     @Test("A server that is forced somewhere takes bandwidth there, and is not forced where there is none")
     func forced() async throws {
         let cloud = try await ComputeCloud(hosts: 3)

@@ -51,17 +51,20 @@ extension ResourceRequest {
 extension ServerWiring {
     /// Tells a port which parts of its server's host it has been given (`binding:profile`). They are found by what the
     /// server holds, so it may be said again whenever the server holds something else.
-    func allocate(_ port: NetworkClient.Port, of server: Server) async throws(Fault) {
-        let profile = try await profile(port, of: server)
+    /// - Parameter move: the migration that may hold what is the server's where it was.
+    func allocate(_ port: NetworkClient.Port, of server: Server, keptBy move: String? = nil) async throws(Fault) {
+        let profile = try await profile(port, of: server, keptBy: move)
         guard profile != port.profile else { return }
         try await room.network.updatePort(port.id, ["binding:profile": .object(profile)], requestID: requestID)
     }
 
     /// A port's profile where its server has what its row says.
-    func profile(_ port: NetworkClient.Port, of server: Server) async throws(Fault) -> JSONObject {
+    func profile(
+        _ port: NetworkClient.Port, of server: Server, keptBy move: String? = nil
+    ) async throws(Fault) -> JSONObject {
         var profile = port.profile
         if let wanted = PortResources(port.resourceRequest) {
-            profile["allocation"] = .object(try await providers(of: wanted, server.id))
+            profile["allocation"] = .object(try await providers(of: wanted, server.id, move))
         }
         if let device = server.hostDevices.first(where: { $0.portID == port.id }) {
             for name in HostResources.PCIDevice.profileNames { profile[name] = nil }
@@ -80,8 +83,13 @@ extension ServerWiring {
     }
 
     /// The provider that each group of amounts is held of.
-    private func providers(of wanted: PortResources, _ server: String) async throws(Fault) -> JSONObject {
-        var left = try await room.placement.holding(server, requestID: requestID)?.allocations ?? [:]
+    private func providers(
+        of wanted: PortResources, _ server: String, _ move: String?
+    ) async throws(Fault) -> JSONObject {
+        var held: PlacementClient.Claim?
+        if let move { held = try await room.placement.holding(move, requestID: requestID) }
+        if held == nil { held = try await room.placement.holding(server, requestID: requestID) }
+        var left = held?.allocations ?? [:]
         var given = JSONObject()
         for group in wanted.groups {
             for provider in left.keys.sorted() {

@@ -69,7 +69,8 @@ struct EvacuateServer: Operation {
         let there = try site.room.hosts.find(dest)
         try await site.ifAlive(dest) { () async throws(Fault) in try await there.destroy(server.id) }
         try await VolumeJourney(site).forget(server.id)
-        try await ServerWiring(site.room, requestID: site.requestID).bind(server, to: migration.source)
+        try await ServerWiring(site.room, requestID: site.requestID).bind(
+            server, to: migration.source, keptBy: migration.id)
     }
 
     /// From here on the server is where it was made anew.

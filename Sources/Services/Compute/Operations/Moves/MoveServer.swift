@@ -167,7 +167,7 @@ struct MoveServer: Operation {
         }
         guard migration.rebinds else { return }
         try await ServerWiring(site.room, requestID: site.requestID).bind(
-            try await site.server(server), to: migration.source)
+            try await site.server(server), to: migration.source, keptBy: migration.id)
     }
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
@@ -267,14 +267,15 @@ extension ServerMigration {
 
 extension ServerWiring {
     /// Binds a server's ports to another host.
-    func bind(_ server: Server, to host: String) async throws(Fault) {
+    /// - Parameter move: the migration that holds what is the server's on that one, where it goes back to it.
+    func bind(_ server: Server, to host: String, keptBy move: String? = nil) async throws(Fault) {
         for port in try await room.network.ports([("device_id", server.id)], requestID: requestID)
         where port.host != host || server.hostDevices.contains(where: { $0.portID == port.id }) {
             let bound = try await room.network.updatePort(
                 port.id, ["binding:host_id": .string(host)], requestID: requestID)
             var there = server
             there.host = host
-            try await allocate(bound, of: there)
+            try await allocate(bound, of: there, keptBy: move)
         }
     }
 }
