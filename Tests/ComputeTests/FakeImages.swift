@@ -74,9 +74,13 @@ final class FakeImages: Service {
                 }
             },
             .open("DELETE", "/images/{id}", "Delete an image", status: 204) { request async throws(Fault) in
-                guard request.images.state.withLock({ $0.images.removeValue(forKey: request["id"]) }) != nil else {
-                    throw .notFound("No such image.")
+                let id = request["id"]
+                let found = request.images.state.withLock { $0.images[id] }
+                guard let found else { throw .notFound("No such image.") }
+                guard found["protected"] != true else {
+                    throw .forbidden("Image \(id) is protected and cannot be deleted.")
                 }
+                request.images.state.withLock { $0.images[id] = nil }
                 return .empty
             },
             .open("POST", "/images/{id}/members", "Share an image", status: 200) { _ in .json([:]) },

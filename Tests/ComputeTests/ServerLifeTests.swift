@@ -2,6 +2,7 @@
 import Compute
 import Kernel
 import Simulation
+import Synchronization
 import Testing
 
 /// Rebuild, rescue, and deletion that can be taken back.
@@ -127,6 +128,27 @@ struct ServerLifeTests {
         #expect(
             await cloud.act(id, ["rescue": ["rescue_image_ref": .string(unknown)]]).message
                 == "Requested rescue image '\(unknown)' is not supported")
+    }
+
+    @Test("A shelved server whose image somebody protects comes back, and can be deleted", arguments: [false, true])
+    func protected(comesBack: Bool) async throws {
+        let cloud = try await ComputeCloud(hosts: 1)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        _ = await cloud.act(id, ["shelve": nil])
+        try await cloud.work()
+        #expect(await cloud.show(id)["status"] == "SHELVED_OFFLOADED")
+        let image = try #require(cloud.images.made.first?["id"]?.string)
+        cloud.images.state.withLock { $0.images[image]?["protected"] = true }
+        if comesBack {
+            _ = await cloud.act(id, ["unshelve": nil])
+            try await cloud.work()
+            #expect(await cloud.show(id)["status"] == "ACTIVE")
+        }
+        #expect(await cloud.call("DELETE", "/servers/\(id)").status == 204)
+        try await cloud.work()
+        #expect(await cloud.call("GET", "/servers/\(id)").status == 404)
+        #expect(cloud.images.made.map { $0["id"]?.string } == [image], "it is whoever's who keeps it")
     }
 
     @Test("A shelved server that was deleted and is had back runs, and its image is nobody's burden")

@@ -187,9 +187,14 @@ extension ComputeService {
         }
     }
 
-    /// Deletes an image of a server's disk, and what it was encrypted with.
+    /// Deletes an image of a server's disk, and what it was encrypted with. One that somebody protects or uses is
+    /// theirs from now on: the server goes its way without, as upstream does it.
     func deleteImage(_ image: String, requestID: String) async throws(Fault) {
-        try await images.delete(image, requestID: requestID)
+        do throws(Fault) { try await images.delete(image, requestID: requestID) } catch {
+            guard error.status == 403 || error.status == 409 else { throw error }
+            return log.warning(
+                "an image that has served its purpose stays", ["image": image, "error": error.message])
+        }
         try await forgetKey(ofImage: image)
     }
 

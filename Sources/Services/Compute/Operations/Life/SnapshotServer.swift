@@ -39,8 +39,8 @@ struct SnapshotServer: Operation {
             [("image_type", "backup"), ("backup_type", backup ?? ""), ("instance_uuid", server)],
             requestID: site.requestID)
         for old in all.dropFirst(rotation ?? all.count) {
+            // A protected backup stays, as upstream's does.
             do throws(Fault) { try await site.room.deleteImage(old, requestID: site.requestID) } catch {
-                // A protected backup stays, as upstream's does.
                 site.room.log.warning("a backup was not rotated out", ["image": old, "error": error.description])
             }
         }
