@@ -159,6 +159,24 @@ struct VolumeHandoverTests {
         scene.isGivenBack("\(call)")
     }
 
+    @Test("What a server that no host would have was to have may be attached to another one")
+    func another() async throws {
+        let scene = try await Scene(hosts: 1)
+        await scene.refuse(scene.names)
+        let failed = await scene.boot()
+        try await scene.cloud.work()
+        await scene.refuse(scene.names, nil)
+        let id = try await scene.cloud.server()
+        let body: JSON = ["volumeAttachment": ["volumeId": .string(Self.volume)]]
+        let attached = await scene.cloud.call("POST", "/servers/\(id)/os-volume_attachments", body)
+        #expect(attached.status == 200, "\(attached.json.text())")
+        try await scene.cloud.work()
+        #expect(scene.history.last == "in-use")
+        #expect(await scene.cloud.call("DELETE", "/servers/\(failed)").status == 204)
+        try await scene.cloud.work()
+        #expect(scene.history.last == "in-use" && scene.storage.attachments.map { $0["instance"]?.string } == [id])
+    }
+
     @Test(
         "A server whose volumes Block storage will not take back ends in ERROR, and lets go of them when it is deleted")
     func heldOn() async throws {

@@ -29,10 +29,11 @@ extension ComputeSite {
         }
     }
 
-    /// Does what brings something back to how it was, if Block storage will have it so.
+    /// Does what brings something back to how it was, if Block storage will have it so; it is asked a few times.
     func unlessRefused(_ server: String, _ deed: () async throws(Fault) -> Void) async throws(Fault) {
         do throws(Fault) { try await deed() } catch {
-            guard error.status < 500 else { throw error }
+            let tried = try await database.first(OperationRecord.self, "id = \(context.id)")?.attempt ?? 0
+            guard error.status < 500, tried >= 3 else { throw error }
             room.log.warning(
                 "Block storage refuses what would bring a server's volumes back to how they were",
                 ["server": server, "error": error.message])

@@ -210,7 +210,14 @@ extension VolumeAttachments {
     static func refuseIfHeld(
         _ volume: BlockStorageClient.Volume, _ server: Server, _ transaction: Transaction
     ) throws(Fault) {
-        let holders = try transaction.all(BlockDevice.self, "volume_id = \(volume.id) ORDER BY created_at, id")
+        // What was given back when no host would have its server is as free as Block storage says.
+        let holders = try transaction.all(
+            BlockDevice.self,
+            """
+            volume_id = \(volume.id) AND NOT (state = 'wanted' AND attachment_id IS NULL
+            AND server_id IN (SELECT id FROM compute_servers WHERE vm_state = 'error'))
+            ORDER BY created_at, id
+            """)
         if !volume.isMultiattach, !holders.isEmpty {
             throw .badRequest(
                 "Invalid volume: volume \(volume.id) is already attached to instances: "
