@@ -72,6 +72,32 @@ struct MoveRetryTests {
         try await ServerMovesTests.clean(cloud)
     }
 
+    @Test("A move that is given up while what failed of it is undone goes to no other host")
+    func givenUp() async throws {
+        let cloud = try await ComputeCloud(hosts: 3)
+        await cloud.flavor()
+        let id = try await cloud.server()
+        let source = await ServerMovesTests.host(cloud, id)
+        let others = cloud.hosts.keys.filter { $0 != source }.sorted()
+        for host in others { await cloud.hosts[host]?.setUnreachable(true) }
+        #expect(await cloud.act(id, Self.anywhere, at: "2.34", as: .admin()).status == 202)
+        let database = cloud.room.database
+        try await cloud.work { try await database.count(OperationRecord.self, "note LIKE 'undoing %'") > 0 }
+        let number = try await Self.last(cloud, id).number
+        let path = "/servers/\(id)/migrations/\(number)"
+        #expect(await cloud.call("DELETE", path, at: "2.65", as: .admin()).status == 202)
+        for host in others { await cloud.hosts[host]?.setUnreachable(false) }
+        try await cloud.work()
+        #expect(await ServerMovesTests.host(cloud, id) == source)
+        #expect(await cloud.show(id)["status"] == "ACTIVE")
+        #expect(try await Self.last(cloud, id).status == .cancelled)
+        try await ServerMovesTests.clean(cloud)
+        // Another move is another one.
+        #expect(await cloud.act(id, Self.anywhere, at: "2.34", as: .admin()).status == 202)
+        try await cloud.work()
+        #expect(try await Self.last(cloud, id).status == .completed)
+    }
+
     @Test("A host that was named is the only one that is asked")
     func named() async throws {
         let cloud = try await ComputeCloud(hosts: 3)

@@ -189,14 +189,17 @@ struct LiveMigrateServer: Operation {
         case .postMigrating: try await settle(site)
         case .accepted: try await site.endMove(migration.id, .error, fault, step: step)
         default:
-            if step == "pre_live_migration" {
+            // It may have been given up when it had failed already and was being undone.
+            let isAsked = try await LiveMigrations.isGivenUp(migration, site.database)
+            let isGivenUp = isAsked || fault.isCancellation
+            if step == "pre_live_migration", !isGivenUp {
                 let retry = MoveRetry(site: site, migration: migration, placing: placing)
                 let isRetried = try await retry.goOn(after: fault, retries: site.room.options.liveMigrationRetries) {
                     LiveMigrateServer(server: server, migration: migration.id, placing: $0)
                 }
                 if isRetried { return }
             }
-            try await site.endMove(migration.id, fault.isCancellation ? .cancelled : .failed, fault, step: step)
+            try await site.endMove(migration.id, isGivenUp ? .cancelled : .failed, fault, step: step)
         }
     }
 }

@@ -64,7 +64,7 @@ extension LiveMigrations {
             request, server, or: .migrationNotFound(request["migration_id"], server.id))
         let queued: [ServerMigration.Status] = request.version >= "2.65" ? [.queued, .preparing] : []
         try await change(
-            migration, server, "live_migration_cancel", "abort live migration", [.running] + queued, request)
+            migration, server, givingUp, "abort live migration", [.running] + queued, request)
         return .empty
     }
 
@@ -87,6 +87,17 @@ extension LiveMigrations {
         return .empty
     }
 
+    private static let givingUp = "live_migration_cancel"
+
+    /// Whether somebody was told that a migration is given up.
+    static func isGivenUp(_ migration: ServerMigration, _ database: Database) async throws(Fault) -> Bool {
+        try await database.count(
+            InstanceAction.self,
+            """
+            server_id = \(migration.serverID) AND action = \(givingUp) AND started_at >= \(migration.createdAt)
+            """) > 0
+    }
+
     /// Notes what is asked of a migration under way, and leaves the doing to work of its own: the migration's own
     /// operation is busy with waiting.
     private static func change(
@@ -103,7 +114,7 @@ extension LiveMigrations {
                         + "Cannot \(method) while the migration is in this state.")
             }
             try transaction.insert(InstanceAction(action, on: server, by: user, requestID: requestID, at: now))
-            if action == "live_migration_cancel" {
+            if action == givingUp {
                 try queue.cancel(subject: server.id, kind: LiveMigrateServer.kind, in: transaction)
                 try InstanceAction.finish(server.id, requestID, nil, now, transaction)
             } else {
