@@ -10,9 +10,9 @@ import Testing
 @Suite(.serialized)
 struct LifeSimulation {
     @Test("A process may die at any moment of a server's life", arguments: SchedulingSimulation.seeds)
-    func lives(seed: UInt64) throws {
+    func lives(seed: UInt64) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run { try await Self.play(simulated) }
+        let outcome = await simulated.run { try await Self.play(simulated) }
         #expect(outcome == .done, "seed \(seed)")
     }
 

@@ -18,9 +18,9 @@ struct MovingSimulation {
         ? Set(SchedulingSimulation.seeds + [67, 75]).sorted() : SchedulingSimulation.seeds
 
     @Test("Resizes, migrations, evacuations and crashes leave the books balanced", arguments: seeds)
-    func clouds(seed: UInt64) throws {
+    func clouds(seed: UInt64) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run {
+        let outcome = await simulated.run {
             var play = Play(simulated)
             try await play.run()
         }

@@ -15,9 +15,9 @@ struct SchedulingSimulation {
     }()
 
     @Test("Boots, deletes, crashes and lost hosts leave the books balanced", arguments: seeds)
-    func clouds(seed: UInt64) throws {
+    func clouds(seed: UInt64) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run { try await Self.play(simulated) }
+        let outcome = await simulated.run { try await Self.play(simulated) }
         #expect(outcome == .done, "seed \(seed)")
     }
 

@@ -11,9 +11,9 @@ import Testing
 @Suite(.serialized)
 struct VolumeHandoverSimulation {
     @Test("A process may die at any moment between two hosts", arguments: SchedulingSimulation.seeds)
-    func boots(seed: UInt64) throws {
+    func boots(seed: UInt64) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run { try await Self.play(simulated) }
+        let outcome = await simulated.run { try await Self.play(simulated) }
         #expect(outcome == .done, "seed \(seed)")
     }
 

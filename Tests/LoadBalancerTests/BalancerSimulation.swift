@@ -15,9 +15,9 @@ struct BalancerSimulation {
     }()
 
     @Test("A process may die at any moment of a balancer's life", arguments: seeds)
-    func lives(seed: UInt64) throws {
+    func lives(seed: UInt64) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run { try await Self.play(simulated) }
+        let outcome = await simulated.run { try await Self.play(simulated) }
         #expect(outcome == .done, "seed \(seed)")
     }
 

@@ -16,9 +16,9 @@ struct ClaimSimulation {
     }()
 
     @Test("Simulated claims never exceed what there is and leave no orphan", arguments: seeds)
-    func claims(seed: UInt64) throws {
+    func claims(seed: UInt64) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run { try await Self.play(simulated) }
+        let outcome = await simulated.run { try await Self.play(simulated) }
         #expect(outcome == .done, "seed \(seed)")
     }
 

@@ -53,9 +53,9 @@ struct CancellingTests {
     }
 
     /// A first process comes as far as to undo it, which does not work; a second one does.
-    private func play(_ voyage: Voyage, isCancelled: Bool) throws {
+    private func play(_ voyage: Voyage, isCancelled: Bool) async throws {
         let (simulated, weather) = (Simulated(seed: 3), weather)
-        let outcome = simulated.run {
+        let outcome = await simulated.run {
             let queue = try await queue(simulated, OperationRecord.migrations)
             try await queue.database.transaction { tx throws(Fault) in
                 _ = try queue.enqueue(voyage, requestID: "req-1", in: tx)
@@ -77,22 +77,22 @@ struct CancellingTests {
     }
 
     @Test("What was cancelled is so for the process that ends it, too")
-    func cancelled() throws {
-        try play(Voyage(subject: "s"), isCancelled: true)
+    func cancelled() async throws {
+        try await play(Voyage(subject: "s"), isCancelled: true)
         #expect(weather.done == ["cancelled at becalmed: The operation was cancelled before its step 'becalmed'."])
     }
 
     @Test("A step that fails with words about cancelling has failed")
-    func words() throws {
-        try play(Voyage(subject: "s", fault: Self.words), isCancelled: false)
+    func words() async throws {
+        try await play(Voyage(subject: "s", fault: Self.words), isCancelled: false)
         #expect(weather.done == ["failed at sail: \(Self.words)"])
     }
 
     @Test("What a program of before cancelled and did not end is known to be cancelled", arguments: [true, false])
-    func before(isCancelled: Bool) throws {
+    func before(isCancelled: Bool) async throws {
         let (simulated, weather) = (Simulated(seed: 3), weather)
         weather.isFine = true
-        let outcome = simulated.run {
+        let outcome = await simulated.run {
             let old = OperationRecord.migrations.filter { !$0.text.contains("fault_code") }
             #expect(old.count < OperationRecord.migrations.count)
             let queue = try await queue(simulated, old)

@@ -95,11 +95,11 @@ struct CrashSimulation {
     @Test(
         "A crash at any step, one that waits included, leaves nothing stuck and nothing half made", arguments: seeds,
         [false, true])
-    func crash(seed: UInt64, fails: Bool) throws {
+    func crash(seed: UInt64, fails: Bool) async throws {
         for dies in 0...10 {
             let simulated = Simulated(seed: seed)
             let world = MadeThings(dies: dies)
-            let outcome = simulated.run { try await Self.play(simulated, world, fails: fails) }
+            let outcome = await simulated.run { try await Self.play(simulated, world, fails: fails) }
             #expect(outcome == .done, "seed \(seed), crash at call \(dies)")
             #expect(world.all == (fails ? [] : ["port", "disk", "guest"]), "seed \(seed), crash at call \(dies)")
         }

@@ -164,9 +164,9 @@ struct ParkingTests {
         metrics: Metrics? = nil, lookingEvery pause: Duration = .seconds(1),
         _ check: @escaping @Sendable (Simulated, OperationQueue, Weather) async throws -> Void,
         meanwhile deed: @escaping @Sendable (Simulated, OperationQueue, Weather) async -> Void = { _, _, _ in }
-    ) throws {
+    ) async throws {
         let simulated = Simulated(seed: seed)
-        let outcome = simulated.run {
+        let outcome = await simulated.run {
             let database = try simulated.database()
             try await database.migrate(OperationRecord.migrations)
             let queue = OperationQueue(database: database, clock: simulated.clock, ids: simulated.ids)
@@ -195,9 +195,9 @@ struct ParkingTests {
     }
 
     @Test("A word that comes while a step looks is not lost", arguments: [7, 8, 9] as [UInt64])
-    func early(seed: UInt64) throws {
+    func early(seed: UInt64) async throws {
         let weather = Weather()
-        try Self.simulate(seed: seed, [Picnic(subject: "p", limit: 86_400, pause: 600)], weather) {
+        try await Self.simulate(seed: seed, [Picnic(subject: "p", limit: 86_400, pause: 600)], weather) {
             simulated, queue, weather in
             #expect(weather.done == ["pack p", "eat p"])
             #expect(weather.looks("p") == 2)
@@ -214,8 +214,8 @@ struct ParkingTests {
     }
 
     @Test("The clock wakes who is told nothing, and a wait ends in the words of its look")
-    func clock() throws {
-        try Self.simulate(seed: 7, [Picnic(subject: "p")], lookingEvery: .seconds(60)) { _, queue, weather in
+    func clock() async throws {
+        try await Self.simulate(seed: 7, [Picnic(subject: "p")], lookingEvery: .seconds(60)) { _, queue, weather in
             #expect(weather.looks("p") == 7)
             #expect(weather.done == ["pack p", "unpack p"])
             let record = try #require(try await queue.operations(on: "p").first)
@@ -280,9 +280,9 @@ struct ParkingTests {
     private static func text(_ metrics: Metrics) -> String { String(decoding: metrics.exposition(), as: UTF8.self) }
 
     @Test("How many wait is told to whoever watches the cloud")
-    func metrics() throws {
+    func metrics() async throws {
         let metrics = Metrics()
-        try Self.simulate(seed: 3, (0..<3).map { Picnic(subject: "p\($0)") }, metrics: metrics) { _, _, weather in
+        try await Self.simulate(seed: 3, (0..<3).map { Picnic(subject: "p\($0)") }, metrics: metrics) { _, _, weather in
             #expect(weather.done.contains("3 wait"))
             #expect(Self.text(metrics).contains("apus_operations{state=\"queued\"} 0\n"))
         } meanwhile: { _, _, weather in
@@ -295,10 +295,11 @@ struct ParkingTests {
     }
 
     @Test("Who tries again after a long pause holds no place meanwhile")
-    func retries() throws {
+    func retries() async throws {
         let (weather, works) = (Weather(), ["a", "b"].map { Stubborn(subject: $0, failures: 12) })
         weather.isFine = true
-        try Self.simulate(seed: 11, works + [Picnic(subject: "p")], width: 1, weather) { simulated, queue, weather in
+        try await Self.simulate(seed: 11, works + [Picnic(subject: "p")], width: 1, weather) {
+            simulated, queue, weather in
             let eaten = try #require(weather.done.last.flatMap { Int($0) })
             let record = try #require(try await queue.operations(on: "a").first)
             #expect(record.state == .done)

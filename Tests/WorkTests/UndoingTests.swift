@@ -54,9 +54,9 @@ struct UndoingTests {
     private func play(
         then kind: @escaping @Sendable (Weather) -> OperationKind,
         _ happens: @escaping @Sendable (OperationQueue, Weather) async throws -> Void
-    ) throws -> [OperationRecord] {
+    ) async throws -> [OperationRecord] {
         let (simulated, weather, found) = (Simulated(seed: 5), weather, Kept())
-        let outcome = simulated.run {
+        let outcome = await simulated.run {
             let database = try simulated.database()
             try await database.migrate(OperationRecord.migrations)
             let queue = OperationQueue(database: database, clock: simulated.clock, ids: simulated.ids)
@@ -93,8 +93,8 @@ struct UndoingTests {
     }
 
     @Test("What is cancelled while it is undone has failed already, and is undone at once")
-    func cancelled() throws {
-        let records = try play(then: { weather in .of(Journey.self) { _ in weather } }) { queue, weather in
+    func cancelled() async throws {
+        let records = try await play(then: { weather in .of(Journey.self) { _ in weather } }) { queue, weather in
             weather.isFine = true
             try await queue.database.transaction { tx throws(Fault) in try queue.cancel(subject: "s", in: tx) }
         }
@@ -104,8 +104,8 @@ struct UndoingTests {
     }
 
     @Test("A program of later undoes the step that was being undone, wherever it stands now, and those before it")
-    func later() throws {
-        let records = try play(then: { weather in .of(LaterJourney.self) { _ in weather } }) { _, weather in
+    func later() async throws {
+        let records = try await play(then: { weather in .of(LaterJourney.self) { _ in weather } }) { _, weather in
             weather.isFine = true
         }
         #expect(records.map(\.state) == [.failed])
@@ -113,8 +113,8 @@ struct UndoingTests {
     }
 
     @Test("Where the step that was being undone is no more, what is left is undone from the step that failed")
-    func gone() throws {
-        let records = try play(then: { weather in .of(DryJourney.self) { _ in weather } }) { _, _ in }
+    func gone() async throws {
+        let records = try await play(then: { weather in .of(DryJourney.self) { _ in weather } }) { _, _ in }
         #expect(records.map(\.state) == [.failed])
         #expect(weather.done == ["climb", "inn", "climb", "inn", "train"])
     }

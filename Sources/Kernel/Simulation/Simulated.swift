@@ -30,9 +30,10 @@ package struct Simulated: Sendable {
         case threw(String)
     }
 
-    /// Runs a body to its end in simulated time. It blocks the calling thread.
-    package func run(_ body: @escaping @Sendable () async throws -> Void) -> Outcome {
-        let result = Ended()
+    /// Runs a body to its end in simulated time, on a thread of its own: a run may take minutes, and others wait for
+    /// the threads that all tasks share.
+    package func run(_ body: @escaping @Sendable () async throws -> Void) async -> Outcome {
+        let (result, executor, clock) = (Ended(), executor, clock)
         Task.detached(executorPreference: executor) {
             do {
                 try await body()
@@ -41,8 +42,9 @@ package struct Simulated: Sendable {
                 result.set(.threw("\(error)"))
             }
         }
-        let ended = executor.run(clock) { result.outcome != nil }
-        return ended ? (result.outcome ?? .hung) : .hung
+        let thread = BlockingPool(name: "simulation", threads: 1, queue: 1)
+        let ended = try? await thread.run { () throws(Fault) in executor.run(clock) { result.outcome != nil } }
+        return ended == true ? (result.outcome ?? .hung) : .hung
     }
 }
 
