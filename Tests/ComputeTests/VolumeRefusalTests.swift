@@ -175,6 +175,27 @@ struct VolumeRefusalTests {
         try await scene.end(call == "reserve" ? "reserve" : "release")
     }
 
+    @Test("A shelved server whose hold on its volume is gone takes it anew, or stays shelved while another has it")
+    func lost() async throws {
+        let scene = try await Scene()
+        #expect(await scene.cloud.act(scene.id, ["shelve": nil]).status == 202)
+        try await scene.work("shelve")
+        // Whoever may do so at Block storage has let go of it, and somebody else has taken it.
+        let client = scene.cloud.room.storage
+        let hold = scene.storage.attachments.first?["id"]?.string ?? ""
+        try await client.release(hold, requestID: "req-1")
+        let other = try await client.reserve(Self.root, for: "somebody", requestID: "req-1")
+        #expect(await scene.cloud.act(scene.id, ["unshelve": nil]).status == 202)
+        try await scene.work("unshelve")
+        #expect(await scene.status == "SHELVED_OFFLOADED")
+        try await client.release(other.id, requestID: "req-1")
+        #expect(await scene.cloud.act(scene.id, ["unshelve": nil]).status == 202)
+        try await scene.work("unshelve again")
+        #expect(await scene.status == "ACTIVE")
+        #expect(scene.storage.attachments.map { $0["status"] } == ["attached"])
+        try await scene.end("unshelve")
+    }
+
     @Test(
         "A move that came to nothing is over, though what it reserved is not taken back",
         arguments: VolumeMovesTests.Move.allCases)

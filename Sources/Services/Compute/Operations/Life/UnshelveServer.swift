@@ -128,7 +128,11 @@ struct UnshelveServer: Operation {
 
     func failed(_ site: ComputeSite, _ fault: Fault, step: String) async throws(Fault) {
         // Without its image it never comes back; otherwise it is shelved as it was.
-        if step == "spawning", fault.status == 404 { return try await site.fail(server, fault, step: step) }
+        if step == "spawning", fault.status == 404, let image = try await site.server(server).shelvedImage,
+            try await site.room.images.find(image, requestID: site.requestID) == nil
+        {
+            return try await site.fail(server, fault, step: step)
+        }
         try await site.settle(server, message: fault.message)
     }
 }

@@ -108,7 +108,19 @@ struct ServerVolumes {
         }
         var connector = try await hypervisor.connector().json.object ?? [:]
         if let name = device.device { connector["mountpoint"] = .string(name) }
-        let connected = try await storage.connect(attachment, .object(connector), requestID: requestID)
+        let connected: BlockStorageClient.Attachment
+        do throws(Fault) {
+            connected = try await storage.connect(attachment, .object(connector), requestID: requestID)
+        } catch {
+            // While the server was without a host somebody may have let go of its hold: then it is taken anew.
+            guard error.status == 404, try await storage.attachment(attachment, requestID: requestID) == nil else {
+                throw error
+            }
+            let held = try await storage.reserve(volume, for: server.id, requestID: requestID).id
+            device.attachmentID = held
+            try await save(device)
+            connected = try await storage.connect(held, .object(connector), requestID: requestID)
+        }
         _ = try VolumeConnection(connected.connection)
         device.keyID = try await key(of: volume, connected.connection)
         device.connection = connected.connection.text()
