@@ -50,6 +50,8 @@ package actor FakeHypervisor: Hypervisor {
     /// Guests as they were before they were resized.
     var kept: [String: Guest] = [:]
     var departures: [String: Departure] = [:]
+    /// A host goes on in a hurry when those who asked for the journey are gone, and others ask again.
+    var hastened: Set<String> = []
     /// How long a guest that runs takes to change hosts.
     var journey = Duration.zero
     private var disksEver = 0

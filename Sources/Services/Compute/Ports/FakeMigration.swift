@@ -98,9 +98,10 @@ extension FakeHypervisor: GuestLiveMigration {
             throw .guestState(server, guest.state, "migrate")
         }
         guard !refusesJourneys else { throw .unavailable("The guest cannot leave.") }
-        departures[server] = Departure()
+        departures[server] = Departure(isHastened: hastened.contains(server))
         defer { departures[server] = nil }
         try await travel(server, guest.spec, told)
+        hastened.remove(server)
         try await change { () throws(Fault) in
             guard guestsByID[server] != nil else { return }
             guestsByID[server] = nil
@@ -145,6 +146,7 @@ extension FakeHypervisor: GuestLiveMigration {
         try reachable()
         guard departures[server] != nil else { throw .conflict("Instance \(server) is not being migrated.") }
         departures[server]?.isHastened = true
+        hastened.insert(server)
     }
 
     package func arrive(_ spec: GuestSpec, as state: GuestState) async throws(Fault) {
