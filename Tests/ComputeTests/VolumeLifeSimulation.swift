@@ -127,8 +127,8 @@ struct VolumeLifeSimulation {
                 let holds = storage.attachments.filter { $0["volume_id"]?.string == volume }
                 #expect(holds.count == 1, "seed \(seed): \(volume) of \(server.vmState): \(holds)")
                 #expect(holds.first?["id"]?.string == device.attachmentID, "seed \(seed): \(volume)")
-                // What Block storage refused to connect again stays reserved for a server that failed, also for one that
-                // an administrator says is well; the row says the same.
+                // What Block storage refused to connect again stays reserved for a server that failed, also for one
+                // that an administrator says is well; the row says the same.
                 guard server.vmState != .error, !reset.contains(server.id) || device.connection != nil else { continue }
                 let host = holds.first?["connector"]?["host"]?.string
                 #expect(host == server.host, "seed \(seed): \(volume) of \(server.vmState)")
