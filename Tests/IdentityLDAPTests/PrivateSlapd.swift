@@ -28,15 +28,28 @@ final class PrivateSlapd: Sendable {
 
     /// Runs a test beside a server and clears everything away afterwards.
     static func with(_ body: (PrivateSlapd) async throws -> Void) async throws {
-        let slapd = try PrivateSlapd()
-        do {
-            try slapd.start()
-            try await body(slapd)
-        } catch {
+        let slapd = try await started()
+        do { try await body(slapd) } catch {
             await slapd.clear()
             throw error
         }
         await slapd.clear()
+    }
+
+    /// A port that was free may be another test's by the time that a server wants it: then others are tried.
+    private static func started() async throws -> PrivateSlapd {
+        var tries = 0
+        while true {
+            let slapd = try PrivateSlapd()
+            do {
+                try slapd.start()
+                return slapd
+            } catch {
+                await slapd.clear()
+                tries += 1
+                guard tries < 5 else { throw error }
+            }
+        }
     }
 
     private init() throws {
