@@ -106,9 +106,8 @@ struct PortBandwidthTests {
         #expect(profile(cloud) == ["kept": "yes"])
     }
 
-    @Test("A server that moves takes its bandwidth along, and the port is told of the other part")
-    func moves() async throws {
-        let cloud = try await ComputeCloud(hosts: 3)
+    /// A server with a port, and the parts of two hosts that one of them has its bandwidth of.
+    private func server(on cloud: ComputeCloud) async throws -> (String, parts: [String]) {
         await cloud.flavor()
         let parts = ["66666666-6666-4666-8666-666666666666", "77777777-7777-4777-8777-777777777777"]
         for (place, part) in parts.enumerated() {
@@ -116,6 +115,13 @@ struct PortBandwidthTests {
         }
         plug(cloud, kilobits: 600)
         let id = try await cloud.server(["networks": [["port": .string(Self.port)]]], at: "2.72")
+        return (id, parts)
+    }
+
+    @Test("A server that moves takes its bandwidth along, and the port is told of the other part")
+    func moves() async throws {
+        let cloud = try await ComputeCloud(hosts: 3)
+        let (id, parts) = try await server(on: cloud)
         let first = await held(cloud, id).object?.first { parts.contains($0.key) }?.key
         #expect(await cloud.act(id, ["migrate": nil], at: "2.72", as: .admin()).status == 202)
         try await cloud.work()
@@ -136,13 +142,7 @@ struct PortBandwidthTests {
         let storage = FakeBlockStorage()
         storage.add(VolumeMovesTests.data)
         let cloud = try await ComputeCloud(hosts: 2, storage: storage)
-        await cloud.flavor()
-        let parts = ["66666666-6666-4666-8666-666666666666", "77777777-7777-4777-8777-777777777777"]
-        for (place, part) in parts.enumerated() {
-            await offer(cloud, host: "host-\(place + 1)", part, kilobits: 1000)
-        }
-        plug(cloud, kilobits: 600)
-        let id = try await cloud.server(["networks": [["port": .string(Self.port)]]], at: "2.72")
+        let (id, parts) = try await server(on: cloud)
         let body: JSON = ["volumeAttachment": ["volumeId": .string(VolumeMovesTests.data)]]
         #expect(await cloud.call("POST", "/servers/\(id)/os-volume_attachments", body).status == 200)
         try await cloud.work()
@@ -169,13 +169,7 @@ struct PortBandwidthTests {
     @Test("A server that is forced somewhere takes bandwidth there, and is not forced where there is none")
     func forced() async throws {
         let cloud = try await ComputeCloud(hosts: 3)
-        await cloud.flavor()
-        let parts = ["66666666-6666-4666-8666-666666666666", "77777777-7777-4777-8777-777777777777"]
-        for (place, part) in parts.enumerated() {
-            await offer(cloud, host: "host-\(place + 1)", part, kilobits: 1000)
-        }
-        plug(cloud, kilobits: 600)
-        let id = try await cloud.server(["networks": [["port": .string(Self.port)]]], at: "2.72")
+        let (id, parts) = try await server(on: cloud)
         let home = await ServerMovesTests.host(cloud, id)
         let other = home == "host-1" ? "host-2" : "host-1"
         func force(_ host: String) async throws {

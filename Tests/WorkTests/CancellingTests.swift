@@ -40,16 +40,7 @@ struct CancellingTests {
         _ queue: OperationQueue, _ simulated: Simulated, _ weather: Weather,
         until isDone: @escaping @Sendable () async throws -> Bool
     ) async throws {
-        let worker = Worker(
-            queue, name: "w", kinds: [.of(Voyage.self) { _ in weather }], log: .silent, isExclusive: true)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await worker.run() }
-            group.addTask {
-                while try await !isDone() { try await simulated.clock.sleep(.milliseconds(100)) }
-            }
-            try await group.next()
-            group.cancelAll()
-        }
+        try await UndoingTests.process(.of(Voyage.self) { _ in weather }, queue, simulated, until: isDone)
     }
 
     /// A first process comes as far as to undo it, which does not work; a second one does.

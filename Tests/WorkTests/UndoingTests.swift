@@ -77,7 +77,8 @@ struct UndoingTests {
         return found.records.withLock { $0 }
     }
 
-    private static func process(
+    /// One process that works until something is true.
+    static func process(
         _ kind: OperationKind, _ queue: OperationQueue, _ simulated: Simulated,
         until isDone: @escaping @Sendable () async throws -> Bool
     ) async throws {
